@@ -1,0 +1,145 @@
+"""A recording: trials of binned counts, and everything known about them.
+
+Axes: `B` trial, `L` recording bin, `N` unit. This record is what every reader returns and what
+everything after it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.errors import DataError
+
+__all__ = ["Recording", "Split", "TEST", "TRAIN", "UNUSED", "VALID"]
+
+TRAIN, VALID, TEST, UNUSED = "train", "valid", "test", "unused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which trials train, validate and test; which units and bins the encoder sees.
+
+    The three sets are disjoint; `unused` trials serve for none. `n_encoded_bins` is E: bins from
+    E on are forward prediction. Held-out units and forward bins are in the training loss.
+    """
+
+    trial_set: NDArray[np.str_]  # [B], "train" | "valid" | "test" | "unused"
+    is_encoded: NDArray[np.bool_]  # [N], False for held-out units
+    n_encoded_bins: int
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # JSON values: method, seed, source
+
+    def trials(self, name: str) -> NDArray[np.int64]:
+        """Positions, in file order, of the trials of one set ("all": every trial in use)."""
+        if name == "all":
+            return np.flatnonzero(self.trial_set != UNUSED)
+        return np.flatnonzero(self.trial_set == name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """Counts [trial, bin, unit] in the user's own order, with ids, behaviour and truth where known.
+
+    Missing entries of `counts` are NaN (which needs a floating type). Everything with a trial,
+    bin or unit axis has the length of `counts` there; construction checks that.
+    """
+
+    counts: NDArray[Any]  # [B, L, N]; whole numbers for spikes, any real number otherwise
+    bin_width_s: float
+    trial_ids: NDArray[Any]  # [B], integers or text, unique
+    unit_ids: NDArray[Any]  # [N], integers or text, unique
+    start_s: float = 0.0  # time of the first bin's left edge relative to the alignment event
+    session: str = "session"
+    condition: NDArray[Any] | None = None  # [B], integers or text
+    external_inputs: NDArray[np.float32] | None = None  # [B, L, X]
+    behaviour: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # name -> [B, L, D]
+    behaviour_units: Mapping[str, str] = field(default_factory=dict)  # name -> "mm/s"
+    unit_groups: NDArray[Any] | None = None  # [N], electrode of each unit, where ids say so
+    true_rates: NDArray[Any] | None = None  # [B, L, N], spikes/s
+    true_latents: NDArray[Any] | None = None  # [B, L, D]
+    true_inputs: NDArray[Any] | None = None  # [B, L, D], e.g. input pulses
+    split: Split | None = None
+    extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # carried along untouched
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # JSON values: source, recipe
+
+    def __post_init__(self) -> None:
+        if self.counts.ndim != 3:
+            raise DataError(
+                f"counts have shape {self.counts.shape}; three axes are needed: trial, bin, unit. "
+                "For a continuous recording, cut it into trials first (`lfads prepare`)."
+            )
+        if 0 in self.counts.shape:
+            raise DataError(
+                f"counts have shape {self.counts.shape}: at least one trial, bin and unit is needed."
+            )
+        if not np.isfinite(self.bin_width_s) or self.bin_width_s <= 0:
+            raise DataError(f"bin_width_s is {self.bin_width_s}; a positive width in seconds is needed.")
+        n_trials, n_bins, n_units = self.counts.shape
+        self._need("trial_ids", self.trial_ids, (n_trials,))
+        self._need("unit_ids", self.unit_ids, (n_units,))
+        self._need("condition", self.condition, (n_trials,))
+        self._need("unit_groups", self.unit_groups, (n_units,))
+        self._need("true_rates", self.true_rates, (n_trials, n_bins, n_units))
+        for name in ("external_inputs", "true_latents", "true_inputs"):
+            self._need(name, getattr(self, name), (n_trials, n_bins, None))
+        for name, values in self.behaviour.items():
+            self._need(f"behaviour {name!r}", values, (n_trials, n_bins, None))
+        for name, ids in (("trial_ids", self.trial_ids), ("unit_ids", self.unit_ids)):
+            if len(np.unique(ids)) != len(ids):
+                raise DataError(f"{name} are not unique; give every trial and every unit its own id.")
+        if self.split is not None:
+            self._need("split.trial_set", self.split.trial_set, (n_trials,))
+            self._need("split.is_encoded", self.split.is_encoded, (n_units,))
+            if not 1 <= self.split.n_encoded_bins <= n_bins:
+                raise DataError(
+                    f"split.n_encoded_bins is {self.split.n_encoded_bins}; the recording has "
+                    f"{n_bins} bins, so 1 to {n_bins} is needed."
+                )
+
+    def _need(self, name: str, values: NDArray[Any] | None, shape: tuple[int | None, ...]) -> None:
+        if values is None:
+            return
+        fits = values.ndim == len(shape) and all(
+            want is None or have == want for have, want in zip(values.shape, shape, strict=True)
+        )
+        if not fits:
+            wanted = ", ".join("any" if want is None else str(want) for want in shape)
+            raise DataError(
+                f"{name} has shape {values.shape}; counts of shape {self.counts.shape} need ({wanted})."
+            )
+
+    @property
+    def n_trials(self) -> int:
+        return int(self.counts.shape[0])
+
+    @property
+    def n_bins(self) -> int:
+        return int(self.counts.shape[1])
+
+    @property
+    def n_units(self) -> int:
+        return int(self.counts.shape[2])
+
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        """Centre of each bin relative to the alignment event, in seconds, [L]."""
+        return self.start_s + (np.arange(self.n_bins) + 0.5) * self.bin_width_s
+
+    def with_split(self, split: Split) -> Recording:
+        return replace(self, split=split)
+
+    def take_trials(self, positions: NDArray[np.int64]) -> Recording:
+        """The recording of these trials only, in the order given."""
+        trial = {
+            name: None if (values := getattr(self, name)) is None else values[positions]
+            for name in (
+                "counts", "trial_ids", "condition", "external_inputs", "true_rates", "true_latents", "true_inputs",
+            )
+        }  # fmt: skip
+        split = self.split and replace(self.split, trial_set=self.split.trial_set[positions])
+        behaviour = {name: values[positions] for name, values in self.behaviour.items()}
+        return replace(self, **trial, split=split, behaviour=behaviour)

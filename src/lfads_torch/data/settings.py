@@ -1,0 +1,28 @@
+"""Settings of which trials, units and bins serve for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lfads_torch.declare import setting
+
+__all__ = ["SplitSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSettings:
+    """How trials are divided when the recording does not already carry a split."""
+
+    method: Literal["random", "stratified", "every_kth"] = setting(
+        "stratified", "random; stratified by condition (random where there are none); every k-th trial"
+    )
+    valid_fraction: float = setting(0.2, "trials for validation", above=0.0, below=1.0)
+    test_fraction: float = setting(0.0, "trials for test", at_least=0.0, below=1.0)
+    held_out_fraction: float = setting(
+        0.0, "units never shown to the encoder, drawn stratified by rate", at_least=0.0, below=1.0
+    )
+    n_forward_bins: int = setting(
+        0, "bins at the end that are predicted, not shown to the encoder", unit="bins", at_least=0
+    )
+    seed: int = setting(0, "seed of the split", at_least=0)

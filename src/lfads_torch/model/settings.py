@@ -1,0 +1,66 @@
+"""Settings of the model. Sizes of the data (units, bins, sessions) are never set: they are read off the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lfads_torch.declare import setting
+
+__all__ = ["ModelSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Sizes and constants of encoders, controller, generator and priors."""
+
+    ic_encoder_size: int = setting(
+        100, "hidden units of each direction of the initial-condition encoder", at_least=1
+    )
+    controller_encoder_size: int = setting(
+        80, "hidden units of each direction of the controller's encoder", at_least=1
+    )
+    controller_size: int = setting(80, "hidden units of the controller", at_least=1)
+    generator_size: int = setting(100, "hidden units of the generator", at_least=1)
+    n_factors: int = setting(40, "factors", at_least=1)
+    n_inferred_inputs: int = setting(
+        4, "inferred inputs; 0 leaves out the controller and its encoder", at_least=0
+    )
+    initial_condition_size: int = setting(
+        100, "dimensions of the inferred initial condition", at_least=1
+    )
+    ic_bins: int = setting(
+        0,
+        "the initial condition is inferred from these first bins alone, and generation starts "
+        "after them; 0: from all encoded bins, generation from the first bin",
+        unit="bins",
+        at_least=0,
+    )
+    controller_lag_bins: int = setting(
+        1,
+        "at bin t the controller sees its encoder's forward state of bin t-lag and backward state "
+        "of bin t+lag",
+        unit="bins",
+        at_least=0,
+    )
+    cell_clip: float = setting(
+        5.0, "states of every recurrent cell stay within +- this value", above=0.0
+    )
+    initial_condition_variance_floor: float = setting(
+        1e-4, "added to the posterior variance of the initial condition", at_least=0.0
+    )
+    initial_condition_prior_variance: float = setting(
+        0.1, "variance of the initial condition's prior (fixed; its mean is learned)", above=0.0
+    )
+    input_prior: Literal["autoregressive", "normal"] = setting(
+        "autoregressive", "prior of the inferred inputs: AR(1) per dimension, or independent normal"
+    )
+    input_prior_time_constant: float = setting(
+        10.0, "where the AR(1) time constant starts (it is learned)", unit="see below", above=0.0
+    )
+    time_constant_unit: Literal["bins", "ms"] = setting(
+        "bins", "unit of input_prior_time_constant"
+    )
+    input_prior_variance: float = setting(
+        0.1, "where the prior's innovation variance starts (it is learned)", above=0.0
+    )

@@ -1,0 +1,20 @@
+"""Settings of what a run gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lfads_torch.declare import setting
+
+__all__ = ["InferenceSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceSettings:
+    """Posterior averages."""
+
+    n_samples: int = setting(50, "posterior samples that are averaged; 0: the posterior mean", at_least=0)
+    batch_size: int = setting(
+        0, "trials at once; 0: as many as fit in about 1 GiB", unit="trials", at_least=0
+    )
+    save_generator_states: bool = setting(False, "also save the generator's states (large)")
