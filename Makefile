@@ -1,0 +1,67 @@
+# `make demo` and `make test` do all their set-up themselves, in .venv.
+# Without make: the same commands are in README.md.
+
+PYTHON ?= python3.11
+VENV ?= .venv
+# How many tests run at once; one arithmetic thread each, so that they do not fight over cores.
+WORKERS ?= 2
+# Where the demonstration writes.
+DEMO ?= demo_run
+
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+RUN_READY := $(VENV)/ready-test
+CHECK_READY := $(VENV)/ready-dev
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+SPHINX := $(BIN)/python -m sphinx -W --keep-going
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check docs format clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(RUN_READY) ## fit a synthetic recording with known truth and write a report page
+	$(BIN)/lfads demo --out $(DEMO)
+
+test: $(RUN_READY) ## run the tests that take seconds
+	$(PYTEST) -m "not slow" -n $(WORKERS)
+
+test-slow: $(RUN_READY) ## run the tests that take minutes
+	$(PYTEST) -m slow
+
+check: $(CHECK_READY) ## format, lint, types, import order, docs and docstring examples
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(PYTEST) tests/test_import_order.py tests/test_lazy_imports.py
+	$(PYTEST) --doctest-modules src/lfads_torch
+	$(SPHINX) docs docs/_build/html
+
+docs: $(CHECK_READY) ## build the documentation into docs/_build/html
+	$(SPHINX) docs docs/_build/html
+
+format: $(CHECK_READY) ## rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove the environment, caches and build outputs
+	rm -rf $(VENV) build dist docs/_build docs/reference/settings.md .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf src/*.egg-info $(DEMO)
+
+# PyTorch goes first and alone: whichever build the machine offers (CPU or CUDA) is then in place,
+# and nothing that follows can pull in another one.
+$(RUN_READY): constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints.txt -e ".[test]"
+	touch $@
+
+$(CHECK_READY): $(RUN_READY)
+	$(PIP) install -c constraints.txt -e ".[dev]"
+	touch $@
