@@ -1,4 +1,4 @@
-"""Imports go one way: data, model, loss, training, search, outputs, analysis; nothing looks back."""
+"""Imports go one way along the pipeline; nothing looks back."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def wrong_imports(path: Path, root: Path) -> list[str]:
         if name.startswith("."):
             wrong.append(f"{where}: relative import {name}; write it in full")
         elif name.split(".")[0] == "lfads_torch":
-            layer = (name.split(".") + [""])[1]
+            layer = name.removeprefix("lfads_torch").removeprefix(".").split(".")[0]
             if layer not in LEVEL:
                 wrong.append(f"{where}: imports {name}, which belongs to no layer")
             elif LEVEL[layer] > LEVEL[own]:

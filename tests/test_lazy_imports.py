@@ -61,8 +61,7 @@ def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert done.stdout.strip()
     loaded = top_level_modules_of(done.stderr)
     assert "lfads_torch" in loaded
-    # numpy is light beside these; the command line may need it for nothing but must not need them.
-    assert loaded.isdisjoint(set(HEAVY) - {"numpy"}), sorted(loaded.intersection(HEAVY))
+    assert loaded.isdisjoint(HEAVY), sorted(loaded.intersection(HEAVY))
 
 
 def test_importing_heavy_modules_would_be_seen() -> None:
