@@ -1,1 +1,1 @@
-
+"""Rates to one number per member: likelihood, divergences, penalty."""

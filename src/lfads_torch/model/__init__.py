@@ -1,1 +1,1 @@
-
+"""Counts to factors and rates, every tensor with the member axis P first."""

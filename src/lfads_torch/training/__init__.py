@@ -1,1 +1,1 @@
-
+"""Advance P members together: randomness, state, optimiser, step, loop, checkpoints."""

@@ -1,1 +1,1 @@
-
+"""The generation recurrence: controller, inferred input, generator, factors. See README.md here."""

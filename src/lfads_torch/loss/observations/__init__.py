@@ -1,1 +1,1 @@
-
+"""Observation models, one family per file."""

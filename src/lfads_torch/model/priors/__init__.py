@@ -1,1 +1,1 @@
-
+"""Priors of the inferred inputs and initial conditions; one per file."""

@@ -1,0 +1,185 @@
+"""The definition of the generation recurrence, in plain PyTorch, differentiated by autograd.
+
+Axes: P member, T generated bin, B trial, E encoder state (both directions), C controller,
+U inferred input, X external input, G generator, F factor; gates z, r, n along the last axis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.kernels.gru.reference import GRUWeights, gru_cell
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = [
+    "ControllerWeights",
+    "DecoderInput",
+    "DecoderOutput",
+    "DecoderWeights",
+    "decoder_scan",
+    "unit_rows",
+]
+
+
+@dataclass(frozen=True)
+class ControllerWeights:
+    """The controller reads `[encoder state, factors]`, in this order along the input axis."""
+
+    cell: GRUWeights  # input [P, E+F, 3C], recurrent [P, C, 3C], bias [P, 3C]
+    initial_state: Float[Tensor, "P C"]
+    output_weight: Float[Tensor, "P C 2U"]  # to the mean, then the log-variance
+    output_bias: Float[Tensor, "P 2U"]
+
+
+@dataclass(frozen=True)
+class DecoderWeights:
+    """The generator reads `[inferred input, external input]`, in this order along the input axis."""
+
+    generator: GRUWeights  # input [P, U+X, 3G], recurrent [P, G, 3G], bias [P, 3G]
+    factors: Float[Tensor, "P F G"]  # rows are normalised when used
+    controller: ControllerWeights | None
+
+
+@dataclass(frozen=True)
+class DecoderInput:
+    """What generation starts from. Masks hold 0 or 1/keep; None keeps everything.
+
+    `encoder_states` are already lagged, padded and dropped out; `external_inputs` dropped out.
+    `noise` is standard normal; None takes the posterior mean of the inferred input.
+    """
+
+    generator_state: Float[Tensor, "P B G"]
+    n_bins: int
+    encoder_states: Float[Tensor, "P T B E"] | None = None
+    external_inputs: Float[Tensor, "P T B X"] | None = None
+    noise: Float[Tensor, "P T B U"] | None = None
+    initial_generator_mask: Float[Tensor, "P B G"] | None = None
+    generator_mask: Float[Tensor, "P T B G"] | None = None
+    factor_mask: Float[Tensor, "P T B F"] | None = None
+
+
+@dataclass(frozen=True)
+class DecoderOutput:
+    """Every signal, aligned to the generated bins. Without a controller its signals are None."""
+
+    factors: Float[Tensor, "P T B F"]
+    generator_states: Float[Tensor, "P T B G"]
+    controller_states: Float[Tensor, "P T B C"] | None
+    input_mean: Float[Tensor, "P T B U"] | None
+    input_log_variance: Float[Tensor, "P T B U"] | None
+    inputs: Float[Tensor, "P T B U"] | None
+
+
+def unit_rows(matrix: Float[Tensor, "P F G"]) -> Float[Tensor, "P F G"]:
+    """The matrix with every row scaled to unit length; a row of zeros stays."""
+    return matrix / torch.linalg.vector_norm(matrix, dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -> DecoderOutput:
+    """Generate the factors bin by bin; all backends must agree with this one.
+
+    For each bin t: controller input `[encoder_t, dropout(f_{t-1})]` -> controller -> mean and
+    log-variance of the input u_t; u_t is sampled (`mean + exp(logvar/2) * noise`) or the mean;
+    generator on `[u_t, external_t]`; `f_t = W dropout(g_t)`, rows of W of unit length. `f_0`
+    before the first bin comes from the initial generator state.
+    """
+    to_factors = unit_rows(weights.factors).transpose(1, 2)
+    state = given.generator_state
+    controller = weights.controller
+    factors = _masked(state, given.initial_generator_mask) @ to_factors
+    encoder_gates = _encoder_gates(given, controller)
+    external_gates = _external_gates(given, weights)
+    control_state = (
+        None
+        if controller is None
+        else controller.initial_state[:, None].expand(-1, state.shape[1], -1)
+    )
+    record = _Record()
+    for t in range(given.n_bins):
+        gates = external_gates[:, min(t, external_gates.shape[1] - 1)]
+        if controller is not None and control_state is not None and encoder_gates is not None:
+            seen = _masked(factors, None if given.factor_mask is None else given.factor_mask[:, t])
+            from_factors = controller.cell.input[:, -factors.shape[-1] :]
+            control_gates = torch.baddbmm(encoder_gates[:, t], seen, from_factors)
+            control_state = gru_cell(
+                control_gates, control_state, controller.cell.recurrent, clip=clip
+            )
+            mean, log_variance, inputs = _infer_input(
+                control_state, controller, None if given.noise is None else given.noise[:, t]
+            )
+            gates = torch.baddbmm(gates, inputs, weights.generator.input[:, : inputs.shape[-1]])
+            record.control(control_state, mean, log_variance, inputs)
+        state = gru_cell(gates, state, weights.generator.recurrent, clip=clip)
+        dropped = _masked(
+            state, None if given.generator_mask is None else given.generator_mask[:, t]
+        )
+        factors = dropped @ to_factors
+        record.generator(state, factors)
+    return record.stacked()
+
+
+class _Record:
+    """The signals of all bins, gathered in lists and stacked once."""
+
+    def __init__(self) -> None:
+        self._lists: tuple[list[Tensor], ...] = ([], [], [], [], [], [])
+
+    def generator(self, state: Tensor, factors: Tensor) -> None:
+        self._lists[0].append(factors)
+        self._lists[1].append(state)
+
+    def control(self, *signals: Tensor) -> None:
+        for kept, signal in zip(self._lists[2:], signals, strict=True):
+            kept.append(signal)
+
+    def stacked(self) -> DecoderOutput:
+        factors, generator_states, *control = (
+            torch.stack(kept, 1) if kept else None for kept in self._lists
+        )
+        if factors is None or generator_states is None:
+            raise ValueError("decoder_scan needs at least one bin to generate")
+        return DecoderOutput(factors, generator_states, *control)
+
+
+def _masked(value: Tensor, mask: Tensor | None) -> Tensor:
+    return value if mask is None else value * mask
+
+
+def _encoder_gates(given: DecoderInput, controller: ControllerWeights | None) -> Tensor | None:
+    """The encoder's share of the controller's gates, for all bins in one product: [P, T, B, 3C]."""
+    if controller is None or given.encoder_states is None:
+        return None
+    n_members, n_bins, n_trials, size = given.encoder_states.shape
+    flat = given.encoder_states.reshape(n_members, n_bins * n_trials, size)
+    gates = torch.baddbmm(controller.cell.bias[:, None], flat, controller.cell.input[:, :size])
+    return gates.view(n_members, n_bins, n_trials, -1)
+
+
+def _external_gates(given: DecoderInput, weights: DecoderWeights) -> Tensor:
+    """The external input's share of the generator's gates: [P, T or 1, B or 1, 3G]."""
+    bias = weights.generator.bias[:, None, None]
+    external = given.external_inputs
+    if external is None or external.shape[-1] == 0:
+        return bias.expand(-1, -1, given.generator_state.shape[1], -1)
+    n_members, n_bins, n_trials, size = external.shape
+    flat = external.reshape(n_members, n_bins * n_trials, size)
+    gates = flat @ weights.generator.input[:, weights.generator.input.shape[1] - size :]
+    return bias + gates.view(n_members, n_bins, n_trials, -1)
+
+
+def _infer_input(
+    control_state: Tensor, controller: ControllerWeights, noise: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, log-variance and value of the inferred input of one bin."""
+    posterior = torch.baddbmm(
+        controller.output_bias[:, None], control_state, controller.output_weight
+    )
+    mean, log_variance = posterior.chunk(2, -1)
+    inputs = mean if noise is None else mean + torch.exp(0.5 * log_variance) * noise
+    return mean, log_variance, inputs

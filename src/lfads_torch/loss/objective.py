@@ -1,0 +1,77 @@
+"""The loss of each member:
+`scale * (reconstruction + ramp_l2 * L2 + ramp_kl * (k_ic * KL_ic + k_u * KL_u))`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lfads_torch.loss.divergence import mean_divergence
+from lfads_torch.loss.penalty import recurrent_penalty
+from lfads_torch.loss.reconstruction import Target, session_mean, session_reconstruction
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from lfads_torch.loss.observations.base import Observation
+    from lfads_torch.loss.settings import LossSettings
+    from lfads_torch.model.lfads import ModelOutput
+    from lfads_torch.model.priors.base import Prior
+
+__all__ = ["LossTerms", "LossWeights", "Priors", "objective"]
+
+
+@dataclass(frozen=True)
+class Priors:
+    initial_condition: Prior
+    inputs: Prior | None  # None without inferred inputs
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Each member's weights of the terms, and where its ramps stand."""
+
+    kl_initial_condition: Float[Tensor, " P"]
+    kl_inputs: Float[Tensor, " P"]
+    l2: Mapping[str, Float[Tensor, " P"]]  # part of the model -> scale
+    ramp_kl: Float[Tensor, " P"]
+    ramp_l2: Float[Tensor, " P"]
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """One number per member; the terms without their weights, the loss with all."""
+
+    loss: Float[Tensor, " P"]
+    reconstruction: Float[Tensor, " P"]
+    kl_initial_condition: Float[Tensor, " P"]
+    kl_inputs: Float[Tensor, " P"]
+    l2: Float[Tensor, " P"]
+
+
+def objective(
+    output: ModelOutput,
+    targets: tuple[Target, ...],
+    named: Mapping[str, Tensor],
+    *,
+    observations: tuple[Observation, ...],
+    priors: Priors,
+    weights: LossWeights,
+    settings: LossSettings,
+) -> LossTerms:
+    """All terms of one batch. `observations` and `targets` follow the sessions of the batch."""
+    parts = [
+        session_reconstruction(family, parameters, target, settings.reconstruction)
+        for family, parameters, target in zip(observations, output.parameters, targets, strict=True)
+    ]
+    n_trials = [target.counts.shape[1] for target in targets]
+    reconstruction = session_mean(parts, n_trials, settings.session_weights)
+    kl_ic = mean_divergence(priors.initial_condition, output.initial_condition, named, reconstruction)
+    kl_inputs = mean_divergence(priors.inputs, output.inputs, named, reconstruction)
+    l2 = recurrent_penalty(weights.l2, named)
+    divergence = weights.kl_initial_condition * kl_ic + weights.kl_inputs * kl_inputs
+    total = reconstruction + weights.ramp_l2 * l2 + weights.ramp_kl * divergence
+    return LossTerms(settings.scale * total, reconstruction, kl_ic, kl_inputs, l2)

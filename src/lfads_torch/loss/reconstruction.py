@@ -1,0 +1,62 @@
+"""The reconstruction term: negative log-likelihood of the present entries, mean or sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from lfads_torch.loss.observations.base import Observation
+
+__all__ = ["Target", "session_mean", "session_reconstruction"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one session's part of a batch is to explain. Masks are None where all is present.
+
+    `constant` is the sum over the present entries of each trial of the family's constant.
+    """
+
+    counts: Float[Tensor, "P B T N"]  # missing entries are 0
+    constant: Float[Tensor, "P B"]
+    is_present: Bool[Tensor, "P B T N"] | None = None
+    has_gradient: Bool[Tensor, "P B T N"] | None = None  # coordinated dropout
+
+
+def session_reconstruction(
+    observation: Observation,
+    parameters: Float[Tensor, "P B T K N"],
+    target: Target,
+    reduction: Literal["mean", "sum"],
+) -> Float[Tensor, " P"]:
+    """Nats per present entry of the batch (none present: 0), or, as a sum, nats per trial.
+
+    The sum is the mean times bins times units, so that missing entries do not weaken it.
+    Where `has_gradient` is False the value counts and the gradient does not.
+    """
+    nll = observation.negative_log_likelihood(parameters, target.counts)
+    if target.has_gradient is not None:
+        nll = torch.where(target.has_gradient, nll, nll.detach())
+    if target.is_present is not None:
+        nll = torch.where(target.is_present, nll, 0.0)
+        n_present = target.is_present.flatten(1).sum(1).to(nll.dtype)
+    else:
+        n_present = nll.new_full((len(nll),), float(nll[0].numel()))
+    total = nll.flatten(1).sum(1) + target.constant.sum(1)
+    mean = total / n_present.clamp_min(1.0)
+    return mean if reduction == "mean" else mean * float(nll.shape[2] * nll.shape[3])
+
+
+def session_mean(
+    values: list[Float[Tensor, " P"]], n_trials: list[int], weights: Literal["trials", "equal"]
+) -> Float[Tensor, " P"]:
+    """The mean over sessions, each weighing by its trials in the batch, or one each."""
+    share = [1.0 if weights == "equal" else float(n) for n in n_trials]
+    weighted = [value * (w / sum(share)) for value, w in zip(values, share, strict=True)]
+    return torch.stack(weighted).sum(0)

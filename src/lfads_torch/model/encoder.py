@@ -1,0 +1,84 @@
+"""Counts to the initial condition's posterior, and to what the controller sees.
+
+Source: Sussillo et al. 2016 (arXiv:1608.06315), sections on the encoder; MODEL: `docs/model.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from lfads_torch.kernels.choose import Kernels
+    from lfads_torch.model.noise import Noise
+    from lfads_torch.model.settings import ModelSettings
+    from lfads_torch.model.weights import EncoderWeights, ModelWeights
+
+__all__ = ["Encoded", "encode", "lagged"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Posterior of the initial condition, and the encoder states for the controller."""
+
+    mean: Float[Tensor, "P B Z"]
+    std: Float[Tensor, "P B Z"]
+    controller_states: Float[Tensor, "P T B E"] | None  # forward then backward, lagged
+
+
+def encode(
+    x: Float[Tensor, "P B E I"],
+    weights: ModelWeights,
+    noise: Noise,
+    settings: ModelSettings,
+    *,
+    kernels: Kernels,
+    n_generated: int,
+) -> Encoded:
+    """Read the encoded bins in both directions.
+
+    `std = sqrt(exp(logvar) + floor)`. With `ic_bins` set, the initial condition sees those bins
+    alone and the controller's encoder the ones after them.
+    """
+    mask = noise.dropout_mask("dropout.data", *x.shape[2:])
+    in_time = (x if mask is None else x * mask).transpose(1, 2).contiguous()
+    first = in_time[:, : settings.ic_bins] if settings.ic_bins else in_time
+    rest = in_time[:, settings.ic_bins :]
+    states = _both_directions(first, weights.ic_encoder, settings, kernels)
+    last = torch.cat([states[:, 0, -1], states[:, 1, 0]], -1)
+    mask = noise.dropout_mask("dropout.ic_encoder", last.shape[-1])
+    mean, log_variance = weights.initial_condition(last if mask is None else last * mask).chunk(2, -1)
+    std = torch.sqrt(log_variance.exp() + settings.initial_condition_variance_floor)
+    if weights.controller_encoder is None:
+        return Encoded(mean, std, None)
+    states = _both_directions(rest, weights.controller_encoder, settings, kernels)
+    return Encoded(mean, std, lagged(states, settings.controller_lag_bins, n_generated))
+
+
+def lagged(
+    states: Float[Tensor, "P 2 E B H"], lag: int, n_generated: int
+) -> Float[Tensor, "P T B 2H"]:
+    """What the controller sees at each generated bin.
+
+    At bin t: the forward state of bin t-lag and the backward state of bin t+lag, zeros where there
+    is none; zeros at forward bins (from the last encoded bin on).
+    """
+    n_members, _, n_encoded, n_trials, size = states.shape
+    seen = states.new_zeros(n_members, n_generated, n_trials, 2 * size)
+    if lag < n_encoded:
+        seen[:, lag:n_encoded, :, :size] = states[:, 0, : n_encoded - lag]
+        seen[:, : n_encoded - lag, :, size:] = states[:, 1, lag:]
+    return seen
+
+
+def _both_directions(
+    x: Float[Tensor, "P E B I"], weights: EncoderWeights, settings: ModelSettings, kernels: Kernels
+) -> Float[Tensor, "P 2 E B H"]:
+    return kernels.gru_scan(
+        x, weights.initial_state, weights.cell, reverse=(False, True), clip=settings.cell_clip
+    )

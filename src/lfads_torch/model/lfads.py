@@ -1,0 +1,93 @@
+"""The model on one screen: counts of a batch -> initial condition -> factors -> parameters per session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.model.encoder import encode
+from lfads_torch.model.generator import generate
+from lfads_torch.model.priors.base import Posterior
+from lfads_torch.model.sessions import read_in, read_out
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from lfads_torch.kernels.choose import Kernels
+    from lfads_torch.kernels.decoder.reference import DecoderOutput
+    from lfads_torch.model.noise import Noise
+    from lfads_torch.model.settings import ModelSettings
+    from lfads_torch.model.sizes import ModelSizes
+    from lfads_torch.model.weights import ModelWeights
+
+__all__ = ["ModelInput", "ModelOutput", "lfads"]
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """The trials of one batch. Trials of several sessions stand one session after the other."""
+
+    counts: tuple[Float[Tensor, "P B E N"], ...]  # per session, all units; NaN already 0
+    sessions: tuple[int, ...]  # which session each entry of `counts` is
+    external_inputs: Float[Tensor, "P B T X"] | None = None  # of the generated bins, all trials
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """Every signal of the model, aligned to the generated bins."""
+
+    parameters: tuple[Float[Tensor, "P B T K N"], ...]  # per session of the input
+    generator_start: Float[Tensor, "P B G"]
+    initial_condition: Posterior  # [P, B, Z]
+    inputs: Posterior | None  # [P, T, B, U], time-major
+    signals: DecoderOutput  # [P, T, B, .], time-major
+
+
+def lfads(
+    given: ModelInput,
+    weights: ModelWeights,
+    noise: Noise,
+    settings: ModelSettings,
+    sizes: ModelSizes,
+    *,
+    kernels: Kernels,
+) -> ModelOutput:
+    """Infer and generate. `noise` decides whether posteriors are sampled and activations dropped."""
+    pairs = list(zip(given.counts, given.sessions, strict=True))
+    x = [read_in(counts, sizes.sessions[s], weights.readins[s]) for counts, s in pairs]
+    n_generated = sizes.n_bins - settings.ic_bins
+    joint = x[0] if len(x) == 1 else torch.cat(x, 1)
+    encoded = encode(joint, weights, noise, settings, kernels=kernels, n_generated=n_generated)
+    standard = noise.normal("sample.initial_condition", settings.initial_condition_size)
+    z = encoded.mean if standard is None else encoded.mean + encoded.std * standard
+    first, signals = generate(
+        z,
+        encoded.controller_states,
+        given.external_inputs,
+        weights,
+        noise,
+        settings=settings,
+        kernels=kernels,
+        n_generated=n_generated,
+    )
+    factors = signals.factors.split([counts.shape[1] for counts in given.counts], 2)
+    parameters = tuple(
+        read_out(part, sizes.sessions[s], weights.readouts[s])
+        for part, s in zip(factors, given.sessions, strict=True)
+    )
+    return ModelOutput(
+        parameters=parameters,
+        generator_start=first,
+        initial_condition=Posterior(encoded.mean, encoded.std.square(), z),
+        inputs=_inputs_posterior(signals),
+        signals=signals,
+    )
+
+
+def _inputs_posterior(signals: DecoderOutput) -> Posterior | None:
+    if signals.input_mean is None or signals.input_log_variance is None or signals.inputs is None:
+        return None
+    return Posterior(signals.input_mean, signals.input_log_variance.exp(), signals.inputs)

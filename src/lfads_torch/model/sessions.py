@@ -1,0 +1,38 @@
+"""What differs between sessions: the way from units into the encoder, and from factors to parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from lfads_torch.model.sizes import SessionSizes
+    from lfads_torch.model.weights import LinearWeights
+
+__all__ = ["read_in", "read_out"]
+
+
+def read_in(
+    counts: Float[Tensor, "P B E N"], session: SessionSizes, weights: LinearWeights | None
+) -> Float[Tensor, "P B E I"]:
+    """The encoder's input of one session, from counts in the user's unit order.
+
+    Units are picked by `is_encoded` here and nowhere else. Without a read-in the encoded units
+    are the input themselves.
+    """
+    if len(session.encoded_units) != counts.shape[-1]:
+        positions = torch.tensor(session.encoded_units, device=counts.device)
+        counts = counts.index_select(-1, positions)
+    return counts if weights is None else weights(counts)
+
+
+def read_out(
+    factors: Float[Tensor, "P T B F"], session: SessionSizes, weights: LinearWeights
+) -> Float[Tensor, "P B T K N"]:
+    """The K parameters of the observation model for every unit of one session, in the user's order."""
+    flat = weights(factors)
+    return flat.view(*factors.shape[:3], session.n_parameters, session.n_units).transpose(1, 2)

@@ -1,0 +1,34 @@
+"""The sizes that the data give to a model; nobody types them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ModelSizes", "SessionSizes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionSizes:
+    """One session: all its units in the user's order, and which of them the encoder sees."""
+
+    name: str
+    n_units: int
+    encoded_units: tuple[int, ...]  # positions of the encoded units, in the user's order
+    n_parameters: int = 1  # of the observation model, per unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSizes:
+    """Recording bins L, encoded bins E, and the sessions."""
+
+    n_bins: int
+    n_encoded_bins: int
+    sessions: tuple[SessionSizes, ...]
+    n_external_inputs: int = 0
+    readin_size: int | None = None  # None: one session, whose encoded units are the encoder's input
+
+    @property
+    def encoder_input_size(self) -> int:
+        if self.readin_size is not None:
+            return self.readin_size
+        return len(self.sessions[0].encoded_units)

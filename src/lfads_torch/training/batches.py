@@ -1,0 +1,41 @@
+"""Which trials form the batches of an epoch, for each member."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.training.streams import Streams
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+__all__ = ["balanced_batches", "n_batches"]
+
+
+def n_batches(n_trials: int, batch_size: int) -> int:
+    return -(-n_trials // batch_size)
+
+
+def balanced_batches(
+    streams: Streams, epoch: int, n_trials: tuple[int, ...], batch_size: int
+) -> list[tuple[Int[Tensor, "P B"], ...]]:
+    """Positions per session for every batch; sizes differ by one at most.
+
+    129 trials at 64 are 43+43+43, not 64+64+1. Every session gives every batch its share. Each
+    member has its own order, a function of (seed, member, epoch).
+    """
+    k = n_batches(sum(n_trials), batch_size)
+    orders = [
+        streams.order(f"order.{s}", epoch, n).tensor_split(k, dim=1)
+        for s, n in enumerate(n_trials)
+    ]
+    # Every second session hands its larger chunks to the last batches, so that the sums balance.
+    turned = [chunks if s % 2 == 0 else chunks[::-1] for s, chunks in enumerate(orders)]
+    return [tuple(chunks[b] for chunks in turned) for b in range(k)]
+
+
+def total_size(batch: tuple[Int[Tensor, "P B"], ...]) -> int:
+    return int(torch.tensor([index.shape[1] for index in batch]).sum())

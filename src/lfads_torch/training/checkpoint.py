@@ -1,0 +1,144 @@
+"""The whole state in one safetensors file: no pickle, written beside the target and renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.errors import FormatError, OutputError, RunError
+from lfads_torch.training.hyperparameters import Hyperparameters
+from lfads_torch.training.state import Clocks, PopulationState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lfads_torch.model.weights import Layout
+
+__all__ = ["load_state", "load_weights", "save_best", "save_state"]
+
+_FORMAT, _VERSION = "lfads-torch state", 1
+_BUFFERS = {"weights": "weights", "moment1": "moment1", "moment2": "moment2", "best": "best_weights"}
+
+
+@dataclass(frozen=True)
+class StateFile:
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+
+def save_state(path: Path, state: PopulationState, layout: Layout, *, seed: int) -> None:
+    """Everything that exact resume needs. Raises OutputError; an older file then stays whole."""
+    tensors = {
+        f"{kind}/{name}": view.contiguous()
+        for kind, attribute in _BUFFERS.items()
+        for name, view in layout.views(getattr(state, attribute)).items()
+    }
+    own = state.hyperparameters.as_dict()
+    tensors |= {f"hyperparameters/{name}": value for name, value in own.items()}
+    tensors |= {f"clock/{name}": value for name, value in state.clocks.as_dict().items()}
+    tensors["members"] = state.members
+    _write(path, tensors, _metadata(state, seed))
+
+
+def save_best(path: Path, state: PopulationState, layout: Layout, *, seed: int) -> None:
+    """Each member's best weights; the last ones of a member that has no best epoch yet."""
+    has_best = (state.clocks.best_epoch >= 0)[:, None]
+    weights = torch.where(has_best, state.best_weights, state.weights)
+    tensors = {f"weights/{name}": view.contiguous() for name, view in layout.views(weights).items()}
+    tensors["members"] = state.members
+    tensors["clock/best_epoch"] = state.clocks.best_epoch
+    tensors["clock/best_score"] = state.clocks.best_score
+    _write(path, tensors, _metadata(state, seed))
+
+
+def load_state(path: Path, layout: Layout, device: torch.device) -> PopulationState:
+    """The state as it was saved. Raises RunError where weights are missing or of another shape."""
+    stored = _read(path, device)
+    buffers = {
+        attribute: _flat(stored, kind, layout, path) for kind, attribute in _BUFFERS.items()
+    }
+    own = {name: stored.tensors[f"hyperparameters/{name}"] for name in Hyperparameters.names()}
+    names = Clocks.start(1, device).as_dict()
+    return PopulationState(
+        **buffers,
+        hyperparameters=Hyperparameters(**own),
+        clocks=Clocks(**{name: stored.tensors[f"clock/{name}"] for name in names}),
+        members=stored.tensors["members"],
+        step=int(stored.metadata["step"]),
+        epoch=int(stored.metadata["epoch"]),
+    )
+
+
+def load_weights(path: Path, layout: Layout, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Flat weights [P, n] and the members' ids [P] of a state or best file."""
+    stored = _read(path, device)
+    return _flat(stored, "weights", layout, path), stored.tensors["members"]
+
+
+def _metadata(state: PopulationState, seed: int) -> dict[str, str]:
+    return {
+        "format": _FORMAT,
+        "format_version": str(_VERSION),
+        "epoch": str(state.epoch),
+        "step": str(state.step),
+        "seed": str(seed),
+        "members": json.dumps(state.members.tolist()),
+    }
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    from safetensors.torch import save_file
+
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        save_file({name: value.cpu() for name, value in tensors.items()}, beside, metadata)
+        with open(beside, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(beside, path)
+    except Exception as error:  # safetensors wraps a full disk in an error class of its own
+        beside.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path}: the checkpoint could not be written ({error}). The one before it is "
+            "untouched; free some space and go on with `lfads resume`."
+        ) from error
+
+
+def _read(path: Path, device: torch.device) -> StateFile:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as stored:
+            metadata = stored.metadata() or {}
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"{path}: no state can be read ({error}). Is this a run folder, and was it copied whole?"
+        ) from error
+    if metadata.get("format") != _FORMAT or int(metadata.get("format_version", 0)) > _VERSION:
+        raise FormatError(
+            f"{path}: found format {metadata.get('format')!r}, version "
+            f"{metadata.get('format_version')!r}; needed {_FORMAT!r}, version {_VERSION} at most. "
+            "A newer file needs a newer lfads-torch."
+        )
+    return StateFile(tensors, metadata)
+
+
+def _flat(stored: StateFile, kind: str, layout: Layout, path: Path) -> Tensor:
+    """The named weights joined into one buffer, in the layout's order."""
+    parts = []
+    for spec in layout.specs:
+        value = stored.tensors.get(f"{kind}/{spec.name}")
+        if value is None or tuple(value.shape[1:]) != spec.shape:
+            found = "nothing" if value is None else f"shape {tuple(value.shape[1:])}"
+            raise RunError(
+                f"{path}: for the weight {spec.name!r} there is {found}; the model needs "
+                f"{spec.shape}. The run's settings and its checkpoint do not belong together."
+            )
+        parts.append(value.flatten(1))
+    return torch.cat(parts, 1)

@@ -1,0 +1,81 @@
+"""The settings that each member has for itself, as tensors on the device.
+
+A change takes effect at the next step; nothing is recompiled or rebuilt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from lfads_torch.loss.settings import LossSettings
+    from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
+
+__all__ = ["Hyperparameters"]
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """One number per member, [P] each, named as in the settings tree."""
+
+    learning_rate: Float[Tensor, " P"]
+    weight_decay: Float[Tensor, " P"]
+    max_gradient_norm: Float[Tensor, " P"]
+    dropout_rate: Float[Tensor, " P"]
+    coordinated_dropout_rate: Float[Tensor, " P"]
+    coordinated_dropout_pass_rate: Float[Tensor, " P"]
+    kl_initial_condition_scale: Float[Tensor, " P"]
+    kl_input_scale: Float[Tensor, " P"]
+    l2_ic_encoder_scale: Float[Tensor, " P"]
+    l2_controller_encoder_scale: Float[Tensor, " P"]
+    l2_controller_scale: Float[Tensor, " P"]
+    l2_generator_scale: Float[Tensor, " P"]
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def repeated(
+        cls,
+        loss: LossSettings,
+        augmentation: AugmentationSettings,
+        training: TrainingSettings,
+        *,
+        n_members: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> Hyperparameters:
+        """The same settings for every member."""
+        sources = (training, augmentation, loss)
+        values = {
+            name: next(getattr(source, name) for source in sources if hasattr(source, name))
+            for name in cls.names()
+        }
+        return cls(
+            **{
+                name: torch.full((n_members,), float(value), dtype=dtype, device=device)
+                for name, value in values.items()
+            }
+        )
+
+    def as_dict(self) -> dict[str, Float[Tensor, " P"]]:
+        return {name: getattr(self, name) for name in self.names()}
+
+    def take(self, parent: Tensor) -> Hyperparameters:
+        return Hyperparameters(**{name: value[parent] for name, value in self.as_dict().items()})
+
+    def l2_scales(self) -> dict[str, Float[Tensor, " P"]]:
+        """By the part of the model whose recurrent matrix they weigh."""
+        return {
+            "ic_encoder": self.l2_ic_encoder_scale,
+            "controller_encoder": self.l2_controller_encoder_scale,
+            "controller": self.l2_controller_scale,
+            "generator": self.l2_generator_scale,
+        }

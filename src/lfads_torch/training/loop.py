@@ -1,0 +1,209 @@
+"""Epochs: train, score, keep the best, roll back what diverged, stop when it is time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.errors import DivergenceError
+from lfads_torch.training.batches import balanced_batches, total_size
+from lfads_torch.training.score import validation_reconstruction
+from lfads_torch.training.step import StepReport, loss_weights, training_step
+from lfads_torch.training.streams import Streams
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from lfads_torch.loss.objective import LossWeights
+    from lfads_torch.training.resident import ResidentTrials
+    from lfads_torch.training.state import PopulationState
+    from lfads_torch.training.task import Task
+
+__all__ = ["EpochReport", "TrainingData", "advance"]
+
+_TERMS = ("reconstruction", "kl_initial_condition", "kl_inputs", "l2", "loss")
+_MAX_ROLLBACKS = 5
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Training and validation trials of every session."""
+
+    train: tuple[ResidentTrials, ...]
+    valid: tuple[ResidentTrials, ...]
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One finished epoch: for every quantity a list over members (`docs/formats.md`)."""
+
+    epoch: int
+    step: int
+    seconds: float
+    values: dict[str, list[float]]  # terms, gradient_norm, learning_rate, scores, ramps
+    messages: tuple[str, ...]  # rollbacks and stops, in words
+
+    def row(self) -> dict[str, object]:
+        """A line of metrics.jsonl."""
+        return {"epoch": self.epoch, "step": self.step, "seconds": self.seconds, **self.values}
+
+
+def advance(
+    state: PopulationState,
+    task: Task,
+    data: TrainingData,
+    *,
+    seed: int,
+    n_epochs: int,
+    observe: Callable[[EpochReport], None],
+    wants_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train for up to `n_epochs` more epochs; `state` changes in place.
+
+    `observe` is called after every epoch, when the state is whole and can be stored. Ends early
+    once every member has stopped, or when `wants_stop` says so between epochs. Raises
+    DivergenceError if no member can go on.
+    """
+    for _ in range(n_epochs):
+        if bool(state.clocks.is_stopped.all()) or wants_stop():
+            return
+        observe(_epoch(state, task, data, seed))
+
+
+def _epoch(state: PopulationState, task: Task, data: TrainingData, seed: int) -> EpochReport:
+    started = time.perf_counter()
+    before = state.copy()
+    scales = loss_weights(state, task)
+    means, is_finite = _train(state, task, data, seed)
+    score = validation_reconstruction(state, task, data.valid, seed=seed)
+    means["ramp_kl"], means["ramp_l2"] = scales.ramp_kl, scales.ramp_l2
+    means["learning_rate"] = state.hyperparameters.learning_rate
+    means["valid_reconstruction"] = score
+    is_finite["valid_reconstruction"] = score.isfinite()
+    messages = _roll_back(state, before, is_finite)
+    _keep_score(state, task, score, scales)
+    messages += _stop_or_slow(state, task, scales)
+    means["valid_score"] = state.clocks.smoothed
+    epoch = state.epoch
+    state.epoch += 1
+    state.clocks.epochs = state.clocks.epochs + (~before.clocks.is_stopped)
+    values = {name: value.double().tolist() for name, value in means.items()}
+    return EpochReport(epoch, state.step, time.perf_counter() - started, values, tuple(messages))
+
+
+def _train(
+    state: PopulationState, task: Task, data: TrainingData, seed: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """All batches of one epoch: means over trials of every term, and which stayed finite."""
+    streams = Streams(seed, state.members)
+    n_trials = tuple(part.n_trials for part in data.train)
+    sums: dict[str, Tensor] = {}
+    is_finite: dict[str, Tensor] = {}
+    for batch in balanced_batches(streams, state.epoch, n_trials, task.training.batch_size):
+        report = training_step(state, task, data.train, batch, seed=seed)
+        share = total_size(batch) / sum(n_trials)
+        for name, value in _named(report).items():
+            sums[name] = sums.get(name, 0.0) + share * value.double()
+            is_finite[name] = is_finite.get(name, torch.ones_like(report.is_finite)) & value.isfinite()
+    return sums, is_finite
+
+
+def _named(report: StepReport) -> dict[str, Tensor]:
+    terms = {name: getattr(report.terms, name) for name in _TERMS}
+    return {**terms, "gradient_norm": report.gradient_norm}
+
+
+def _roll_back(
+    state: PopulationState, before: PopulationState, is_finite: dict[str, Bool[Tensor, " P"]]
+) -> list[str]:
+    """Members that left the finite numbers return to the epoch's start at half their rate.
+
+    After five returns a member stops; if no member is left, DivergenceError says which term broke.
+    """
+    running = ~before.clocks.is_stopped
+    failed = ~torch.stack(list(is_finite.values())).all(0) & running
+    if not bool(failed.any()):
+        return []
+    _revert(state, before, failed)
+    rate = state.hyperparameters.learning_rate
+    rate.copy_(torch.where(failed, 0.5 * rate, rate))
+    state.clocks.rollbacks = state.clocks.rollbacks + failed
+    given_up = failed & (state.clocks.rollbacks > _MAX_ROLLBACKS)
+    state.clocks.is_stopped = state.clocks.is_stopped | given_up
+    messages = []
+    for p in failed.nonzero().flatten().tolist():
+        term = next(name for name, fine in is_finite.items() if not bool(fine[p]))
+        member = int(state.members[p])
+        ending = "it stops" if bool(given_up[p]) else f"its learning rate is now {rate[p]:.2g}"
+        messages.append(
+            f"member {member}: {term} was not finite in epoch {state.epoch}; it went back to the "
+            f"start of the epoch and {ending}"
+        )
+    if bool(given_up.any()) and bool((state.clocks.is_stopped & (state.clocks.best_epoch < 0)).all()):
+        raise DivergenceError(
+            f"training left the finite numbers {_MAX_ROLLBACKS + 1} times: {messages[-1]}. Lower "
+            "training.learning_rate, or look at the data with `lfads check`."
+        )
+    return messages
+
+
+def _revert(state: PopulationState, before: PopulationState, failed: Tensor) -> None:
+    """Failed members take weights, moments and clocks of the epoch's start."""
+    for name in ("weights", "moment1", "moment2", "best_weights"):
+        old, new = getattr(before, name), getattr(state, name)
+        setattr(state, name, torch.where(failed[:, None], old, new))
+    for name, old in before.clocks.as_dict().items():
+        setattr(state.clocks, name, torch.where(failed, old, getattr(state.clocks, name)))
+
+
+def _keep_score(
+    state: PopulationState, task: Task, score: Float[Tensor, " P"], scales: LossWeights
+) -> None:
+    """Smooth the score, and keep the weights of the best epoch after both ramps."""
+    clocks = state.clocks
+    past = task.training.score_smoothing
+    smoothed = torch.where(
+        clocks.smoothed.isfinite(), past * clocks.smoothed + (1.0 - past) * score, score
+    )
+    counts = score.isfinite() & ~clocks.is_stopped
+    clocks.smoothed = torch.where(counts, smoothed, clocks.smoothed)
+    is_ready = (scales.ramp_kl >= 1.0) & (scales.ramp_l2 >= 1.0)
+    is_best = counts & is_ready & (clocks.smoothed < clocks.best_score)
+    clocks.best_score = torch.where(is_best, clocks.smoothed, clocks.best_score)
+    clocks.best_epoch = torch.where(is_best, state.epoch, clocks.best_epoch)
+    state.best_weights = torch.where(is_best[:, None], state.weights, state.best_weights)
+
+
+def _stop_or_slow(state: PopulationState, task: Task, scales: LossWeights) -> list[str]:
+    """Early stopping after the ramps, and the decay of the rate on a plateau."""
+    clocks, settings = state.clocks, task.training
+    messages = []
+    if settings.patience:
+        waited = state.epoch - clocks.best_epoch >= settings.patience
+        is_done = waited & (clocks.best_epoch >= 0) & ~clocks.is_stopped
+        clocks.is_stopped = clocks.is_stopped | is_done
+        messages += [
+            f"member {int(state.members[p])}: no better score for {settings.patience} epochs; it "
+            f"stops, its best epoch is {int(clocks.best_epoch[p])}"
+            for p in is_done.nonzero().flatten().tolist()
+        ]
+    if settings.plateau_factor < 1.0:
+        _slow_on_plateau(state, task)
+    return messages
+
+
+def _slow_on_plateau(state: PopulationState, task: Task) -> None:
+    clocks, settings = state.clocks, task.training
+    is_better = clocks.smoothed < clocks.plateau_best
+    clocks.plateau_best = torch.where(is_better, clocks.smoothed, clocks.plateau_best)
+    clocks.plateau_wait = torch.where(is_better, 0, clocks.plateau_wait + 1)
+    is_due = (clocks.plateau_wait >= settings.plateau_patience) & ~clocks.is_stopped
+    rate = state.hyperparameters.learning_rate
+    slower = (rate * settings.plateau_factor).clamp_min(settings.learning_rate_floor)
+    rate.copy_(torch.where(is_due, torch.minimum(rate, slower), rate))
+    clocks.plateau_wait = torch.where(is_due, 0, clocks.plateau_wait)

@@ -1,0 +1,55 @@
+"""AdamW with each member's own rate, decay and clip, on flat buffers.
+
+Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization" (arXiv:1711.05101), algorithm 2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from lfads_torch.training.settings import TrainingSettings
+    from lfads_torch.training.state import PopulationState
+
+__all__ = ["adamw_step", "gradient_norm"]
+
+
+def gradient_norm(gradient: Float[Tensor, "P n"]) -> Float[Tensor, " P"]:
+    return torch.linalg.vector_norm(gradient, dim=1)
+
+
+def adamw_step(
+    state: PopulationState,
+    settings: TrainingSettings,
+    *,
+    decay_ramp: Float[Tensor, " P"],
+    norm: Float[Tensor, " P"],
+    is_active: Bool[Tensor, " P"],
+) -> None:
+    """Clip each member's gradient at its own norm and update the members that are active.
+
+    `w <- w - rate * (ramp * decay * w + m_hat / (sqrt(v_hat) + eps))`. An inactive member (stopped,
+    or without a finite gradient) keeps weights, moments and step count as they are.
+    """
+    own, active = state.hyperparameters, is_active[:, None]
+    scale = (own.max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)[:, None]
+    gradient = torch.where(active, state.gradient * scale, 0.0)
+    steps = state.clocks.steps + is_active
+    state.clocks.steps = steps
+    moment1 = torch.lerp(state.moment1, gradient, 1.0 - settings.beta1)
+    moment2 = torch.lerp(state.moment2, gradient.square(), 1.0 - settings.beta2)
+    counted = steps.clamp_min(1).double()
+    correction1 = (1.0 - settings.beta1**counted).to(gradient.dtype)[:, None]
+    correction2 = (1.0 - settings.beta2**counted).to(gradient.dtype)[:, None]
+    root = (moment2 / correction2).sqrt_().add_(settings.epsilon)
+    rate = own.learning_rate[:, None]
+    shrink = 1.0 - rate * (own.weight_decay * decay_ramp)[:, None]
+    updated = state.weights * shrink - rate / correction1 * moment1 / root
+    state.weights = torch.where(active, updated, state.weights)
+    state.moment1 = torch.where(active, moment1, state.moment1)
+    state.moment2 = torch.where(active, moment2, state.moment2)

@@ -1,0 +1,78 @@
+"""A session's trials as tensors on the device, gathered by index for every batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Bool, Float, Int
+    from numpy.typing import NDArray
+
+    from lfads_torch.loss.observations.base import Observation
+
+__all__ = ["ResidentTrials", "reside"]
+
+
+@dataclass(frozen=True)
+class ResidentTrials:
+    """Trials of one session. `rows` number them for the random streams: the place in the file."""
+
+    counts: Float[Tensor, "B L N"]  # missing entries are 0
+    is_present: Bool[Tensor, "B L N"] | None  # None where nothing is missing
+    constant: Float[Tensor, "B"]  # of the likelihood, over present entries of the generated bins
+    external_inputs: Float[Tensor, "B L X"] | None
+    rows: Int[Tensor, "B"]
+
+    @property
+    def n_trials(self) -> int:
+        return int(self.counts.shape[0])
+
+    def take(self, positions: Int[Tensor, "B"]) -> ResidentTrials:
+        """These trials only."""
+        return replace(
+            self,
+            counts=self.counts[positions],
+            is_present=None if self.is_present is None else self.is_present[positions],
+            constant=self.constant[positions],
+            external_inputs=None
+            if self.external_inputs is None
+            else self.external_inputs[positions],
+            rows=self.rows[positions],
+        )
+
+
+def reside(
+    counts: NDArray[Any],  # any numeric type; NaN where missing
+    observation: Observation,
+    *,
+    ic_bins: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    external_inputs: NDArray[Any] | None = None,  # any numeric type
+    rows: NDArray[np.int64] | None = None,
+) -> ResidentTrials:
+    """Move trials [B, L, N] to the device and compute the likelihood's constant once."""
+    values = torch.as_tensor(counts.astype("float64")).to(device=device, dtype=dtype)
+    is_missing = values.isnan()
+    has_missing = bool(is_missing.any())
+    values = torch.where(is_missing, 0.0, values) if has_missing else values
+    generated = values[:, ic_bins:].double()
+    constant = observation.constant(generated)
+    if has_missing:
+        constant = torch.where(is_missing[:, ic_bins:], 0.0, constant)
+    numbers = torch.arange(len(values)) if rows is None else torch.as_tensor(rows)
+    external = None
+    if external_inputs is not None and external_inputs.shape[-1] > 0:
+        external = torch.as_tensor(external_inputs.astype("float64")).to(device=device, dtype=dtype)
+    return ResidentTrials(
+        counts=values,
+        is_present=~is_missing if has_missing else None,
+        constant=constant.sum((1, 2)).to(dtype),
+        external_inputs=external,
+        rows=numbers.to(device=device, dtype=torch.int64),
+    )

@@ -1,0 +1,131 @@
+"""The validation score: reconstruction of the whole split without dropout or augmentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.model.lfads import ModelInput, lfads
+from lfads_torch.model.weights import ModelWeights
+from lfads_torch.training.noise import StreamNoise
+from lfads_torch.training.step import external_inputs, gather
+from lfads_torch.training.streams import Streams
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from jaxtyping import Bool, Float
+
+    from lfads_torch.model.lfads import ModelOutput
+    from lfads_torch.model.noise import Noise
+    from lfads_torch.training.resident import ResidentTrials
+    from lfads_torch.training.state import PopulationState
+    from lfads_torch.training.task import Task
+
+__all__ = ["counted_entries", "trials_at_once", "validation_reconstruction"]
+
+_BYTES_AT_ONCE = 256 * 2**20
+
+
+def trials_at_once(task: Task, n_members: int, *, bytes_at_once: int = _BYTES_AT_ONCE) -> int:
+    """How many trials a forward pass takes within about that much memory."""
+    model, sizes = task.model, task.sizes
+    widest = max(session.n_parameters * session.n_units for session in sizes.sessions)
+    encoders = 8 * (model.ic_encoder_size + model.controller_encoder_size)
+    decoder = 4 * (model.generator_size + model.n_factors + model.controller_size)
+    per_trial = 8 * sizes.n_bins * (encoders + decoder + 3 * widest)
+    return max(1, int(bytes_at_once // max(per_trial * n_members, 1)))
+
+
+def counted_entries(
+    task: Task, session: int, which: Literal["all", "encoded", "held_out"]
+) -> Bool[Tensor, "T N"]:
+    """Entries of the generated bins that a score counts."""
+    sizes = task.sizes
+    n_generated = sizes.n_bins - task.model.ic_bins
+    is_encoded_unit = torch.zeros(sizes.sessions[session].n_units, dtype=torch.bool, device=task.device)
+    is_encoded_unit[list(sizes.sessions[session].encoded_units)] = True
+    if which == "all":
+        return torch.ones(n_generated, len(is_encoded_unit), dtype=torch.bool, device=task.device)
+    if which == "held_out":
+        return (~is_encoded_unit).expand(n_generated, -1)
+    is_encoded_bin = torch.arange(n_generated, device=task.device) + task.model.ic_bins
+    return (is_encoded_bin < sizes.n_encoded_bins)[:, None] & is_encoded_unit
+
+
+@torch.no_grad()
+def validation_reconstruction(
+    state: PopulationState, task: Task, trials: tuple[ResidentTrials, ...], *, seed: int
+) -> Float[Tensor, " P"]:
+    """Mean nats per counted entry, pooled over all trials of all sessions; NaN if none counts.
+
+    One posterior sample whose noise is keyed by member, epoch and trial, or the posterior mean
+    (`score_latent`). Float64 sums, so that batching does not matter beyond rounding.
+    """
+    named = task.layout.views(state.weights)
+    weights = ModelWeights.arrange(named, task.session_names)
+    total = torch.zeros(state.n_members, dtype=torch.float64, device=task.device)
+    n_counted = torch.zeros_like(total)
+    size = trials_at_once(task, state.n_members)
+    for session, part in enumerate(trials):
+        counted = counted_entries(task, session, task.training.score_entries)
+        for start in range(0, part.n_trials, size):
+            chunk = torch.arange(start, min(start + size, part.n_trials), device=task.device)
+            index = chunk.expand(state.n_members, -1)
+            nats, present = _chunk(state, task, part, index, session, weights, counted, seed)
+            total += nats
+            n_counted += present
+    return total / n_counted
+
+
+def _chunk(
+    state: PopulationState,
+    task: Task,
+    part: ResidentTrials,
+    index: Tensor,
+    session: int,
+    weights: ModelWeights,
+    counted: Tensor,
+    seed: int,
+) -> tuple[Tensor, Tensor]:
+    """Sum of nats over counted, present entries of these trials, and their number; both [P]."""
+    noise = validation_noise(state, task, part.rows[index], seed)
+    output = forward(task, part, index, session, weights, noise)
+    target = part.counts[index][:, :, task.model.ic_bins :]
+    family = task.observations[session]
+    nats = family.negative_log_likelihood(output.parameters[0], target)
+    nats = nats + family.constant(target)
+    mask = counted.expand_as(nats)
+    if part.is_present is not None:
+        mask = mask & part.is_present[index][:, :, task.model.ic_bins :]
+    nats = torch.where(mask, nats, 0.0).double()
+    return nats.flatten(1).sum(1), mask.flatten(1).sum(1).double()
+
+
+def validation_noise(state: PopulationState, task: Task, rows: Tensor, seed: int) -> Noise:
+    """The noise of the score at this epoch."""
+    if task.training.score_latent == "mean":
+        from lfads_torch.model.noise import Silence
+
+        return Silence()
+    streams = Streams(seed, state.members)
+    return StreamNoise(streams, "validation", state.epoch, rows, task.dtype)
+
+
+def forward(
+    task: Task,
+    part: ResidentTrials,
+    index: Tensor,
+    session: int,
+    weights: ModelWeights,
+    noise: Noise,
+) -> ModelOutput:
+    """The model's output for these trials of one session, nothing dropped or augmented."""
+    given = ModelInput(
+        counts=(gather(part, index, task, session=session).encoded,),
+        sessions=(session,),
+        external_inputs=external_inputs((part,), (index,), task),
+    )
+    return lfads(given, weights, noise, task.model, task.sizes, kernels=task.kernels)

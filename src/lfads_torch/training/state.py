@@ -1,0 +1,151 @@
+"""The state of a population: what changes while it trains, the member axis first.
+
+`take(parent)` gathers everything that belongs to a model; `members` belongs to the slot and is
+never gathered: the random stream stays with the slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.model.weights import initial_weights
+from lfads_torch.training.streams import Streams
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+    from lfads_torch.model.weights import Layout
+    from lfads_torch.training.hyperparameters import Hyperparameters
+
+__all__ = ["Clocks", "PopulationState", "new_state"]
+
+
+@dataclass
+class Clocks:
+    """Where each member stands. Scores are +inf before the first one, `best_epoch` -1."""
+
+    steps: Int[Tensor, " P"]  # updates of its optimiser
+    epochs: Int[Tensor, " P"]
+    smoothed: Float[Tensor, " P"]
+    best_score: Float[Tensor, " P"]
+    best_epoch: Int[Tensor, " P"]
+    plateau_best: Float[Tensor, " P"]
+    plateau_wait: Int[Tensor, " P"]
+    rollbacks: Int[Tensor, " P"]
+    is_stopped: Bool[Tensor, " P"]
+
+    @classmethod
+    def start(cls, n_members: int, device: torch.device) -> Clocks:
+        def whole(value: int) -> Tensor:
+            return torch.full((n_members,), value, dtype=torch.int64, device=device)
+
+        def real(value: float) -> Tensor:
+            return torch.full((n_members,), value, dtype=torch.float64, device=device)
+
+        infinity = float("inf")
+        return cls(
+            steps=whole(0),
+            epochs=whole(0),
+            smoothed=real(infinity),
+            best_score=real(infinity),
+            best_epoch=whole(-1),
+            plateau_best=real(infinity),
+            plateau_wait=whole(0),
+            rollbacks=whole(0),
+            is_stopped=torch.zeros(n_members, dtype=torch.bool, device=device),
+        )
+
+    def as_dict(self) -> dict[str, Tensor]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass
+class PopulationState:
+    """Flat buffers [P, n], one row per member; the named weights are views of them."""
+
+    weights: Float[Tensor, "P n"]
+    moment1: Float[Tensor, "P n"]
+    moment2: Float[Tensor, "P n"]
+    best_weights: Float[Tensor, "P n"]
+    hyperparameters: Hyperparameters
+    clocks: Clocks
+    members: Int[Tensor, " P"]  # permanent ids of the slots
+    step: int = 0  # of the population: keys the noise
+    epoch: int = 0  # finished epochs of the population
+    gradient: Float[Tensor, "P n"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gradient = torch.zeros_like(self.weights)
+
+    @property
+    def n_members(self) -> int:
+        return int(self.weights.shape[0])
+
+    def leaves(self, layout: Layout) -> dict[str, Tensor]:
+        """Named weights as autograd leaves whose gradients accumulate into the flat buffer."""
+        gradients = layout.views(self.gradient)
+        leaves = layout.views(self.weights)
+        for name, leaf in leaves.items():
+            leaves[name] = leaf.detach().requires_grad_()
+            leaves[name].grad = gradients[name]
+        return leaves
+
+    def take(self, parent: Int[Tensor, " P"]) -> None:
+        """Give every slot the model of its parent: weights, moments, hyperparameters, clocks."""
+        self.restore(parent, self)
+
+    def restore(self, source: Int[Tensor, " P"], other: PopulationState) -> None:
+        """Copy into slot p the model of slot `source[p]` of another state of the same shape."""
+        for name in ("weights", "moment1", "moment2", "best_weights"):
+            setattr(self, name, getattr(other, name)[source])
+        self.hyperparameters = other.hyperparameters.take(source)
+        clocks = {name: value[source] for name, value in other.clocks.as_dict().items()}
+        self.clocks = Clocks(**clocks)
+        self.gradient = torch.zeros_like(self.weights)
+
+    def copy(self) -> PopulationState:
+        """An independent copy, to go back to."""
+        everyone = torch.arange(self.n_members, device=self.weights.device)
+        clone = PopulationState(
+            weights=self.weights,
+            moment1=self.moment1,
+            moment2=self.moment2,
+            best_weights=self.best_weights,
+            hyperparameters=self.hyperparameters,
+            clocks=self.clocks,
+            members=self.members.clone(),
+            step=self.step,
+            epoch=self.epoch,
+        )
+        clone.take(everyone)
+        return clone
+
+
+def new_state(
+    layout: Layout,
+    hyperparameters: Hyperparameters,
+    *,
+    seed: int,
+    members: Int[Tensor, " P"],
+    dtype: torch.dtype,
+) -> PopulationState:
+    """A population at its start; each member's weights depend on (seed, weight's name, member)."""
+    streams = Streams(seed, members)
+
+    def normal(name: str, n: int) -> Tensor:
+        return streams.normal(f"weights.{name}", 0, None, n)[:, 0]
+
+    weights = initial_weights(layout, normal, len(members)).to(device=members.device, dtype=dtype)
+    return PopulationState(
+        weights=weights,
+        moment1=torch.zeros_like(weights),
+        moment2=torch.zeros_like(weights),
+        best_weights=weights.clone(),
+        hyperparameters=hyperparameters,
+        clocks=Clocks.start(len(members), members.device),
+        members=members,
+    )

@@ -1,0 +1,191 @@
+"""One update of all members: gather a batch, augment, run the model, differentiate, step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.loss.objective import LossTerms, LossWeights, objective
+from lfads_torch.loss.reconstruction import Target
+from lfads_torch.model.lfads import ModelInput, lfads
+from lfads_torch.model.weights import ModelWeights
+from lfads_torch.training.augment import CoordinatedDropout, SessionBatch
+from lfads_torch.training.noise import StreamNoise
+from lfads_torch.training.optimiser import adamw_step, gradient_norm
+from lfads_torch.training.streams import Streams
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+    from lfads_torch.training.augment import Augmentation
+    from lfads_torch.training.hyperparameters import Hyperparameters
+    from lfads_torch.training.resident import ResidentTrials
+    from lfads_torch.training.state import PopulationState
+    from lfads_torch.training.task import Task
+
+__all__ = ["StepReport", "augmentations", "gather", "loss_weights", "ramp", "training_step"]
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step saw, per member, before its update."""
+
+    terms: LossTerms
+    gradient_norm: Float[Tensor, " P"]
+    is_finite: Bool[Tensor, " P"]
+
+
+def ramp(
+    clock: Int[Tensor, " P"], start: int, increase: int
+) -> Float[Tensor, " P"]:
+    """`clip((clock + 1 - start) / (increase + 1), 0, 1)`."""
+    return ((clock.double() + 1.0 - start) / (increase + 1.0)).clamp(0.0, 1.0)
+
+
+def loss_weights(state: PopulationState, task: Task) -> LossWeights:
+    """Each member's weights and ramps at its own clock."""
+    own, settings = state.hyperparameters, task.loss
+    clock = state.clocks.epochs if settings.ramp_unit == "epochs" else state.clocks.steps
+    return LossWeights(
+        kl_initial_condition=own.kl_initial_condition_scale,
+        kl_inputs=own.kl_input_scale,
+        l2=own.l2_scales(),
+        ramp_kl=ramp(clock, settings.kl_ramp_start, settings.kl_ramp_increase).to(task.dtype),
+        ramp_l2=ramp(clock, settings.l2_ramp_start, settings.l2_ramp_increase).to(task.dtype),
+    )
+
+
+def augmentations(task: Task, own: Hyperparameters) -> tuple[Augmentation, ...]:
+    """The augmentations in use, in order."""
+    if bool((own.coordinated_dropout_rate > 0).any()):
+        return (CoordinatedDropout(task.model.ic_bins),)
+    return ()
+
+
+def gather(
+    trials: ResidentTrials, index: Int[Tensor, "P B"], task: Task, *, session: int
+) -> SessionBatch:
+    """Each member's own trials of one session, by their positions."""
+    start = task.model.ic_bins
+    counts = trials.counts[index]
+    is_encoded = torch.zeros(counts.shape[-1], dtype=torch.bool, device=counts.device)
+    is_encoded[list(task.sizes.sessions[session].encoded_units)] = True
+    present = None if trials.is_present is None else trials.is_present[index][:, :, start:]
+    return SessionBatch(
+        encoded=counts[:, :, : task.sizes.n_encoded_bins],
+        target=counts[:, :, start:],
+        constant=trials.constant[index],
+        is_encoded_unit=is_encoded,
+        is_present=present,
+    )
+
+
+def external_inputs(
+    trials: tuple[ResidentTrials, ...], indices: tuple[Int[Tensor, "P B"], ...], task: Task
+) -> Float[Tensor, "P B T X"] | None:
+    """External inputs of the generated bins for all trials of the batch."""
+    if task.sizes.n_external_inputs == 0:
+        return None
+    parts = [
+        part.external_inputs[index][:, :, task.model.ic_bins :]
+        for part, index in zip(trials, indices, strict=True)
+        if part.external_inputs is not None
+    ]
+    return torch.cat(parts, 1)
+
+
+def training_step(
+    state: PopulationState,
+    task: Task,
+    trials: tuple[ResidentTrials, ...],
+    indices: tuple[Int[Tensor, "P B"], ...],
+    *,
+    seed: int,
+) -> StepReport:
+    """Advance every active member by one update on its own batch; `state` changes in place.
+
+    `indices[s]` holds each member's positions in session s; sessions without trials in this batch
+    have an index of width 0.
+    """
+    used = [s for s, index in enumerate(indices) if index.shape[1]]
+    rows = torch.cat([trials[s].rows[indices[s]] for s in used], 1)
+    own = state.hyperparameters
+    noise = StreamNoise(
+        Streams(seed, state.members), "train", state.step, rows, task.dtype,
+        own.dropout_rate if bool((own.dropout_rate > 0).any()) else None,
+    )  # fmt: skip
+    batches = _augmented(state, task, trials, indices, used, noise)
+    given = ModelInput(
+        counts=tuple(batch.encoded for batch in batches),
+        sessions=tuple(used),
+        external_inputs=external_inputs(
+            tuple(trials[s] for s in used), tuple(indices[s] for s in used), task
+        ),
+    )
+    named = state.leaves(task.layout)
+    weights = ModelWeights.arrange(named, task.session_names)
+    output = lfads(given, weights, noise, task.model, task.sizes, kernels=task.kernels)
+    scales = loss_weights(state, task)
+    terms = objective(
+        output,
+        tuple(
+            Target(batch.target, batch.constant, batch.is_present, batch.has_gradient)
+            for batch in batches
+        ),
+        named,
+        observations=tuple(task.observations[s] for s in used),
+        priors=task.priors,
+        weights=scales,
+        settings=task.loss,
+    )
+    return _update(state, task, terms, scales)
+
+
+def _augmented(
+    state: PopulationState,
+    task: Task,
+    trials: tuple[ResidentTrials, ...],
+    indices: tuple[Tensor, ...],
+    used: list[int],
+    noise: StreamNoise,
+) -> list[SessionBatch]:
+    chain = augmentations(task, state.hyperparameters)
+    batches = []
+    for s in used:
+        batch = gather(trials[s], indices[s], task, session=s)
+        own_noise = StreamNoise(
+            noise.streams, noise.phase, noise.step, trials[s].rows[indices[s]], noise.dtype
+        )
+        for augmentation in chain:
+            batch = augmentation(
+                batch, own_noise, state.hyperparameters, site=task.sizes.sessions[s].name
+            )
+        batches.append(batch)
+    return batches
+
+
+def _update(
+    state: PopulationState, task: Task, terms: LossTerms, scales: LossWeights
+) -> StepReport:
+    """Differentiate the sum over members (each only knows its own weights) and step."""
+    state.gradient.zero_()
+    terms.loss.sum().backward()  # type: ignore[no-untyped-call]
+    norm = gradient_norm(state.gradient)
+    is_finite = norm.isfinite() & terms.loss.detach().isfinite()
+    adamw_step(
+        state,
+        task.training,
+        decay_ramp=scales.ramp_l2,
+        norm=norm,
+        is_active=is_finite & ~state.clocks.is_stopped,
+    )
+    state.step += 1
+    detached = LossTerms(
+        *(value.detach() for value in (
+            terms.loss, terms.reconstruction, terms.kl_initial_condition, terms.kl_inputs, terms.l2,
+        ))
+    )  # fmt: skip
+    return StepReport(detached, norm, is_finite)
