@@ -1,0 +1,178 @@
+"""Checks a whole tree of settings at once: types, ranges, words and names, by pydantic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from lfads_torch.config.declarations import Declaration, declarations
+from lfads_torch.config.layers import laid_over, nested
+from lfads_torch.config.nearest import nearest_setting, nearest_word
+from lfads_torch.config.rules import conflicts
+from lfads_torch.config.tree import Settings, SettingValue, section_types, to_dict
+from lfads_torch.errors import SettingsError
+
+__all__ = ["check_settings", "replace_values", "settings_from_values", "settings_model"]
+
+
+def settings_from_values(
+    values: Mapping[str, object],
+    *,
+    chosen: Iterable[str] = (),
+    origins: Mapping[str, str] | None = None,
+    mistakes: Iterable[str] = (),
+) -> Settings:
+    """The tree of settings with these values (section -> setting -> value) and else defaults.
+
+    Every mistake is told in one SettingsError, with `mistakes` that the caller found already.
+    `origins` says where the value of a dotted name stands, e.g. "settings.yaml, line 3".
+    """
+    origins = origins or {}
+    found = list(mistakes)
+    tree: dict[str, dict[str, SettingValue]] = {}
+    try:
+        tree = settings_model().model_validate(values).model_dump()
+    except ValidationError as error:
+        found += [_mistake(each, origins) for each in error.errors(include_url=False)]
+    if found:
+        raise _error(found)
+    sections = {name: record(**tree[name]) for name, record in section_types().items()}
+    settings = Settings(**sections, chosen=frozenset(chosen))
+    if found := conflicts(settings):
+        raise _error(found)
+    return settings
+
+
+def check_settings(settings: Settings) -> Settings:
+    """The same settings, checked; needed where the records were made in Python by hand."""
+    return settings_from_values(to_dict(settings), chosen=settings.chosen)
+
+
+def replace_values(settings: Settings, values: Mapping[str, object]) -> Settings:
+    """The settings with these dotted names given new values, checked and counted as chosen."""
+    return settings_from_values(
+        laid_over(to_dict(settings), nested(values)), chosen=settings.chosen | set(values)
+    )
+
+
+def settings_model() -> type[BaseModel]:
+    """The pydantic model of the whole tree, made from the declarations."""
+    parts: dict[str, dict[str, Any]] = {}  # Any: create_model's own (annotation, Field) pairs
+    for each in declarations().values():
+        parts.setdefault(each.section, {})[each.key] = (_annotation(each), _field(each))
+    rules = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    sections: dict[str, Any] = {}
+    for section, members in parts.items():
+        record = section_types()[section]
+        model = create_model(record.__name__, __config__=rules, __doc__=record.__doc__, **members)
+        sections[section] = (model, Field(default_factory=model))
+    return create_model("Settings", __config__=rules, **sections)
+
+
+def _field(declaration: Declaration) -> Any:  # Any: pydantic's Field() is typed so
+    return Field(
+        default=declaration.default,
+        description=declaration.help,
+        json_schema_extra={"unit": declaration.unit} if declaration.unit else None,
+    )
+
+
+def _annotation(declaration: Declaration) -> Any:  # Any: a type form, made at run time
+    if declaration.words:
+        return Literal[declaration.words]
+    if declaration.kind not in (int, float):
+        return declaration.kind
+    bounds = Field(
+        ge=declaration.at_least,
+        gt=declaration.above,
+        le=declaration.at_most,
+        lt=declaration.below,
+        allow_inf_nan=False if declaration.kind is float else None,
+    )
+    read = BeforeValidator(_whole_number if declaration.kind is int else _number)
+    return Annotated[declaration.kind, bounds, read]
+
+
+def _number(value: object) -> object:
+    """Number types of other libraries as Python's own, and `1e-3` that PyYAML read as a text."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value, re.ASCII):
+        return float(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
+
+
+def _whole_number(value: object) -> object:
+    """As `_number`; a whole number written as 1e3 or 8.0 counts as one."""
+    number = _number(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _error(mistakes: list[str]) -> SettingsError:
+    if len(mistakes) == 1:
+        return SettingsError(f"settings: {mistakes[0]}.")
+    listed = "".join(f"\n  - {mistake}" for mistake in mistakes)
+    return SettingsError(f"settings: {len(mistakes)} mistakes.{listed}")
+
+
+def _mistake(error: ErrorDetails, origins: Mapping[str, str]) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    where, value = _where(name, origins), error["input"]
+    known = declarations()
+    if error["type"] == "extra_forbidden":
+        return f"{name}{where} is no setting{_meant(name, known)}"
+    if name in known:
+        declaration = known[name]
+        text = f"{name}{where} is {_found(value)}; needed is {declaration.needed}"
+        return text + _hint(value, declaration)
+    return f"{name}{where} is {_found(value)}; needed are settings, indented below `{name}:`"
+
+
+def _meant(name: str, known: Mapping[str, Declaration]) -> str:
+    section, _, key = name.rpartition(".")
+    sections = list(section_types())
+    is_key = any(key == each.key for each in known.values())
+    if not section and not is_key and (meant := nearest_word(key, sections)):
+        return f"; did you mean the section {meant}?"
+    if meant := nearest_setting(name, known):
+        return f"; did you mean {meant}?"
+    if section:
+        keys = [each.key for each in known.values() if each.section == section]
+        return f"; the settings of {section} are {', '.join(keys)}"
+    return f"; the sections are {', '.join(sections)}"
+
+
+def _hint(value: object, declaration: Declaration) -> str:
+    if not isinstance(value, str):
+        return ""
+    if declaration.words:
+        meant = nearest_word(value, declaration.words)
+        return f"; did you mean {meant}?" if meant else ""
+    if declaration.kind in (int, float) and value.strip("-+").replace(".", "", 1).isdecimal():
+        return "; leave out the quotes"
+    return ""
+
+
+def _found(value: object) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"the text {value[:60]!r}"
+    if isinstance(value, Real):
+        return f"{value}"[:60]
+    if isinstance(value, Mapping):
+        return "a group of settings"
+    return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+
+
+def _where(name: str, origins: Mapping[str, str]) -> str:
+    return f" ({origins[name]})" if name in origins else ""

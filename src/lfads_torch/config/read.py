@@ -1,0 +1,91 @@
+"""Reads settings: a preset, then a YAML file, then `section.key=value` on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lfads_torch.config.layers import dotted_names, laid_over, nested
+from lfads_torch.config.preset_choice import AUTO, preset_names, preset_values
+from lfads_torch.config.tree import Settings
+from lfads_torch.config.yaml_text import SettingsText, read_mapping, read_scalar
+from lfads_torch.errors import SettingsError
+
+__all__ = ["read_settings"]
+
+_PRESET = "run.preset"
+_LARGEST_FILE_BYTES = 1_000_000
+
+
+def read_settings(
+    yaml_path: Path | None = None, preset: str = AUTO, overrides: tuple[str, ...] = ()
+) -> Settings:
+    """The checked settings; a later source wins: defaults, preset, file, overrides.
+
+    The preset is that of `run.preset` in the overrides, else the argument, else that of the file.
+    With auto, `resolve` fills the preset in once the data are known. All mistakes of the file and
+    of the overrides are told in one SettingsError; a file that is not YAML is told alone.
+    """
+    # pydantic is slow to import and is not needed before there is something to check.
+    from lfads_torch.config.check import settings_from_values
+
+    file = SettingsText() if yaml_path is None else _read_file(Path(yaml_path))
+    given, mistakes = _read_overrides(overrides)
+    origins = {name: f"{yaml_path}, line {line}" for name, line in file.lines.items()}
+    origins |= dict.fromkeys(given, "--set")
+    if preset != AUTO and _PRESET not in given:
+        given[_PRESET], origins[_PRESET] = preset, "--preset"
+    asked = laid_over(file.values, nested(given))
+    return settings_from_values(
+        laid_over(nested(_preset_layer(asked)), asked),
+        chosen=dotted_names(asked),
+        origins=origins,
+        mistakes=[*(f"{yaml_path}: {each}" for each in file.mistakes), *mistakes],
+    )
+
+
+def _preset_layer(asked: Mapping[str, object]) -> dict[str, object]:
+    """Values of the preset that was asked for; none where its name is wrong: the check says so."""
+    run = asked.get("run")
+    name = run.get("preset", AUTO) if isinstance(run, Mapping) else AUTO
+    return preset_values(name) if isinstance(name, str) and name in preset_names() else {}
+
+
+def _read_overrides(overrides: tuple[str, ...]) -> tuple[dict[str, object], list[str]]:
+    """Dotted name -> value of each `section.key=value`, and what could not be read."""
+    given: dict[str, object] = {}
+    mistakes: list[str] = []
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            mistakes.append(
+                f"--set {text!r}: needed is section.key=value, such as model.n_factors=20"
+            )
+            continue
+        try:
+            given[name.strip()] = read_scalar(value, f"--set {text!r}")
+        except SettingsError:
+            mistakes.append(
+                f"--set {text!r}: the value cannot be read; needed is a number, true, false or a "
+                "text, in quotes where it holds special characters"
+            )
+    return given, mistakes
+
+
+def _read_file(path: Path) -> SettingsText:
+    try:
+        if path.stat().st_size > _LARGEST_FILE_BYTES:
+            raise SettingsError(
+                f"{path} has {path.stat().st_size} bytes; a settings file has a few thousand. "
+                "Is it the data file? Give that as the recording."
+            )
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path} is not a text file in UTF-8; needed is a YAML file of settings."
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error.strerror or error}); needed is a YAML file of settings."
+        ) from error
+    return read_mapping(text, str(path))

@@ -1,0 +1,171 @@
+"""Rules that join several settings, or settings and data: all in this one place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lfads_torch.config.scales import betas
+from lfads_torch.config.sizes import DataSizes
+from lfads_torch.config.tree import Settings
+from lfads_torch.errors import SettingsError
+
+__all__ = ["check_against_data", "conflicts", "epochs_until_full_weight"]
+
+_LARGEST_HIDDEN_SIZE = 20_000  # recurrent weights of 3 * size^2 numbers: 4.5 GiB in float32
+_STRONGEST_USUAL_BETA = 16.0  # upper end of the published range, in units of the evidence bound
+
+
+def conflicts(settings: Settings) -> list[str]:
+    """Settings that cannot hold together, whatever the data; empty where all is well."""
+    return list(_conflicts(settings))
+
+
+def check_against_data(settings: Settings, sizes: DataSizes) -> list[str]:
+    """Warnings about settings that do not suit the data; what cannot work at all raises.
+
+    All that cannot work is told in one SettingsError.
+    """
+    found = list(_impossible(settings, sizes))
+    if found:
+        listed = "".join(f"\n  - {each}" for each in found)
+        raise SettingsError(f"these settings cannot work on this recording:{listed}")
+    return [
+        *_warnings_of_data(settings, sizes),
+        *_warnings_of_ramps(settings, sizes),
+        *_warnings_of_scales(settings, sizes),
+    ]
+
+
+def epochs_until_full_weight(settings: Settings, sizes: DataSizes) -> int:
+    """Epochs after which both ramps stand at 1: from then on scores can be compared."""
+    loss = settings.loss
+    end = 1 + max(
+        loss.kl_ramp_start + loss.kl_ramp_increase, loss.l2_ramp_start + loss.l2_ramp_increase
+    )
+    if loss.ramp_unit == "epochs":
+        return end
+    return -(-end // sizes.steps_per_epoch(settings.training.batch_size))
+
+
+def _conflicts(settings: Settings) -> Iterator[str]:
+    split, training, model = settings.split, settings.training, settings.model
+    if split.valid_fraction + split.test_fraction >= 1.0:
+        yield (
+            f"split.valid_fraction + split.test_fraction is "
+            f"{split.valid_fraction + split.test_fraction:g}; needed is a sum below 1, "
+            "so that trials remain for training"
+        )
+    lowers_rate = training.plateau_factor < 1.0
+    if lowers_rate and training.learning_rate_floor > training.learning_rate:
+        yield (
+            f"training.learning_rate_floor is {training.learning_rate_floor:g}, above "
+            f"training.learning_rate, {training.learning_rate:g}; needed is a floor below the rate"
+        )
+    for name in ("ic_encoder_size", "controller_encoder_size", "controller_size", "generator_size"):
+        if (size := getattr(model, name)) > _LARGEST_HIDDEN_SIZE:
+            yield (
+                f"model.{name} is {size}; its recurrent weights alone would take "
+                f"{3 * size**2 * 4 / 2**30:.3g} GiB; needed is at most {_LARGEST_HIDDEN_SIZE}"
+            )
+    if not re.fullmatch(r"[a-z]\w*|[A-Za-z_][\w.]*:[A-Za-z_]\w*", settings.loss.observation):
+        yield (
+            f"loss.observation is the text {settings.loss.observation!r}; needed is poisson, "
+            "gaussian, or a class of yours written as package.module:Class"
+        )
+
+
+def _impossible(settings: Settings, sizes: DataSizes) -> Iterator[str]:
+    model, split = settings.model, settings.split
+    if sizes.n_trials_train < 1:
+        yield "no trial is left for training; lower split.valid_fraction or split.test_fraction"
+    if sizes.n_trials_valid < 1:
+        yield (
+            "no trial is left for validation, without which no epoch can be chosen; "
+            "raise split.valid_fraction or give a split with validation trials"
+        )
+    if sizes.n_encoded_units < 1:
+        yield (
+            f"all {sizes.n_units} units are held out, so the encoder sees nothing; "
+            "lower split.held_out_fraction"
+        )
+    if sizes.n_encoded_bins < 1 or split.n_forward_bins >= sizes.n_bins:
+        yield (
+            f"split.n_forward_bins is {split.n_forward_bins} and the recording has {sizes.n_bins} "
+            "bins, so the encoder sees nothing; leave it at least one bin"
+        )
+    elif model.ic_bins >= sizes.n_encoded_bins:
+        yield (
+            f"model.ic_bins is {model.ic_bins} and the encoder sees {sizes.n_encoded_bins} bins; "
+            f"needed is at most {sizes.n_encoded_bins - 1}, or 0 to use them all"
+        )
+    if settings.training.score_entries == "held_out" and sizes.n_encoded_units == sizes.n_units:
+        yield (
+            "training.score_entries is held_out, but no unit is held out; set "
+            "split.held_out_fraction, or score all or encoded entries"
+        )
+    if sizes.present_share <= 0.0:
+        yield "every entry of the training trials is missing (NaN); nothing can be learned"
+
+
+def _warnings_of_data(settings: Settings, sizes: DataSizes) -> Iterator[str]:
+    model, training = settings.model, settings.training
+    n_read_bins = sizes.n_encoded_bins - model.ic_bins
+    if model.n_inferred_inputs > 0 and model.controller_lag_bins >= n_read_bins:
+        yield (
+            f"model.controller_lag_bins is {model.controller_lag_bins} and the controller's "
+            f"encoder reads {n_read_bins} bins: the controller sees nothing of the data. Lower the "
+            "lag, or set model.n_inferred_inputs to 0"
+        )
+    if training.batch_size > sizes.n_trials_train:
+        yield (
+            f"training.batch_size is {training.batch_size} and {sizes.n_trials_train} trials "
+            "train: each epoch is a single step on all of them"
+        )
+    if model.n_factors > sizes.n_units:
+        yield (
+            f"model.n_factors is {model.n_factors} and the recording has {sizes.n_units} units: "
+            "the factors need not be a summary of them. Fewer factors are easier to read"
+        )
+    hidden = settings.augmentation.coordinated_dropout_rate
+    n_encoded_entries = sizes.n_encoded_units * sizes.n_encoded_bins
+    if hidden * n_encoded_entries < 1.0 and hidden > 0.0:
+        yield (
+            f"augmentation.coordinated_dropout_rate is {hidden:g} and a trial has "
+            f"{n_encoded_entries} encoded entries: many steps hide none of a trial and give it no "
+            "gradient. Raise the rate, or set it to 0"
+        )
+
+
+def _warnings_of_ramps(settings: Settings, sizes: DataSizes) -> Iterator[str]:
+    training = settings.training
+    full = epochs_until_full_weight(settings, sizes)
+    if full > training.epochs:
+        yield (
+            f"the ramps reach full weight in epoch {full} and training.epochs is {training.epochs}"
+            ": no epoch counts as best under full regularisation. Raise training.epochs, or lower "
+            "loss.kl_ramp_increase and loss.l2_ramp_increase"
+        )
+    elif training.patience and full + training.patience >= training.epochs:
+        yield (
+            f"patience starts to count in epoch {full}, after both ramps; with training.patience "
+            f"{training.patience} and training.epochs {training.epochs} the fit never ends early"
+        )
+
+
+def _warnings_of_scales(settings: Settings, sizes: DataSizes) -> Iterator[str]:
+    loss, strength = settings.loss, betas(settings, sizes)
+    if loss.reconstruction == "sum" and loss.kl_scale_unit == "published":
+        yield (
+            "loss.kl_scale_unit is published, which belongs beside a mean reconstruction, and "
+            "loss.reconstruction is sum: the scales act as beta "
+            f"({strength.initial_condition:.3g} for the initial condition, {strength.inputs:.3g} "
+            "for the inputs). Set loss.kl_scale_unit to beta if that is meant"
+        )
+    named = {"initial_condition": strength.initial_condition, "input": strength.inputs}
+    for name, beta in named.items():
+        if beta > _STRONGEST_USUAL_BETA:
+            yield (
+                f"loss.kl_{name}_scale amounts to beta {beta:.3g} on this recording, above the "
+                f"usual {_STRONGEST_USUAL_BETA:g}: the posterior may fall back onto the prior"
+            )

@@ -1,0 +1,28 @@
+"""Settings of a run as a whole: seed, device, precision, preset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lfads_torch.declare import setting
+
+__all__ = ["RunSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Where and how a run computes; nothing here belongs to the model."""
+
+    seed: int = setting(
+        0, "seed of everything random but the split", at_least=0, at_most=4294967295
+    )
+    n_seeds: int = setting(1, "restarts trained as members of one population", at_least=1)
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "where to compute; auto: cuda where there is one"
+    )
+    threads: int = setting(0, "threads of the processor; 0: all", at_least=0)
+    precision: Literal["float32", "float64"] = setting("float32", "type of all numbers")
+    preset: str = setting(
+        "auto", "values that the other settings start from; auto: by training trials and units"
+    )

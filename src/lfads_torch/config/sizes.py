@@ -1,0 +1,57 @@
+"""The sizes of a split recording, as far as settings depend on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import DataError
+
+if TYPE_CHECKING:
+    from lfads_torch.data.recording import Recording
+
+__all__ = ["DataSizes", "sizes_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSizes:
+    """Counts of trials, bins and units after the split."""
+
+    n_trials_train: int
+    n_trials_valid: int
+    n_bins: int
+    n_encoded_bins: int
+    n_units: int
+    n_encoded_units: int
+    n_external_inputs: int = 0
+    present_share: float = 1.0  # of the entries of the training trials, those not missing
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Batches of at most `batch_size` trials that hold all training trials; at least 1."""
+        return max(1, -(-self.n_trials_train // batch_size))
+
+
+def sizes_of(recording: Recording) -> DataSizes:
+    """The sizes of a recording that carries its split."""
+    import numpy as np
+
+    split = recording.split
+    if split is None:
+        raise DataError(
+            f"recording {recording.session!r} carries no split, so it is not known which trials "
+            "train. Split it first (`lfads split`, or lfads_torch.data.splitting)."
+        )
+    training = split.trials("train")
+    counts = recording.counts[training]
+    may_miss = counts.size > 0 and np.issubdtype(counts.dtype, np.floating)
+    external = recording.external_inputs
+    return DataSizes(
+        n_trials_train=len(training),
+        n_trials_valid=len(split.trials("valid")),
+        n_bins=recording.n_bins,
+        n_encoded_bins=split.n_encoded_bins,
+        n_units=recording.n_units,
+        n_encoded_units=int(split.is_encoded.sum()),
+        n_external_inputs=0 if external is None else int(external.shape[2]),
+        present_share=1.0 - float(np.isnan(counts).mean()) if may_miss else 1.0,
+    )

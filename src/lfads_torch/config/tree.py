@@ -1,0 +1,77 @@
+"""All settings in one tree of frozen records: section, then setting, named `section.setting`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from lfads_torch.config.settings import RunSettings
+from lfads_torch.config.yaml_text import scalar_text
+from lfads_torch.data.settings import SplitSettings
+from lfads_torch.loss.settings import LossSettings
+from lfads_torch.model.settings import ModelSettings
+from lfads_torch.outputs.settings import InferenceSettings
+from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
+
+__all__ = ["SettingValue", "Settings", "flatten", "section_types", "to_dict", "to_yaml"]
+
+SettingValue = bool | int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting of a run.
+
+    `chosen` holds the dotted names that the user gave a value. Presets and whatever is adapted to
+    the data leave those alone; it is no setting itself, is not stored, and does not count in `==`.
+    """
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+    chosen: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+
+def section_types() -> dict[str, type[Any]]:  # Any: the sections share no base class
+    """The record type of every section, in the order of the tree."""
+    default = Settings()
+    return {part.name: type(getattr(default, part.name)) for part in _sections()}
+
+
+def to_dict(settings: Settings) -> dict[str, dict[str, SettingValue]]:
+    """Section -> setting -> value: plain values, ready for JSON."""
+    tree: dict[str, dict[str, SettingValue]] = {}
+    for part in _sections():
+        section = getattr(settings, part.name)
+        tree[part.name] = {each.name: getattr(section, each.name) for each in fields(section)}
+    return tree
+
+
+def flatten(settings: Settings) -> dict[str, SettingValue]:
+    """Dotted name -> value, e.g. `{"model.n_factors": 40, ...}`."""
+    return {
+        f"{section}.{key}": value
+        for section, values in to_dict(settings).items()
+        for key, value in values.items()
+    }
+
+
+def to_yaml(settings: Settings) -> str:
+    """The whole tree as YAML, with each setting's help beside it; reads back exactly."""
+    lines: list[str] = []
+    for part in _sections():
+        section = getattr(settings, part.name)
+        lines.append(f"{part.name}:")
+        for each in fields(section):
+            unit = each.metadata.get("unit")
+            remark = each.metadata["help"] + (f" [{unit}]" if unit else "")
+            lines.append(f"  {each.name}: {scalar_text(getattr(section, each.name))}  # {remark}")
+    return "\n".join(lines) + "\n"
+
+
+def _sections() -> list[Any]:  # Any: dataclasses.Field is generic in types that differ
+    return [part for part in fields(Settings) if part.name != "chosen"]
