@@ -30,10 +30,10 @@ demo: $(RUN_READY) ## fit a synthetic recording with known truth and write a rep
 	$(BIN)/lfads demo --out $(DEMO)
 
 test: $(RUN_READY) ## run the tests that take seconds
-	$(PYTEST) -m "not slow" -n $(WORKERS)
+	$(PYTEST) -m "not slow" --check-shapes -n $(WORKERS)
 
 test-slow: $(RUN_READY) ## run the tests that take minutes
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --check-shapes
 
 check: $(CHECK_READY) ## format, lint, types, import order, docs and docstring examples
 	$(BIN)/ruff format --check .
