@@ -1,0 +1,177 @@
+"""From named arrays in a file to a recording: which array is what, and whether it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.data.formats.base import ReadOptions, agreed_bin_width
+from lfads_torch.data.formats.stored import StoredArrays
+from lfads_torch.data.recording import Recording
+from lfads_torch.errors import DataError, FormatError
+
+__all__ = ["condition_in", "recording_from_stored"]
+
+COUNTS_NAMES = ("counts", "spikes", "spike_counts")
+CONDITION_NAMES = ("condition", "conditions")
+TRUE_NAMES = ("true_rates", "true_latents", "true_inputs")
+
+
+def recording_from_stored(stored: StoredArrays, options: ReadOptions, reader: str) -> Recording:
+    """The recording made of the arrays that the options name, or that can be nothing else.
+
+    Without `options.counts` the array called counts, spikes or spike_counts is taken, or the only
+    one with three axes and whole numbers of at least 0. Without `options.behaviour` every array of
+    floating numbers [B, L, D] is behaviour. `provenance` says which array became what, and why.
+    """
+    name, reason = _counts_name(stored, options)
+    counts = _checked_counts(stored, name)
+    n_trials, _, n_units = counts.shape
+    fields = _fields(stored, options, counts.shape)
+    behaviour = _behaviour(stored, options, counts.shape, {name, *fields.pop("used")})
+    unit = stored.arrays[name].attributes.get("bin_width_s")
+    in_file = stored.scalar("bin_width_s") if unit is None else float(unit)
+    start_s = options.start_s if options.start_s is not None else stored.scalar("start_s")
+    try:
+        return Recording(
+            counts=counts,
+            bin_width_s=agreed_bin_width(stored.path, in_file, options.bin_width_s),
+            trial_ids=_ids(stored, options.trial_ids, "trial_ids", n_trials),
+            unit_ids=_ids(stored, options.unit_ids, "unit_ids", n_units),
+            start_s=start_s or 0.0,
+            session=options.session or stored.word("session") or stored.path.stem,
+            behaviour=behaviour,
+            behaviour_units=_units_of(stored, behaviour),
+            provenance={
+                "source": stored.path.name,
+                "reader": reader,
+                "counts": name,
+                "why_counts": reason,
+                "behaviour": sorted(behaviour),
+            },
+            **fields,
+        )
+    except DataError as error:
+        raise DataError(f"{stored.path}: {error}") from None
+
+
+def condition_in(stored: StoredArrays, named: str | None, n_trials: int) -> NDArray[Any] | None:
+    """The label of each trial: the named array, or the one called condition(s) if it fits."""
+    if named is not None:
+        values = stored.labels(named, "condition")
+        if len(values) != n_trials:
+            raise DataError(
+                f"{stored.path}: array {named!r} for the condition has {len(values)} entries, but "
+                f"there are {n_trials} trials; one label per trial is needed."
+            )
+        return values
+    for name in CONDITION_NAMES:
+        if name in stored.arrays and stored.arrays[name].kind != "unreadable":
+            shape = stored.arrays[name].shape
+            if int(np.prod(shape)) == n_trials and sum(n != 1 for n in shape) <= 1:
+                return stored.labels(name, "condition")
+    return None
+
+
+def _counts_name(stored: StoredArrays, options: ReadOptions) -> tuple[str, str]:
+    if options.counts is not None:
+        stored.find(options.counts, "counts")
+        return options.counts, "named by the user"
+    known = [name for name in COUNTS_NAMES if name in stored.arrays]
+    if len(known) == 1:
+        return known[0], "by its name"
+    plausible = known or [name for name in stored.arrays if _could_be_counts(stored, name)]
+    if len(plausible) == 1:
+        return plausible[0], "the only array with three axes and whole numbers of at least 0"
+    found = (
+        f"{len(plausible)} arrays could be the counts"
+        if plausible
+        else "no array looks like counts"
+    )
+    raise FormatError(
+        f"{stored.path}: {found}. Name the array [trial, bin, unit] with --counts NAME. "
+        f"Found: {stored.listing()}."
+    )
+
+
+def _could_be_counts(stored: StoredArrays, name: str) -> bool:
+    array = stored.arrays[name]
+    if array.kind != "number" or len(array.shape) != 3 or 0 in array.shape:
+        return False
+    values = np.asarray(array.load())
+    if values.dtype.kind not in "iuf":
+        return False
+    present = values[np.isfinite(values)]
+    return bool(present.size) and bool((present >= 0).all() and (present == present.round()).all())
+
+
+def _checked_counts(stored: StoredArrays, name: str) -> NDArray[Any]:
+    counts = stored.numbers(name, "counts")
+    if counts.ndim != 3:
+        remedy = (
+            "For a continuous recording [bin, unit], cut it into trials first (`lfads prepare`)."
+            if counts.ndim == 2
+            else "Name another array with --counts."
+        )
+        raise DataError(
+            f"{stored.path}: array {name!r} has shape {counts.shape}; counts need three axes: "
+            f"trial, bin, unit. {remedy} Found: {stored.listing()}."
+        )
+    return counts.astype(np.uint8) if counts.dtype == np.bool_ else counts
+
+
+def _fields(
+    stored: StoredArrays, options: ReadOptions, shape: tuple[int, ...]
+) -> dict[str, Any]:  # arrays by field of Recording; "used": names that are no behaviour
+    fields: dict[str, Any] = {"condition": condition_in(stored, options.condition, shape[0])}
+    inputs = options.external_inputs or "external_inputs"
+    if options.external_inputs is not None or inputs in stored.arrays:
+        values = stored.numbers(inputs, "external inputs").astype(np.float32)
+        fields["external_inputs"] = _with_dimension(values, shape)
+    for name in TRUE_NAMES:
+        if name in stored.arrays:
+            fields[name] = _with_dimension(stored.numbers(name, name), shape)
+    fields["used"] = {inputs, *TRUE_NAMES}
+    return fields
+
+
+def _behaviour(
+    stored: StoredArrays, options: ReadOptions, shape: tuple[int, ...], used: set[str]
+) -> dict[str, NDArray[Any]]:
+    if options.behaviour:
+        return {
+            name: _with_dimension(stored.numbers(name, "behaviour"), shape)
+            for name in options.behaviour
+        }
+    return {
+        name: values
+        for name, array in stored.arrays.items()
+        if name not in used and array.kind == "number" and array.shape[:2] == tuple(shape[:2])
+        if len(array.shape) == 3 and (values := np.asarray(array.load())).dtype.kind == "f"
+    }
+
+
+def _with_dimension(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """[B, L] as [B, L, 1]; MATLAB drops a last axis of length 1."""
+    return values[:, :, None] if values.shape == tuple(shape[:2]) else values
+
+
+def _units_of(stored: StoredArrays, behaviour: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+    units = {name: stored.arrays[name].attributes.get("units") for name in behaviour}
+    return {name: str(unit) for name, unit in units.items() if unit is not None}
+
+
+def _ids(stored: StoredArrays, named: str | None, default: str, n: int) -> NDArray[Any]:
+    name = named or default
+    if named is None and default not in stored.arrays:
+        return np.arange(n)
+    ids = stored.labels(name, default)
+    if len(ids) != n:
+        raise DataError(
+            f"{stored.path}: array {name!r} has {len(ids)} ids, but the counts have {n} "
+            f"{'trials' if default == 'trial_ids' else 'units'}; one id each is needed."
+        )
+    return ids
