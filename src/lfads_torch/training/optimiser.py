@@ -25,6 +25,7 @@ def gradient_norm(gradient: Float[Tensor, "P n"]) -> Float[Tensor, " P"]:
 
 def adamw_step(
     state: PopulationState,
+    gradient: Float[Tensor, "P n"],
     settings: TrainingSettings,
     *,
     decay_ramp: Float[Tensor, " P"],
@@ -38,7 +39,7 @@ def adamw_step(
     """
     own, active = state.hyperparameters, is_active[:, None]
     scale = (own.max_gradient_norm / (norm + 1e-6)).clamp(max=1.0)[:, None]
-    gradient = torch.where(active, state.gradient * scale, 0.0)
+    gradient = torch.where(active, gradient * scale, 0.0)
     steps = state.clocks.steps + is_active
     state.clocks.steps = steps
     moment1 = torch.lerp(state.moment1, gradient, 1.0 - settings.beta1)

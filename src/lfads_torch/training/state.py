@@ -6,7 +6,7 @@ never gathered: the random stream stays with the slot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,23 +76,15 @@ class PopulationState:
     members: Int[Tensor, " P"]  # permanent ids of the slots
     step: int = 0  # of the population: keys the noise
     epoch: int = 0  # finished epochs of the population
-    gradient: Float[Tensor, "P n"] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.gradient = torch.zeros_like(self.weights)
 
     @property
     def n_members(self) -> int:
         return int(self.weights.shape[0])
 
     def leaves(self, layout: Layout) -> dict[str, Tensor]:
-        """Named weights as autograd leaves whose gradients accumulate into the flat buffer."""
-        gradients = layout.views(self.gradient)
-        leaves = layout.views(self.weights)
-        for name, leaf in leaves.items():
-            leaves[name] = leaf.detach().requires_grad_()
-            leaves[name].grad = gradients[name]
-        return leaves
+        """Named weights as autograd leaves that share the flat buffer's memory."""
+        views = layout.views(self.weights)
+        return {name: view.detach().requires_grad_() for name, view in views.items()}
 
     def take(self, parent: Int[Tensor, " P"]) -> None:
         """Give every slot the model of its parent: weights, moments, hyperparameters, clocks."""
@@ -105,7 +97,6 @@ class PopulationState:
         self.hyperparameters = other.hyperparameters.take(source)
         clocks = {name: value[source] for name, value in other.clocks.as_dict().items()}
         self.clocks = Clocks(**clocks)
-        self.gradient = torch.zeros_like(self.weights)
 
     def copy(self) -> PopulationState:
         """An independent copy, to go back to."""

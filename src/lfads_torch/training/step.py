@@ -141,7 +141,7 @@ def training_step(
         weights=scales,
         settings=task.loss,
     )
-    return _update(state, task, terms, scales)
+    return _update(state, task, named, terms, scales)
 
 
 def _augmented(
@@ -168,15 +168,21 @@ def _augmented(
 
 
 def _update(
-    state: PopulationState, task: Task, terms: LossTerms, scales: LossWeights
+    state: PopulationState,
+    task: Task,
+    named: dict[str, Tensor],
+    terms: LossTerms,
+    scales: LossWeights,
 ) -> StepReport:
     """Differentiate the sum over members (each only knows its own weights) and step."""
-    state.gradient.zero_()
-    terms.loss.sum().backward()  # type: ignore[no-untyped-call]
-    norm = gradient_norm(state.gradient)
+    leaves = [named[spec.name] for spec in task.layout.specs]
+    parts = torch.autograd.grad(terms.loss.sum(), leaves, allow_unused=True, materialize_grads=True)
+    gradient = torch.cat([part.flatten(1) for part in parts], 1)
+    norm = gradient_norm(gradient)
     is_finite = norm.isfinite() & terms.loss.detach().isfinite()
     adamw_step(
         state,
+        gradient,
         task.training,
         decay_ramp=scales.ramp_l2,
         norm=norm,

@@ -39,7 +39,7 @@ class ControllerWeights:
 
 @dataclass(frozen=True)
 class DecoderWeights:
-    """The generator reads `[inferred input, external input]`, in this order along the input axis."""
+    """The generator reads `[inferred input, external input]`, in this order."""
 
     generator: GRUWeights  # input [P, U+X, 3G], recurrent [P, G, 3G], bias [P, 3G]
     factors: Float[Tensor, "P F G"]  # rows are normalised when used
@@ -93,8 +93,10 @@ def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -
     state = given.generator_state
     controller = weights.controller
     factors = _masked(state, given.initial_generator_mask) @ to_factors
+    # unbind, not indexing: the gradient of each x[:, t] would be a zero tensor of the size of x.
     encoder_gates = _encoder_gates(given, controller)
-    external_gates = _external_gates(given, weights)
+    per_bin = None if encoder_gates is None else encoder_gates.unbind(1)
+    external_gates = _external_gates(given, weights).expand(-1, given.n_bins, -1, -1).unbind(1)
     control_state = (
         None
         if controller is None
@@ -102,11 +104,11 @@ def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -
     )
     record = _Record()
     for t in range(given.n_bins):
-        gates = external_gates[:, min(t, external_gates.shape[1] - 1)]
-        if controller is not None and control_state is not None and encoder_gates is not None:
+        gates = external_gates[t]
+        if controller is not None and control_state is not None and per_bin is not None:
             seen = _masked(factors, None if given.factor_mask is None else given.factor_mask[:, t])
             from_factors = controller.cell.input[:, -factors.shape[-1] :]
-            control_gates = torch.baddbmm(encoder_gates[:, t], seen, from_factors)
+            control_gates = torch.baddbmm(per_bin[t], seen, from_factors)
             control_state = gru_cell(
                 control_gates, control_state, controller.cell.recurrent, clip=clip
             )

@@ -1,6 +1,7 @@
 """The definition of the encoder recurrence, in plain PyTorch, differentiated by autograd.
 
-Axes: P member, D direction, T time, B trial, I input, H hidden unit; 3H: gates z, r, n in this order.
+Axes: P member, D direction, T time, B trial, I input, H hidden unit;
+3H: gates z, r, n in this order.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["GRUWeights", "gru_cell", "gru_scan"]
 
 @dataclass(frozen=True)
 class GRUWeights:
-    """Gates along the last axis: update z, reset r, candidate n. The axis D may be absent (one cell)."""
+    """Gates along the last axis: update z, reset r, candidate n. One cell has no axis D."""
 
     input: Float[Tensor, "P *D I 3H"]
     recurrent: Float[Tensor, "P *D H 3H"]
