@@ -137,6 +137,8 @@ def _mistake(error: ErrorDetails, origins: Mapping[str, str]) -> str:
 
 def _meant(name: str, known: Mapping[str, Declaration]) -> str:
     section, _, key = name.rpartition(".")
+    if name in known:  # written with its dot in the file
+        return f"; write it indented below `{section}:`"
     sections = list(section_types())
     is_key = any(key == each.key for each in known.values())
     if not section and not is_key and (meant := nearest_word(key, sections)):
