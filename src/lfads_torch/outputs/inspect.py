@@ -1,0 +1,234 @@
+"""`lfads inspect`: what any file or run folder of ours contains, without loading its arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lfads_torch.errors import FormatError
+from lfads_torch.outputs.file_kind import (
+    first_bytes,
+    found_kind,
+    hdf5_attributes,
+    is_hdf5,
+    is_safetensors,
+)
+from lfads_torch.outputs.json_text import plain
+from lfads_torch.outputs.metrics_log import MetricsLog
+from lfads_torch.outputs.run_folder import RunFolder, list_runs
+from lfads_torch.outputs.run_status import status
+
+__all__ = ["Description", "describe", "rows"]
+
+Description = dict[str, Any]  # JSON values; nested dicts are sections
+
+STATE_FORMAT = "lfads-torch state"
+SETTINGS_SECTIONS = {"data", "model", "loss", "training", "inference", "search", "seed", "device"}
+WANTED = (
+    "a run folder, recording, split, rates, state (safetensors), metrics.jsonl, settings.yaml or "
+    "other file of lfads-torch is needed"
+)
+
+
+def describe(path: str | os.PathLike[str]) -> Description:
+    """What `path` is (`what`) and holds: names, shapes, types, attributes, settings, progress.
+
+    Only headers and texts are read, never a pickle. FormatError names what was found when it is
+    not a file of ours.
+    """
+    place = Path(path)
+    if place.is_dir():
+        return _describe_folder(place)
+    first_bytes(place)
+    if is_hdf5(place):
+        return _describe_hdf5(place)
+    if is_safetensors(place):
+        return _describe_safetensors(place)
+    for describe_text in (_describe_json, _describe_metrics, _describe_settings):
+        description = describe_text(place)
+        if description is not None:
+            return description
+    raise _not_ours(place)
+
+
+def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The description as lines of a table: nested names joined by dots, values as short text."""
+    lines: list[tuple[str, str]] = []
+    for name, value in description.items():
+        if isinstance(value, Mapping):
+            lines += [(f"{name}.{inner}", text) for inner, text in rows(value)]
+        else:
+            lines.append((name, _short(value)))
+    return lines
+
+
+def _not_ours(path: Path) -> FormatError:
+    return FormatError(f"{path}: {found_kind(path)}; {WANTED}.")
+
+
+def _describe_folder(path: Path) -> Description:
+    if RunFolder.is_run(path):
+        run = RunFolder.open(path)
+        record = plain(run.read_record())
+        return {"what": "run", **status(path), "record": record}
+    runs = list_runs(path)
+    if not runs:
+        raise FormatError(f"{path}: a folder that is not a run and holds none; {WANTED}.")
+    return {
+        "what": "folder of runs",
+        "runs": {run.path.name: _run_in_one_line(run) for run in runs},
+    }
+
+
+def _run_in_one_line(run: RunFolder) -> str:
+    standing = status(run.path)
+    return f"{standing['status']}, {standing['n_epochs']} epochs, started {standing['start']}"
+
+
+def _describe_hdf5(path: Path) -> Description:
+    import h5py
+
+    attributes = hdf5_attributes(path)
+    kind = str(attributes.get("format", ""))
+    if not kind.startswith("lfads-torch "):
+        raise _not_ours(path)
+    contents: dict[str, str] = {}
+
+    def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        # netCDF keeps a dimension without values as a dataset of that name.
+        if isinstance(item, h5py.Dataset) and not _is_bare_dimension(item):
+            contents[name] = f"{_shape_text(item.shape)} {_type_text(item.dtype)}{_unit_text(item)}"
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(note)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise FormatError(f"{path}: damaged or truncated ({error}). Write it again.") from error
+    shown = {name: value for name, value in attributes.items() if not name.startswith("_")}
+    return {
+        "what": kind.removeprefix("lfads-torch "),
+        **_with_json(shown),
+        "contents": contents,
+        "n_bytes": path.stat().st_size,
+    }
+
+
+def _describe_safetensors(path: Path) -> Description:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as error:
+            raise FormatError(
+                f"{path}: looks like a safetensors file with a damaged header ({error}). "
+                "Restore it from a copy."
+            ) from error
+    metadata = header.pop("__metadata__", None) or {}
+    if metadata.get("format") != STATE_FORMAT:
+        raise FormatError(
+            f"{path}: a safetensors file with the format {metadata.get('format')!r}; {WANTED}."
+        )
+    return {
+        "what": "state",
+        **_with_json(metadata),
+        "tensors": {
+            name: f"{_shape_text(entry['shape'])} {entry['dtype']}"
+            for name, entry in sorted(header.items())
+        },
+        "n_bytes": path.stat().st_size,
+    }
+
+
+def _describe_json(path: Path) -> Description | None:
+    content = _parsed(path, json.loads)
+    if not isinstance(content, dict):
+        return None
+    kind = str(content.get("format", ""))
+    if kind.startswith("lfads-torch "):
+        inner = {name: value for name, value in content.items() if name != "format"}
+        return {"what": kind.removeprefix("lfads-torch "), "format": kind, **inner}
+    if {"validation_trials", "held_out_units"} <= content.keys():
+        return {"what": "split", "format": "positions of validation trials", **content}
+    return None
+
+
+def _describe_metrics(path: Path) -> Description | None:
+    first = first_bytes(path, 2**20).split(b"\n", 1)[0]
+    try:
+        row = json.loads(first)
+    except ValueError:
+        return None
+    if not isinstance(row, dict) or not {"epoch", "step"} <= row.keys():
+        return None
+    history = MetricsLog(path).read()
+    terms = [name for name in row if name not in ("epoch", "step", "seconds")]
+    return {
+        "what": "metrics",
+        "n_epochs": len(history),
+        "n_members": max((len(v) for v in row.values() if isinstance(v, list)), default=1),
+        "quantities": terms,
+        "last": history[-1] if history else {},
+    }
+
+
+def _describe_settings(path: Path) -> Description | None:
+    import yaml
+
+    content = _parsed(path, yaml.safe_load)
+    if not isinstance(content, dict) or not SETTINGS_SECTIONS & content.keys():
+        return None
+    return {"what": "settings", **{str(name): value for name, value in content.items()}}
+
+
+def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:  # a JSON or YAML value
+    import yaml
+
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, yaml.YAMLError):  # ValueError: also what is not UTF-8
+        return None
+
+
+def _with_json(attributes: Mapping[str, Any]) -> Description:
+    """Attributes, with those that are JSON objects in text opened."""
+    opened: Description = {}
+    for name, value in attributes.items():
+        opened[name] = plain(value)
+        if isinstance(value, str) and value.startswith("{"):
+            try:
+                opened[name] = json.loads(value)
+            except ValueError:
+                continue
+    return opened
+
+
+def _is_bare_dimension(item: Any) -> bool:  # h5py.Dataset
+    name = item.attrs.get("NAME", b"")
+    return isinstance(name, bytes) and name.startswith(b"This is a netCDF dimension but not")
+
+
+def _shape_text(shape: Any) -> str:  # tuple or list of int, None for an empty dataset
+    return "[" + ", ".join(str(size) for size in shape or ()) + "]"
+
+
+def _type_text(dtype: Any) -> str:  # numpy.dtype
+    return "text" if dtype.kind in "OSU" else str(dtype)
+
+
+def _unit_text(item: Any) -> str:  # h5py.Dataset
+    units = item.attrs.get("units", "")
+    text = units.decode(errors="replace") if isinstance(units, bytes) else str(units)
+    return f", {text}" if text and text != "1" else ""
+
+
+def _short(value: object, *, at_most: int = 8) -> str:
+    if isinstance(value, list) and len(value) > at_most:
+        return f"{', '.join(map(_short, value[:at_most]))}, ... ({len(value)})"
+    if isinstance(value, list):
+        return ", ".join(map(_short, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "-" if value is None else str(value)

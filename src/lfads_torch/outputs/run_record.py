@@ -1,0 +1,84 @@
+"""`run.json`: what a run was started with, and how it stands."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+__all__ = [
+    "FAILED",
+    "FINISHED",
+    "INTERRUPTED",
+    "RUNNING",
+    "STATUSES",
+    "RunRecord",
+    "library_versions",
+    "now_text",
+]
+
+RUNNING, FINISHED, INTERRUPTED, FAILED = "running", "finished", "interrupted", "failed"
+STATUSES = (RUNNING, FINISHED, INTERRUPTED, FAILED)
+
+# What can change a number or the reading of a file.
+LIBRARIES = (
+    "lfads-torch", "torch", "numpy", "scipy", "scikit-learn", "h5py", "h5netcdf", "xarray",
+    "safetensors", "triton",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """The facts of a run. Mappings hold JSON values; times are ISO 8601 with the time zone."""
+
+    status: str = RUNNING
+    start: str = ""
+    end: str | None = None  # when it finished, failed or was interrupted in good order
+    reason: str | None = None  # why it failed or was interrupted, or which rule stopped it
+    command: tuple[str, ...] = ()
+    seed: int = 0
+    n_members: int = 1
+    data_path: str | None = None  # None: counts given as an array
+    data_fingerprint: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    beta: Mapping[str, Any] = field(default_factory=dict)  # name -> number or one per member
+    grouping: Any = None  # how members share a tensor program; JSON value of the training loop
+    threads: int | None = None
+    precision: str | None = None
+    device: str | None = None
+    backend: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: str = ""
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RunRecord:
+        """The record of a parsed `run.json`; keys this version does not know are passed over."""
+        known = {f.name for f in fields(cls)}
+        values = {name: value for name, value in content.items() if name in known}
+        if "command" in values:
+            values["command"] = tuple(values["command"])
+        return cls(**values)
+
+
+def library_versions() -> dict[str, str]:
+    """Installed versions of what a run's numbers depend on, without importing any of it."""
+    versions = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def machine_text() -> str:
+    """Operating system and processor family, e.g. `Linux x86_64`; no name of the computer."""
+    return f"{platform.system()} {platform.machine()}"
+
+
+def now_text() -> str:
+    """The time now, ISO 8601 to the second with the local time zone."""
+    return datetime.now(UTC).astimezone().isoformat(timespec="seconds")
