@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal
 
@@ -60,6 +61,7 @@ def replace_values(settings: Settings, values: Mapping[str, object]) -> Settings
     )
 
 
+@cache  # the declarations never change, and pydantic takes 20 ms to compile them
 def settings_model() -> type[BaseModel]:
     """The pydantic model of the whole tree, made from the declarations."""
     parts: dict[str, dict[str, Any]] = {}  # Any: create_model's own (annotation, Field) pairs
