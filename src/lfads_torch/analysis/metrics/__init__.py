@@ -1,0 +1,1 @@
+"""Every score, as functions of NumPy arrays: nothing here knows of models, files or devices."""
