@@ -89,6 +89,8 @@ def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -
     generator on `[u_t, external_t]`; `f_t = W dropout(g_t)`, rows of W of unit length. `f_0`
     before the first bin comes from the initial generator state.
     """
+    if given.n_bins < 1:
+        raise ValueError("decoder_scan needs at least one bin to generate")
     to_factors = unit_rows(weights.factors).transpose(1, 2)
     state = given.generator_state
     controller = weights.controller
@@ -145,7 +147,7 @@ class _Record:
             torch.stack(kept, 1) if kept else None for kept in self._lists
         )
         if factors is None or generator_states is None:
-            raise ValueError("decoder_scan needs at least one bin to generate")
+            raise AssertionError("every bin records its factors and its generator state")
         return DecoderOutput(factors, generator_states, *control)
 
 
@@ -164,7 +166,7 @@ def _encoder_gates(given: DecoderInput, controller: ControllerWeights | None) ->
 
 
 def _external_gates(given: DecoderInput, weights: DecoderWeights) -> Tensor:
-    """The external input's share of the generator's gates: [P, T or 1, B or 1, 3G]."""
+    """The external input's share of the generator's gates: [P, T or 1, B, 3G]."""
     bias = weights.generator.bias[:, None, None]
     external = given.external_inputs
     if external is None or external.shape[-1] == 0:

@@ -1,0 +1,411 @@
+"""The generation recurrence: its definition against a slow loop, and every backend against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lfads_torch.kernels.choose import choose_kernels
+from lfads_torch.kernels.decoder import portable, reference
+from lfads_torch.kernels.decoder.reference import (
+    ControllerWeights,
+    DecoderInput,
+    DecoderOutput,
+    DecoderWeights,
+)
+from lfads_torch.kernels.gru.reference import GRUWeights
+
+
+@dataclass(frozen=True)
+class Sizes:
+    members: int = 2
+    bins: int = 5
+    trials: int = 3
+    encoder: int = 6
+    controller: int = 5
+    inferred: int = 2
+    external: int = 0
+    generator: int = 7
+    factors: int = 4
+
+
+SIZES = {
+    "ones": Sizes(1, 1, 1, 1, 1, 1, 0, 1, 1),
+    "odd": Sizes(1, 33, 3, 3, 1, 3, 0, 17, 3),
+    "one trial": Sizes(4, 5, 1, 6, 33, 1, 3, 3, 1),
+    "external": Sizes(3, 7, 33, 4, 5, 2, 1, 6, 3),
+    "free": Sizes(2, 9, 3, 0, 0, 0, 0, 33, 5),
+    "free, external": Sizes(3, 3, 5, 0, 0, 0, 2, 7, 3),
+}
+
+CONTROLLER_NAMES = ("encoder_states", "control_input", "control_recurrent", "control_bias")
+CONTROLLER_NAMES += ("control_start", "output_weight", "output_bias")
+
+
+@dataclass(frozen=True)
+class Case:
+    """`tensors` are those that can need a gradient, `fixed` the noise and the masks."""
+
+    tensors: dict[str, Tensor]
+    fixed: dict[str, Tensor]
+    n_bins: int
+    clip: float = 5.0
+
+    def run(self, scan) -> DecoderOutput:
+        t, has_controller = self.tensors, "encoder_states" in self.tensors
+        cell = (
+            (t["control_input"], t["control_recurrent"], t["control_bias"])
+            if has_controller
+            else ()
+        )
+        given = DecoderInput(
+            t["generator_state"],
+            self.n_bins,
+            t.get("encoder_states"),
+            t.get("external_inputs"),
+            **self.fixed,
+        )
+        controller = None
+        if has_controller:
+            controller = ControllerWeights(
+                GRUWeights(*cell), t["control_start"], t["output_weight"], t["output_bias"]
+            )
+        generator = GRUWeights(t["input"], t["recurrent"], t["bias"])
+        return scan(given, DecoderWeights(generator, t["factors"], controller), clip=self.clip)
+
+    def to(self, dtype: torch.dtype) -> Case:
+        tensors, fixed = (
+            {k: v.to(dtype) for k, v in d.items()} for d in (self.tensors, self.fixed)
+        )
+        return replace(self, tensors=tensors, fixed=fixed)
+
+    def member(self, p: int) -> Case:
+        one = slice(p, p + 1)
+        return replace(
+            self,
+            tensors={k: v[one] for k, v in self.tensors.items()},
+            fixed={k: v[one] for k, v in self.fixed.items()},
+        )
+
+
+def random_case(sizes: Sizes, *, clip: float = 5.0, fixed: bool = True) -> Case:
+    """Initial states are several times the clip, so that the clip acts at the first step."""
+    random = torch.Generator().manual_seed(11)
+    n, lead = sizes, (sizes.members, sizes.bins, sizes.trials)
+
+    def draw(*shape: int, scale: float = 1.0) -> Tensor:
+        return torch.randn(shape, generator=random, dtype=torch.float64) * scale
+
+    def mask(*shape: int) -> Tensor:
+        kept = torch.rand(shape, generator=random, dtype=torch.float64) < 0.75
+        return kept / 0.75
+
+    def cell(n_inputs: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        scale = (n_inputs + size) ** -0.5
+        weights = draw(n.members, n_inputs, 3 * size, scale=scale)
+        return weights, draw(n.members, size, 3 * size, scale=scale), draw(n.members, 3 * size)
+
+    tensors = {"generator_state": draw(n.members, n.trials, n.generator, scale=2 * clip)}
+    generator = cell(n.inferred + n.external, n.generator)
+    tensors |= dict(zip(("input", "recurrent", "bias"), generator, strict=True))
+    tensors["factors"] = draw(n.members, n.factors, n.generator)
+    masks = {
+        "initial_generator_mask": mask(n.members, n.trials, n.generator),
+        "generator_mask": mask(*lead, n.generator),
+    }
+    if n.external:
+        tensors["external_inputs"] = draw(*lead, n.external)
+    if n.controller:
+        control = cell(n.encoder + n.factors, n.controller)
+        start = draw(n.members, n.controller, scale=2 * clip)
+        output = draw(n.members, n.controller, 2 * n.inferred, scale=n.controller**-0.5)
+        parts = (draw(*lead, n.encoder), *control, start, output, draw(n.members, 2 * n.inferred))
+        tensors |= dict(zip(CONTROLLER_NAMES, parts, strict=True))
+        masks |= {"factor_mask": mask(*lead, n.factors), "noise": draw(*lead, n.inferred)}
+    return Case(tensors, masks if fixed else {}, n.bins, clip)
+
+
+def signals(output: DecoderOutput) -> dict[str, Tensor]:
+    named = {f.name: getattr(output, f.name) for f in fields(output)}
+    return {name: signal for name, signal in named.items() if signal is not None}
+
+
+def random_gradients(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    random = torch.Generator().manual_seed(7)
+    return {
+        name: torch.randn(s.shape, generator=random, dtype=torch.float64).to(s.dtype)
+        for name, s in found.items()
+    }
+
+
+def values_and_gradients(case: Case, scan, used: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """All outputs and the gradients of all inputs, given gradients of the outputs `used` (all)."""
+    leaves = {k: v.detach().clone().requires_grad_() for k, v in case.tensors.items()}
+    found = signals(replace(case, tensors=leaves).run(scan))
+    weights = random_gradients(found)
+    total = torch.stack([(found[k] * weights[k]).sum() for k in used or found]).sum()
+    gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+    named = {
+        f"gradient of {k}": torch.zeros_like(v) if g is None else g
+        for (k, v), g in zip(leaves.items(), gradients, strict=True)
+    }
+    return {k: v.detach() for k, v in found.items()} | named
+
+
+def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Equal up to the rounding of float64, relative to the largest entry of each tensor."""
+    assert found.keys() == expected.keys()
+    for name, b in expected.items():
+        assert found[name].shape == b.shape, name
+        largest = float(b.abs().max()) if b.numel() else 1.0
+        np.testing.assert_allclose(found[name], b, rtol=0, atol=1e-12 * largest, err_msg=name)
+
+
+class SlowCell:
+    """The equations of the unit for one trial of one member, one number at a time."""
+
+    def __init__(self, weights: tuple[np.ndarray, ...], clip: float) -> None:
+        self.input, self.recurrent, self.bias = weights
+        self.clip = clip
+
+    def step(self, inputs: list[float], h: list[float]) -> list[float]:
+        size = len(h)
+
+        def before(column: int, state: list[float]) -> float:
+            total = self.bias[column]
+            total += sum(x * self.input[i, column] for i, x in enumerate(inputs))
+            return total + sum(s * self.recurrent[j, column] for j, s in enumerate(state))
+
+        z = [1 / (1 + np.exp(-before(j, h))) for j in range(size)]
+        r = [1 / (1 + np.exp(-before(size + j, h))) for j in range(size)]
+        reset = [r[j] * h[j] for j in range(size)]
+        n = [np.tanh(before(2 * size + j, reset)) for j in range(size)]
+        new = [z[j] * h[j] + (1 - z[j]) * n[j] for j in range(size)]
+        return [min(max(value, -self.clip), self.clip) for value in new]
+
+
+def slow_scan(case: Case) -> dict[str, np.ndarray]:
+    """Generation of every trial of every member by itself."""
+    n_members, n_trials = case.tensors["generator_state"].shape[:2]
+    rows = [[slow_trial(case, p, b) for b in range(n_trials)] for p in range(n_members)]
+    stacked = {k: np.array([[trial[k] for trial in row] for row in rows]) for k in rows[0][0]}
+    return {k: v.swapaxes(1, 2) for k, v in stacked.items() if v.size}
+
+
+def slow_trial(case: Case, p: int, b: int) -> dict[str, list[list[float]]]:
+    w = {k: v[p].numpy() for k, v in case.tensors.items()}
+    ones = np.ones((case.n_bins, case.tensors["factors"].shape[-1]))
+    masks = {k: v[p].numpy() for k, v in case.fixed.items()}
+    generator = SlowCell((w["input"], w["recurrent"], w["bias"]), case.clip)
+    rows = [[value / np.sqrt(sum(v * v for v in row)) for value in row] for row in w["factors"]]
+
+    def factors_of(state: list[float], mask: np.ndarray) -> list[float]:
+        return [sum(v * s * m for v, s, m in zip(row, state, mask, strict=True)) for row in rows]
+
+    state = list(w["generator_state"][b])
+    initial_mask = masks["initial_generator_mask"][b] if masks else ones[0]
+    factors = factors_of(state, initial_mask)
+    control_state = list(w["control_start"]) if "control_start" in w else []
+    kept: dict[str, list[list[float]]] = {f.name: [] for f in fields(DecoderOutput)}
+    for t in range(case.n_bins):
+        inputs: list[float] = []
+        if control_state:
+            cell = (w["control_input"], w["control_recurrent"], w["control_bias"])
+            mask = masks["factor_mask"][t, b] if masks else np.ones(len(factors))
+            seen = [f * m for f, m in zip(factors, mask, strict=True)]
+            read = [*w["encoder_states"][t, b], *seen]
+            control_state = SlowCell(cell, case.clip).step(read, control_state)
+            posterior = [
+                bias + sum(c * v for c, v in zip(control_state, column, strict=True))
+                for column, bias in zip(w["output_weight"].T, w["output_bias"], strict=True)
+            ]
+            half = len(posterior) // 2
+            mean, log_variance = posterior[:half], posterior[half:]
+            noise = masks["noise"][t, b] if masks else np.zeros(half)
+            inputs = [
+                m + np.exp(v / 2) * e for m, v, e in zip(mean, log_variance, noise, strict=True)
+            ]
+            kept["controller_states"].append(control_state)
+            kept["input_mean"].append(mean)
+            kept["input_log_variance"].append(log_variance)
+            kept["inputs"].append(inputs)
+        external = list(w["external_inputs"][t, b]) if "external_inputs" in w else []
+        state = generator.step([*inputs, *external], state)
+        factors = factors_of(state, masks["generator_mask"][t, b] if masks else ones[t])
+        kept["generator_states"].append(state)
+        kept["factors"].append(factors)
+    return kept
+
+
+@pytest.mark.parametrize("fixed", [True, False], ids=["masks and noise", "mean"])
+@pytest.mark.parametrize("n_external", [0, 2])
+@pytest.mark.parametrize("n_control", [0, 3])
+def test_the_reference_follows_the_equations(n_control, n_external, fixed):
+    sizes = Sizes(2, 4, 3, 2 * n_control, n_control, n_control and 2, n_external, 5, 3)
+    case = random_case(sizes, fixed=fixed)
+    found, expected = signals(case.run(reference.decoder_scan)), slow_scan(case)
+    assert found.keys() == expected.keys()
+    for name, signal in found.items():
+        np.testing.assert_allclose(signal, expected[name], rtol=0, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("clip", [5.0, 0.3])
+def test_the_gradient_of_the_reference_is_that_of_its_values(clip):
+    case = random_case(Sizes(2, 3, 2, 2, 2, 1, 1, 3, 2), clip=clip)
+    names = list(case.tensors)
+
+    def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+        named = dict(zip(names, tensors, strict=True))
+        return tuple(signals(replace(case, tensors=named).run(reference.decoder_scan)).values())
+
+    leaves = [t.requires_grad_() for t in case.tensors.values()]
+    assert torch.autograd.gradcheck(run, leaves, fast_mode=True)
+
+
+@pytest.mark.parametrize("fixed", [True, False], ids=["masks and noise", "mean"])
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_portable_agrees_with_the_reference(sizes, fixed):
+    case = random_case(sizes, fixed=fixed)
+    expected = values_and_gradients(case, reference.decoder_scan)
+    assert_same(values_and_gradients(case, portable.decoder_scan), expected)
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_portable_is_as_exact_in_float32_as_the_reference(sizes):
+    """Both are held against float64; the limit is 2e-6 or three times the reference's error."""
+    single = random_case(sizes).to(torch.float32)
+    truth = values_and_gradients(single.to(torch.float64), reference.decoder_scan)
+    usual = values_and_gradients(single, reference.decoder_scan)
+    found = values_and_gradients(single, portable.decoder_scan)
+    for name, true in truth.items():
+        assert found[name].dtype == torch.float32
+        if true.numel():
+            limit = max(2e-6 * true.abs().max(), 3 * (usual[name] - true).abs().max())
+            assert (found[name] - true).abs().max() <= limit, name
+
+
+@pytest.mark.parametrize("clip", [1.5, 1.0, 0.7, 0.2])
+def test_portable_clips_where_the_reference_does(clip):
+    case = random_case(Sizes(external=1), clip=clip)
+    expected = values_and_gradients(case, reference.decoder_scan)
+    for name in ("generator_states", "controller_states"):
+        n_at_clip = (expected[name].abs() == clip).sum(dim=(0, 2, 3))
+        assert n_at_clip[0] > 0
+        assert (n_at_clip[1:] > 0).any() == (clip < 1)
+    assert_same(values_and_gradients(case, portable.decoder_scan), expected)
+
+
+@pytest.mark.parametrize("sizes", [Sizes(external=1), SIZES["free"]], ids=["control", "free"])
+@pytest.mark.parametrize("used", [f.name for f in fields(DecoderOutput)])
+def test_a_gradient_may_arrive_at_any_one_output(used, sizes):
+    case = random_case(sizes)
+    if used not in signals(case.run(reference.decoder_scan)):
+        pytest.skip("a free generator has no such signal")
+    expected = values_and_gradients(case, reference.decoder_scan, (used,))
+    assert_same(values_and_gradients(case, portable.decoder_scan, (used,)), expected)
+
+
+@pytest.mark.parametrize(
+    "kept", ["initial_generator_mask", "generator_mask", "factor_mask", "noise"]
+)
+def test_masks_and_noise_are_independent_of_each_other(kept):
+    case = random_case(Sizes())
+    case = replace(case, fixed={kept: case.fixed[kept]})
+    expected = values_and_gradients(case, reference.decoder_scan)
+    assert_same(values_and_gradients(case, portable.decoder_scan), expected)
+
+
+@pytest.mark.parametrize("needed", list(random_case(Sizes(external=1)).tensors))
+def test_only_what_needs_a_gradient_gets_one(needed):
+    case = random_case(Sizes(external=1))
+    expected = values_and_gradients(case, reference.decoder_scan)[f"gradient of {needed}"]
+    leaf = case.tensors[needed].clone().requires_grad_()
+    found = signals(replace(case, tensors=case.tensors | {needed: leaf}).run(portable.decoder_scan))
+    weights = random_gradients(found)
+    torch.stack([(found[k] * weights[k]).sum() for k in found]).sum().backward()
+    assert_same({needed: leaf.grad}, {needed: expected})
+
+
+@pytest.mark.parametrize("sizes", [Sizes(external=1), SIZES["free, external"]], ids=str)
+def test_storage_order_does_not_matter(sizes):
+    case = random_case(sizes)
+    expected = values_and_gradients(case, reference.decoder_scan)
+
+    def scattered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {k: v.transpose(0, -1).contiguous().transpose(0, -1) for k, v in tensors.items()}
+
+    other = replace(case, tensors=scattered(case.tensors), fixed=scattered(case.fixed))
+    leaves = {k: v.requires_grad_() for k, v in other.tensors.items()}
+    assert not leaves["generator_state"].is_contiguous()
+    found = signals(replace(other, tensors=leaves).run(portable.decoder_scan))
+    weights = scattered(random_gradients(found))
+    gradients = torch.autograd.grad(
+        list(found.values()), list(leaves.values()), list(weights.values())
+    )
+    named = {f"gradient of {k}": g for k, g in zip(leaves, gradients, strict=True)}
+    assert_same({k: v.detach() for k, v in found.items()} | named, expected)
+
+
+@pytest.mark.parametrize("scan", [reference.decoder_scan, portable.decoder_scan])
+@pytest.mark.parametrize("sizes", [SIZES["external"], SIZES["free"]], ids=["control", "free"])
+def test_a_population_is_its_members_side_by_side(scan, sizes):
+    case = random_case(sizes)
+    together = signals(case.run(scan))
+    for p in range(sizes.members):
+        for name, alone in signals(case.member(p).run(scan)).items():
+            torch.testing.assert_close(together[name][p : p + 1], alone, rtol=0, atol=1e-12)
+
+
+def test_a_row_of_zeros_gives_a_factor_of_zero():
+    case = random_case(Sizes())
+    case.tensors["factors"][:, 1] = 0
+    for scan in (reference.decoder_scan, portable.decoder_scan):
+        assert (case.run(scan).factors[..., 1] == 0).all()
+
+
+@pytest.mark.parametrize("sizes", [Sizes(external=1), SIZES["free, external"]], ids=str)
+def test_values_are_the_same_without_gradients(sizes):
+    case = random_case(sizes)
+    leaves = {k: v.clone().requires_grad_() for k, v in case.tensors.items()}
+    case = replace(case, tensors=leaves)
+    with torch.no_grad():
+        free = signals(case.run(portable.decoder_scan))
+    followed = signals(case.run(portable.decoder_scan))
+    for name, signal in free.items():
+        assert not signal.requires_grad
+        assert signal.is_contiguous()
+        assert torch.equal(signal, followed[name])
+
+
+def test_second_derivatives_are_refused():
+    case = random_case(Sizes())
+    leaf = case.tensors["bias"].clone().requires_grad_()
+    output = replace(case, tensors=case.tensors | {"bias": leaf}).run(portable.decoder_scan)
+    (gradient,) = torch.autograd.grad(output.factors.square().sum(), [leaf], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize("scan", [reference.decoder_scan, portable.decoder_scan])
+def test_nothing_to_generate_is_an_error(scan: Callable[..., DecoderOutput]):
+    with pytest.raises(ValueError, match="at least one bin"):
+        random_case(replace(Sizes(), bins=0)).run(scan)
+
+
+@pytest.mark.parametrize("missing", ["encoder_states", "external_inputs"])
+@pytest.mark.parametrize("scan", [reference.decoder_scan, portable.decoder_scan])
+def test_too_few_bins_of_an_input_are_an_error(scan, missing):
+    case = random_case(Sizes(external=1))
+    case.tensors[missing] = case.tensors[missing][:, :3]
+    with pytest.raises((ValueError, IndexError, RuntimeError)):
+        case.run(scan)
+
+
+def test_the_default_backend_is_portable():
+    assert choose_kernels().decoder_scan is portable.decoder_scan
+    assert choose_kernels("reference").decoder_scan is reference.decoder_scan
