@@ -90,7 +90,7 @@ def test_a_lag_pairs_rates_with_later_behaviour(lag):
 def test_lags_are_whole_bins():
     assert lag_in_bins(100, bin_width_s=0.005) == 20
     assert lag_in_bins(-15, bin_width_s=0.005) == -3
-    with pytest.raises(SettingsError, match="multiple of the bin width is needed, e.g. 10"):
+    with pytest.raises(SettingsError, match=r"multiple of the bin width is needed, e\.g\. 10"):
         lag_in_bins(12, bin_width_s=0.01)
     with pytest.raises(SettingsError, match="no bin is left"):
         shift_behaviour(np.ones((1, 3, 1)), 3)

@@ -145,7 +145,7 @@ def test_messages():
     values = np.ones(3)
     with pytest.raises(DataError, match="no pair of scores"):
         compare_paired([], rng())
-    with pytest.raises(DataError, match="3 trial ids .* for scores of 3 and 2 trials"):
+    with pytest.raises(DataError, match=r"3 trial ids .* for scores of 3 and 2 trials"):
         compare_paired([pair(values, values[:2])], rng())
     with pytest.raises(DataError, match="2 different"):
         compare_paired([pair(values, values, ids=np.array([0, 1, 1]))], rng())

@@ -21,7 +21,7 @@ from lfads_torch.analysis.metrics.arrays import (
     need_shape,
 )
 from lfads_torch.analysis.metrics.conditions import average_by_condition
-from lfads_torch.analysis.metrics.r_squared import PooledR2, pooled_r2
+from lfads_torch.analysis.metrics.r_squared import RELATIVE_ROUNDING, PooledR2, pooled_r2
 from lfads_torch.errors import DataError, SettingsError
 
 __all__ = [
@@ -62,9 +62,10 @@ def fit_ridge(
 ) -> RidgeDecoder:
     """Fit `|y - x w - b|^2 + alpha |w|^2`; alpha has the best mean R2 on the folds left out.
 
-    Trial i belongs to fold i modulo `n_folds`, so no trial is on both sides, and with fewer trials
-    than folds each trial is a fold. A bin counts where all its behaviour is present. One trial
-    alone cannot be cross-validated and is an error.
+    Trial i belongs to fold i modulo `n_folds` (round robin, as scikit-learn's GroupKFold deals out
+    equal groups), so no trial is on both sides; with fewer trials than folds each is a fold. A bin
+    counts where all its behaviour is present. One trial alone cannot be cross-validated and is an
+    error.
     """
     x, y = as_three_axes("rates", rates), as_three_axes("behaviour", behaviour)
     need_shape("behaviour", y, (*x.shape[:2], None))
@@ -116,7 +117,7 @@ def _fold_r2(rows: list[Rows], left_out: int, alphas: NDArray[np.float64]) -> ND
         [((y - x @ w - b) ** 2).sum(axis=0) for w, b in zip(weights, intercept, strict=True)]
     )
     variance = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-    varies = variance > 1e-24 * (y**2).sum(axis=0)
+    varies = variance > RELATIVE_ROUNDING * (y**2).sum(axis=0)
     if not varies.any():
         return np.zeros(len(alphas))
     return np.asarray((1 - error[:, varies] / variance[varies]).mean(axis=1))

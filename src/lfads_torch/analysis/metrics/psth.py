@@ -24,6 +24,7 @@ from lfads_torch.analysis.metrics.conditions import (
     mean_over_trials,
 )
 from lfads_torch.analysis.metrics.r_squared import (
+    RELATIVE_ROUNDING,
     PooledR2,
     has_variance,
     mean_over_columns,
@@ -86,7 +87,7 @@ class PsthR2:
     @property
     def per_column(self) -> NDArray[np.float64]:
         """R2 of the units with variance, in their order."""
-        return self._per_unit(np.ones(self.n_trials))
+        return np.asarray(self._per_unit(np.ones((1, self.n_trials)))[0])
 
     @property
     def value(self) -> float:
@@ -98,20 +99,22 @@ class PsthR2:
 
         A condition of which a resampling keeps no trial is left out of it.
         """
-        rows = np.asarray(weights, dtype=np.float64)
-        return np.array([float(mean_over_columns(self._per_unit(row))) for row in rows])
+        return mean_over_columns(self._per_unit(np.asarray(weights, dtype=np.float64)))
 
-    def _per_unit(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        membership = np.zeros((len(self.target), self.n_trials))
-        membership[self.position, np.arange(self.n_trials)] = weight
-        n_trials = membership.sum(axis=1)
-        kept = n_trials > 0
-        if not kept.any():
-            return np.full(int(self.is_scored.sum()), np.nan)
+    def _per_unit(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """R2 of the scored units, one resampling after the other to bound the memory, [S, N]."""
         flat = self.rates[:, :, self.is_scored].reshape(self.n_trials, -1)
-        mean = (membership[kept] / n_trials[kept, None]) @ flat
-        target = self.target[kept][:, :, self.is_scored]
-        return _r2_per_unit(target, mean.reshape(target.shape))
+        target = self.target[:, :, self.is_scored]
+        scores = np.full((len(weights), target.shape[2]), np.nan)
+        membership = np.zeros((len(target), self.n_trials))
+        for sample, weight in enumerate(weights):
+            membership[self.position, np.arange(self.n_trials)] = weight
+            n_trials = membership.sum(axis=1)
+            kept = n_trials > 0
+            if kept.any():
+                mean = (membership[kept] / n_trials[kept, None]) @ flat
+                scores[sample] = _r2_per_unit(target[kept], mean.reshape(-1, *target.shape[1:]))
+        return scores
 
 
 def averaged_psth_r2(rates: Numbers, condition: Labels, *, target: ConditionAverages) -> PsthR2:
@@ -145,11 +148,17 @@ def _r2_per_unit(
     target: NDArray[np.float64], prediction: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     present = np.isfinite(target)
-    n_present = np.maximum(present.sum(axis=(0, 1)), 1)
-    mean = np.where(present, target, 0.0).sum(axis=(0, 1)) / n_present
-    error = np.where(present, (target - prediction) ** 2, 0.0).sum(axis=(0, 1))
-    variance = np.where(present, (target - mean) ** 2, 0.0).sum(axis=(0, 1))
-    usable = has_variance(target)
+    filled = np.where(present, target, 0.0)
+    mean = filled.sum(axis=(0, 1)) / np.maximum(present.sum(axis=(0, 1)), 1)
+    error, variance, square = (
+        np.einsum("ctn,ctn->n", values, values)
+        for values in (
+            np.where(present, target - prediction, 0.0),
+            np.where(present, target - mean, 0.0),
+            filled,
+        )
+    )
+    usable = variance > RELATIVE_ROUNDING * square
     return np.where(usable, 1 - error / np.where(usable, variance, 1.0), np.nan)
 
 
@@ -196,7 +205,9 @@ def split_half_ceiling(
     pairs = [_halves(y, division, kernel_s, bin_width_s) for division in divisions]
     covariance = np.mean([_covariance(first, second) for first, second in pairs], axis=0)
     one = np.mean([[_covariance(half, half) for half in pair] for pair in pairs], axis=(0, 1))
-    is_scored = one > 1e-24 * np.mean([np.nansum(a**2, axis=(0, 1)) for a, _ in pairs], axis=0)
+    is_scored = one > RELATIVE_ROUNDING * np.mean(
+        [np.nansum(a**2, axis=(0, 1)) for a, _ in pairs], axis=0
+    )
     if not is_scored.any():
         raise DataError(
             f"none of the {y.shape[2]} units' averages varies over bins and conditions, so the "

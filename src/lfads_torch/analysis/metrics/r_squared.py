@@ -15,10 +15,10 @@ from lfads_torch.analysis.metrics.arrays import (
 )
 from lfads_torch.errors import DataError
 
-__all__ = ["PooledR2", "has_variance", "mean_over_columns", "pooled_r2"]
+__all__ = ["RELATIVE_ROUNDING", "PooledR2", "has_variance", "mean_over_columns", "pooled_r2"]
 
 # Variance below this share of the mean square is rounding of a constant, not signal.
-_ROUNDING = 1e-24
+RELATIVE_ROUNDING = 1e-24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,4 +118,4 @@ def has_variance(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     filled = np.where(present, values, 0.0)
     mean = filled.sum(axis=(0, 1)) / n_present
     variance = np.where(present, (values - mean) ** 2, 0.0).sum(axis=(0, 1))
-    return np.asarray(variance > _ROUNDING * (filled**2).sum(axis=(0, 1)))
+    return np.asarray(variance > RELATIVE_ROUNDING * (filled**2).sum(axis=(0, 1)))
