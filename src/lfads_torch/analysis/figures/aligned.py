@@ -1,0 +1,195 @@
+"""The recording brought onto the trials, bins and units of `rates.nc`.
+
+`rates.nc` covers the generated bins and the trials in use; the recording has all of them. Trials
+and units are matched by id, bins by time. Axes: `B` trial, `T` generated bin, `N` unit of rates.nc.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.analysis.figures.base import FigureInputs
+from lfads_torch.data.recording import Recording
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "SET_WORDS",
+    "aligned",
+    "bin_width_s",
+    "condition_labels",
+    "counts",
+    "first_bin",
+    "is_encoded",
+    "is_encoded_bin",
+    "opened_rates",
+    "rate_unit",
+    "rates_of",
+    "reported_set",
+    "text_of",
+    "trial_sets",
+    "trials_in_use",
+    "why_no_counts",
+    "why_no_rates",
+]
+
+SET_WORDS = {"train": "train", "valid": "validation", "test": "test", "new": "new recording"}
+
+
+def opened_rates(inputs: FigureInputs) -> xr.Dataset:
+    """The dataset of `rates.nc`; figures ask `why_no_rates` first."""
+    if inputs.rates is None:
+        raise ValueError("these inputs hold no rates; ask why_no_rates before drawing")
+    return inputs.rates
+
+
+def why_no_rates(inputs: FigureInputs, *variables: str) -> str | None:
+    """A sentence where the rates, or one of these variables, are missing."""
+    if inputs.rates is None:
+        return "The run has no rates.nc: it ended before inference (`lfads infer` writes it)."
+    absent = [name for name in ("rates", "time", *variables) if name not in inputs.rates.variables]
+    if absent:
+        return f"rates.nc does not hold {', '.join(absent)}."
+    if inputs.rates["rates"].size == 0:
+        return "rates.nc holds no trials, bins or units."
+    return None
+
+
+def why_no_counts(inputs: FigureInputs) -> str | None:
+    """A sentence where the recording is missing or is not the one that `rates.nc` came from."""
+    recording = inputs.recording
+    if recording is None:
+        return "The recording was not found, so there are no counts to show beside the rates."
+    if (reason := why_no_rates(inputs)) is not None:
+        return reason
+    rates = opened_rates(inputs)
+    unknown = set(text_of(rates, "trial_id")) - set(recording.trial_ids.astype(str))
+    if unknown:
+        return (
+            f"{len(unknown)} trials of rates.nc are not in the recording of session "
+            f"{recording.session!r}: the rates are of another file."
+        )
+    if list(text_of(rates, "unit_id")) != list(recording.unit_ids.astype(str)):
+        return (
+            "The units of rates.nc are not those of the recording: the rates are of another file."
+        )
+    start = first_bin(inputs, recording)
+    if start < 0 or start + rates.sizes["time"] > recording.n_bins:
+        return (
+            "The bins of rates.nc are not among those of the recording: check its start and its "
+            "bin width."
+        )
+    return None
+
+
+def first_bin(inputs: FigureInputs, recording: Recording) -> int:
+    """Position in the recording of the first bin of `rates.nc`."""
+    since_start = float(opened_rates(inputs)["time"].values[0]) - float(recording.time_s[0])
+    return round(since_start / recording.bin_width_s)
+
+
+def aligned(
+    inputs: FigureInputs, values: NDArray[Any], trials: NDArray[np.int64] | None = None
+) -> NDArray[Any]:
+    """`values` [trial, bin, ...] of the recording at the trials (or some of them) of `rates.nc`."""
+    recording, rates = inputs.recording, opened_rates(inputs)
+    if recording is None:
+        raise ValueError("these inputs hold no recording; ask why_no_counts before drawing")
+    position = {name: row for row, name in enumerate(recording.trial_ids.astype(str))}
+    ids = text_of(rates, "trial_id")
+    wanted = ids if trials is None else ids[trials]
+    start = first_bin(inputs, recording)
+    rows = np.array([position[name] for name in wanted], dtype=np.int64)
+    return values[rows, start : start + rates.sizes["time"]]
+
+
+def counts(inputs: FigureInputs, trials: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """Counts [B, T, N] at the trials of `rates.nc`; NaN where missing."""
+    recording = inputs.recording
+    if recording is None:
+        raise ValueError("these inputs hold no recording; ask why_no_counts before drawing")
+    return aligned(inputs, recording.counts, trials).astype(np.float64)
+
+
+def rates_of(
+    inputs: FigureInputs, trials: NDArray[np.int64], name: str = "rates"
+) -> NDArray[np.float64]:
+    """One variable of `rates.nc` [B, ...] at these trials, in float64."""
+    values = opened_rates(inputs)[name].isel(trial=trials).values
+    return np.asarray(values, dtype=np.float64)
+
+
+def text_of(rates: xr.Dataset, name: str) -> NDArray[np.str_]:
+    """A variable of ids or labels as text, for files give text back as objects or as bytes."""
+    values = rates[name].values
+    if values.dtype.kind in "OS":
+        plain = [item.decode() if isinstance(item, bytes) else str(item) for item in values]
+        return np.array(plain, dtype=np.str_)
+    return np.asarray(values.astype(np.str_))
+
+
+def trial_sets(inputs: FigureInputs) -> NDArray[np.str_]:
+    """The set of each trial of `rates.nc`; "new" where the file does not say."""
+    rates = opened_rates(inputs)
+    if "trial_set" not in rates.variables:
+        return np.full(rates.sizes["trial"], "new")
+    return text_of(rates, "trial_set")
+
+
+def trials_in_use(inputs: FigureInputs) -> NDArray[np.int64]:
+    """Positions of the trials that are not `unused`."""
+    return np.flatnonzero(trial_sets(inputs) != "unused")
+
+
+def reported_set(inputs: FigureInputs) -> str:
+    """The set that figures show: the first that has trials of test, valid, new, train."""
+    present = set(trial_sets(inputs))
+    return next((name for name in ("test", "valid", "new", "train") if name in present), "unused")
+
+
+def condition_labels(inputs: FigureInputs) -> NDArray[np.str_] | None:
+    """The condition of each trial of `rates.nc` as text, from there or from the recording."""
+    rates, recording = opened_rates(inputs), inputs.recording
+    if "condition" in rates.variables:
+        return text_of(rates, "condition")
+    if recording is None or recording.condition is None:
+        return None
+    by_id = dict(zip(recording.trial_ids.astype(str), recording.condition.astype(str), strict=True))
+    ids = text_of(rates, "trial_id")
+    return np.array([by_id[name] for name in ids]) if set(ids) <= set(by_id) else None
+
+
+def is_encoded(inputs: FigureInputs) -> NDArray[np.bool_]:
+    """Which units the encoder saw [N]."""
+    rates = opened_rates(inputs)
+    if "is_encoded" not in rates.variables:
+        return np.ones(rates.sizes["unit"], dtype=np.bool_)
+    return np.asarray(rates["is_encoded"].values, dtype=np.bool_)
+
+
+def is_encoded_bin(inputs: FigureInputs) -> NDArray[np.bool_]:
+    """Which bins the encoder saw [T]."""
+    rates = opened_rates(inputs)
+    if "is_encoded_bin" not in rates.variables:
+        return np.ones(rates.sizes["time"], dtype=np.bool_)
+    return np.asarray(rates["is_encoded_bin"].values, dtype=np.bool_)
+
+
+def bin_width_s(inputs: FigureInputs) -> float:
+    """Bin width in s, from the attribute, the recording or the time axis."""
+    rates = opened_rates(inputs)
+    if "bin_width_s" in rates.attrs:
+        return float(rates.attrs["bin_width_s"])
+    if inputs.recording is not None:
+        return inputs.recording.bin_width_s
+    time_s = rates["time"].values
+    return float(time_s[1] - time_s[0]) if len(time_s) > 1 else 1.0
+
+
+def rate_unit(inputs: FigureInputs) -> str:
+    """The unit of the rates as the file states it; spikes/s where it does not."""
+    return str(opened_rates(inputs)["rates"].attrs.get("units", "spikes/s"))
