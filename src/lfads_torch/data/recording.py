@@ -143,3 +143,14 @@ class Recording:
         split = self.split and replace(self.split, trial_set=self.split.trial_set[positions])
         behaviour = {name: values[positions] for name, values in self.behaviour.items()}
         return replace(self, **trial, split=split, behaviour=behaviour)
+
+    def take_units(self, positions: NDArray[np.int64]) -> Recording:
+        """The recording of these units only, in the order given."""
+        unit = {
+            name: None if (values := getattr(self, name)) is None else values[positions]
+            for name in ("unit_ids", "unit_groups")
+        }
+        split = self.split and replace(self.split, is_encoded=self.split.is_encoded[positions])
+        rates = None if self.true_rates is None else self.true_rates[:, :, positions]
+        counts = self.counts[:, :, positions]
+        return replace(self, **unit, counts=counts, true_rates=rates, split=split)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lfads_torch.model.weights import Layout
 
-__all__ = ["load_state", "load_weights", "save_best", "save_state"]
+__all__ = ["load_state", "load_weights", "read_clock", "save_best", "save_state"]
 
 _FORMAT, _VERSION = "lfads-torch state", 1
 _BUFFERS = {"weights": "weights", "moment1": "moment1", "moment2": "moment2", "best": "best_weights"}
@@ -79,6 +79,11 @@ def load_weights(path: Path, layout: Layout, device: torch.device) -> tuple[Tens
     """Flat weights [P, n] and the members' ids [P] of a state or best file."""
     stored = _read(path, device)
     return _flat(stored, "weights", layout, path), stored.tensors["members"]
+
+
+def read_clock(path: Path, name: str, device: torch.device) -> Tensor:
+    """One clock [P] of a state or best file."""
+    return _read(path, device).tensors[f"clock/{name}"]
 
 
 def _metadata(state: PopulationState, seed: int) -> dict[str, str]:

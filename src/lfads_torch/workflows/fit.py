@@ -1,0 +1,298 @@
+"""Fit: check the data, resolve the settings, train, and leave a run folder that explains itself."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from lfads_torch.errors import DataError, LfadsError, RunError
+from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.outputs.run_record import RunRecord, library_versions, machine_text, now_text
+
+if TYPE_CHECKING:
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.training.loop import EpochReport
+    from lfads_torch.training.state import PopulationState
+    from lfads_torch.workflows.assemble import Assembly
+
+__all__ = ["FitOptions", "Observer", "Quiet", "fit_run", "resume_run"]
+
+
+class Observer(Protocol):
+    """Who watches a fit: the command line's live view, a log, or nobody."""
+
+    def message(self, text: str) -> None: ...
+
+    def epoch(self, report: EpochReport, settings: Settings) -> None: ...
+
+
+class Quiet:
+    """Watches nothing."""
+
+    def message(self, text: str) -> None: ...
+
+    def epoch(self, report: EpochReport, settings: Settings) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """What belongs to one call and not to the model."""
+
+    data_path: Path | None = None  # None: the recording is stored in the run folder
+    kernels: str = "auto"
+    overwrite: bool = False
+    allow_different_numbers: bool = False
+    command: tuple[str, ...] = ()
+
+
+def fit_run(
+    recording: Recording,
+    settings: Settings,
+    folder: Path,
+    *,
+    options: FitOptions = FitOptions(),  # noqa: B008 - frozen
+    observer: Observer | None = None,
+) -> RunFolder:
+    """Train on a recording and store everything but the rates (see `workflows.finish`).
+
+    A recording without a split is divided by `settings.split`. Raises DataError or SettingsError
+    before anything slow or written, RunError where the folder is taken.
+    """
+    watcher = observer or Quiet()
+    recording, settings = prepare(recording, settings, watcher)
+    run = RunFolder.create(folder, _record(recording, settings, options), overwrite=options.overwrite)
+    with run.lock():
+        _store_description(run, recording, settings, options)
+        return _train(run, recording, settings, options, watcher, state=None)
+
+
+def resume_run(
+    folder: Path,
+    *,
+    options: FitOptions = FitOptions(),  # noqa: B008 - frozen
+    observer: Observer | None = None,
+) -> RunFolder:
+    """Go on where a run was stopped; bit for bit as if it had not been, on the same machine.
+
+    Raises RunError where the data changed, or where numbers would differ and
+    `allow_different_numbers` is not given.
+    """
+    from lfads_torch.workflows.stored import read_recording_of, read_settings_of
+
+    watcher = observer or Quiet()
+    run = RunFolder.open(folder, needs=("settings.yaml", "split.json"))
+    settings = read_settings_of(run)
+    recording = read_recording_of(run, options.data_path)
+    _require_same_numbers(run, settings, options)
+    with run.lock():
+        run.set_status("running")
+        return _train(run, recording, settings, options, watcher, state="stored")
+
+
+def prepare(
+    recording: Recording, settings: Settings, observer: Observer
+) -> tuple[Recording, Settings]:
+    """Split, check and resolve; what cannot work raises, what is unusual is said."""
+    from lfads_torch.config.resolve import resolve
+    from lfads_torch.config.rules import check_against_data
+    from lfads_torch.config.sizes import sizes_of
+    from lfads_torch.data.check.run import check_recording, errors_of, requirements_of
+    from lfads_torch.data.splitting import split_recording
+
+    if recording.split is None:
+        recording = recording.with_split(split_recording(recording, settings.split))
+    report = check_recording(recording, requirements_of(settings.loss.observation))
+    problems = errors_of(report)
+    if problems:
+        listed = "".join(f"\n  - {each.message} {each.remedy}" for each in problems)
+        raise DataError(f"{recording.session}: this recording cannot be fitted:{listed}")
+    sizes = sizes_of(recording)
+    resolution = resolve(settings, sizes)
+    for text in (*resolution.notes, *check_against_data(resolution.settings, sizes)):
+        observer.message(text)
+    return recording, resolution.settings
+
+
+def _record(recording: Recording, settings: Settings, options: FitOptions) -> RunRecord:
+    from lfads_torch.config.scales import betas
+    from lfads_torch.config.sizes import sizes_of
+    from lfads_torch.data.fingerprint import fingerprint
+
+    sizes = sizes_of(recording)
+    beta = betas(settings, sizes)
+    path = options.data_path
+    return RunRecord(
+        command=options.command or tuple(sys.argv),
+        seed=settings.run.seed,
+        n_members=settings.run.n_seeds,
+        data_path=None if path is None else str(Path(path).resolve()),
+        data_fingerprint=fingerprint(recording),
+        sizes={name: int(value) for name, value in vars(sizes).items() if name != "present_share"},
+        beta={"initial_condition": beta.initial_condition, "inputs": beta.inputs},
+        grouping="one program for all members",
+        versions=library_versions(),
+        machine=machine_text(),
+    )
+
+
+def _store_description(
+    run: RunFolder, recording: Recording, settings: Settings, options: FitOptions
+) -> None:
+    from lfads_torch.config.tree import to_yaml
+    from lfads_torch.data.check.run import check_recording, requirements_of, to_json
+    from lfads_torch.data.formats.ours import write_recording
+    from lfads_torch.data.split_file import split_to_json
+    from lfads_torch.workflows.model_card import card_of, write_card
+
+    run.write_settings(to_yaml(settings))
+    run.write_split(split_to_json(recording))
+    run.write_check(
+        to_json(check_recording(recording, requirements_of(settings.loss.observation)))
+    )
+    write_card(run, card_of(recording))
+    if options.data_path is None:
+        write_recording(recording, run.path / "recording.h5")
+
+
+def _train(
+    run: RunFolder,
+    recording: Recording,
+    settings: Settings,
+    options: FitOptions,
+    watcher: Observer,
+    *,
+    state: str | None,
+) -> RunFolder:
+    from lfads_torch.workflows.assemble import assemble
+    from lfads_torch.workflows.device import choose_device, memory_errors
+
+    try:
+        with memory_errors():
+            device = choose_device(settings.run)
+            assembly = assemble(recording, settings, kernels=options.kernels, device=device)
+            _record_numbers(run, assembly)
+            _advance(run, assembly, settings, watcher, is_resumed=state is not None)
+    except LfadsError as error:
+        run.set_status("failed", reason=str(error))
+        raise
+    return run
+
+
+def _advance(
+    run: RunFolder, assembly: Assembly, settings: Settings, watcher: Observer, *, is_resumed: bool
+) -> None:
+    from lfads_torch.training.checkpoint import load_state
+    from lfads_torch.training.loop import advance
+    from lfads_torch.workflows.assemble import start_state
+    from lfads_torch.workflows.interruption import Interruption
+
+    task, path = assembly.task, run.last_checkpoint_path
+    watcher.message(f"kernels: {task.kernels.name} ({task.kernels.reason})")
+    if is_resumed and path.exists():
+        state = load_state(path, task.layout, task.device)
+        run.metrics.truncate_after(state.epoch - 1)
+        watcher.message(f"resumed after epoch {state.epoch - 1}")
+    else:
+        state = start_state(assembly)
+        run.metrics.truncate_after(-1)
+    keeper = _Keeper(run, assembly, state, watcher)
+    with Interruption(watcher.message) as interruption:
+        advance(
+            state,
+            task,
+            assembly.training_data(),
+            seed=settings.run.seed,
+            n_epochs=settings.training.epochs - state.epoch,
+            observe=keeper.observe,
+            wants_stop=lambda: interruption.is_wanted,
+        )
+        keeper.store()
+    is_done = state.epoch >= settings.training.epochs or bool(state.clocks.is_stopped.all())
+    if is_done:
+        run.set_status("trained")
+    else:
+        run.set_status("interrupted", reason=interruption.signal_name)
+        watcher.message(f"stored after epoch {state.epoch - 1}; go on with: lfads resume {run.path}")
+
+
+class _Keeper:
+    """Writes metrics after every epoch and checkpoints from time to time."""
+
+    def __init__(
+        self, run: RunFolder, assembly: Assembly, state: PopulationState, watcher: Observer
+    ) -> None:
+        self._run, self._assembly, self._state, self._watcher = run, assembly, state, watcher
+        self._stored_at = time.monotonic()
+
+    def observe(self, report: EpochReport) -> None:
+        self._run.metrics.append(report.row())
+        for text in report.messages:
+            self._watcher.message(text)
+        self._watcher.epoch(report, self._assembly.settings)
+        interval = self._assembly.settings.training.checkpoint_interval_s
+        if time.monotonic() - self._stored_at >= interval:
+            self.store()
+
+    def store(self) -> None:
+        from lfads_torch.training.checkpoint import save_best, save_state
+
+        layout, seed = self._assembly.task.layout, self._assembly.settings.run.seed
+        save_state(self._run.last_checkpoint_path, self._state, layout, seed=seed)
+        save_best(self._run.best_checkpoint_path, self._state, layout, seed=seed)
+        self._stored_at = time.monotonic()
+
+
+def _record_numbers(run: RunFolder, assembly: Assembly) -> None:
+    """Store what the numbers depend on beside seed and data."""
+    import torch
+
+    record = replace(
+        run.read_record(),
+        threads=torch.get_num_threads(),
+        precision=str(assembly.task.dtype).removeprefix("torch."),
+        device=str(assembly.task.device),
+        backend=assembly.task.kernels.name,
+        versions=library_versions(),
+        machine=machine_text(),
+    )
+    run.write_record(record)
+
+
+def _require_same_numbers(run: RunFolder, settings: Settings, options: FitOptions) -> None:
+    """Refuse to resume where the rest would not be bitwise the same, unless allowed."""
+    import torch
+
+    from lfads_torch.kernels.choose import choose_kernels
+    from lfads_torch.workflows.device import choose_device
+
+    record = run.read_record()
+    if record.threads is None:
+        return  # it never began to train
+    device = choose_device(settings.run)
+    if record.threads != torch.get_num_threads() and settings.run.threads == 0:
+        torch.set_num_threads(record.threads)
+    now = {
+        "device": (record.device, str(device)),
+        "threads": (record.threads, torch.get_num_threads()),
+        "backend": (record.backend, choose_kernels(options.kernels).name),
+        "torch": (record.versions.get("torch"), library_versions().get("torch")),
+        "machine": (record.machine, machine_text()),
+    }
+    changed = {name: pair for name, pair in now.items() if pair[0] != pair[1]}
+    if changed and not options.allow_different_numbers:
+        listed = "; ".join(f"{name} was {old}, is {new}" for name, (old, new) in changed.items())
+        raise RunError(
+            f"{run.path}: going on here would not give bitwise the same numbers ({listed}). Resume "
+            "where the run began, or add --allow-different-numbers."
+        )
+
+
+def finished(run: RunFolder, *, reason: str | None = None) -> None:
+    """Mark a run whose outputs are written."""
+    run.write_record(replace(run.read_record(), status="finished", end=now_text(), reason=reason))
+
+

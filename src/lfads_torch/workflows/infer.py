@@ -1,0 +1,124 @@
+"""Infer: a trained run and a recording to `rates.nc`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.posterior import PosteriorAverages, PosteriorOptions
+    from lfads_torch.outputs.rates_file import RatesChunk, RatesHeader
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.stored import TrainedModel
+
+__all__ = ["infer_to_file", "posterior_options"]
+
+
+def infer_to_file(
+    run: RunFolder, recording: Recording, target: Path, *, is_new: bool, member: int | None = None
+) -> Path:
+    """Write the posterior averages of every trial of `recording`, in its own order.
+
+    `is_new`: the run has not seen this recording, and its trials are marked so.
+    """
+    from lfads_torch.outputs.posterior import posterior_averages
+    from lfads_torch.outputs.rates_file import RatesWriter
+    from lfads_torch.workflows.device import memory_errors
+    from lfads_torch.workflows.stored import load_model
+
+    with memory_errors():
+        model = load_model(run, recording, member=member)
+        ordered = model.card.aligned(recording)
+        options = posterior_options(model)
+        with RatesWriter(target, _header(run, model, ordered, is_new=is_new)) as writer:
+            task = model.assembly.task
+            for averages in posterior_averages(
+                model.weights, model.member, task, model.assembly.trials, options
+            ):
+                writer.write(averages.start, _chunk(averages, model, recording.bin_width_s))
+    return target
+
+
+def posterior_options(model: TrainedModel, *, n_samples: int | None = None) -> PosteriorOptions:
+    from lfads_torch.outputs.posterior import PosteriorOptions
+
+    settings = model.settings
+    return PosteriorOptions(
+        n_samples=settings.inference.n_samples if n_samples is None else n_samples,
+        seed=settings.run.seed,
+        batch_size=settings.inference.batch_size,
+        has_generator_states=settings.inference.save_generator_states,
+    )
+
+
+def counts_to_rates(model: TrainedModel, bin_width_s: float) -> float:
+    """The factor from the observation's mean per bin to what is reported."""
+    return 1.0 / bin_width_s if model.assembly.task.observations[0].is_spiking else 1.0
+
+
+def _chunk(averages: PosteriorAverages, model: TrainedModel, bin_width_s: float) -> RatesChunk:
+    from lfads_torch.outputs.rates_file import RatesChunk
+
+    factor = counts_to_rates(model, bin_width_s)
+    has_samples = model.settings.inference.n_samples > 1
+    has_states = averages.generator_states is not None
+    return RatesChunk(
+        rates=_array(averages.mean_counts * factor),
+        rate_posterior_std=_array(averages.mean_counts_std * factor) if has_samples else None,
+        factors=_array(averages.factors),
+        inferred_input_mean=None if averages.input_mean is None else _array(averages.input_mean),
+        inferred_input_std=None if averages.input_std is None else _array(averages.input_std),
+        initial_condition_mean=_array(averages.initial_condition_mean),
+        initial_condition_std=_array(averages.initial_condition_std),
+        generator_initial_state=_array(averages.generator_start),
+        generator_states=_array(averages.generator_states) if has_states else None,
+    )
+
+
+def _array(value: Tensor) -> NDArray[np.float32]:
+    return value.float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _header(
+    run: RunFolder, model: TrainedModel, recording: Recording, *, is_new: bool
+) -> RatesHeader:
+    from lfads_torch import __version__
+    from lfads_torch.outputs.rates_file import RatesHeader
+
+    settings, card, start = model.settings, model.card, model.settings.model.ic_bins
+    record, split = run.read_record(), model.assembly.split
+    n_generated = card.n_bins - start
+    trial_set = np.full(recording.n_trials, "new") if is_new else split.trial_set
+    return RatesHeader(
+        trial_ids=recording.trial_ids,
+        unit_ids=recording.unit_ids,
+        time_s=recording.time_s[start:],
+        trial_set=trial_set,
+        condition=recording.condition,
+        is_encoded=np.array(card.is_encoded),
+        is_encoded_bin=start + np.arange(n_generated) < card.n_encoded_bins,
+        n_factors=settings.model.n_factors,
+        n_inferred_inputs=settings.model.n_inferred_inputs,
+        n_initial_condition=settings.model.initial_condition_size,
+        n_generator_units=settings.model.generator_size,
+        has_rate_posterior_std=settings.inference.n_samples > 1,
+        has_generator_states=settings.inference.save_generator_states,
+        rate_unit="spikes/s" if model.assembly.task.observations[0].is_spiking else "as in counts",
+        attributes={
+            "bin_width_s": recording.bin_width_s,
+            "run": run.path.name,
+            "member": model.member,
+            "n_posterior_samples": settings.inference.n_samples,
+            "beta_initial_condition": record.beta.get("initial_condition"),
+            "beta_inputs": record.beta.get("inputs"),
+            "observation": settings.loss.observation,
+            "session": recording.session,
+            "version": __version__,
+        },
+    )

@@ -1,0 +1,117 @@
+"""`model.json`: what a trained model needs to know about its data to take new recordings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lfads_torch.errors import DataError, FormatError, RunError
+from lfads_torch.outputs.atomic import write_text
+
+if TYPE_CHECKING:
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+
+__all__ = ["ModelCard", "card_of", "read_card", "write_card"]
+
+_FORMAT, _VERSION = "lfads-torch model", 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """The recording a model was trained on, as far as new recordings must match it."""
+
+    session: str
+    bin_width_s: float
+    start_s: float
+    n_bins: int
+    n_encoded_bins: int
+    n_external_inputs: int
+    unit_ids: tuple[int | str, ...]
+    is_encoded: tuple[bool, ...]
+
+    def aligned(self, recording: Recording) -> Recording:
+        """The recording with its units in the model's order.
+
+        Raises DataError where bin width, length, units or external inputs do not fit.
+        """
+        name = recording.session
+        if not np.isclose(recording.bin_width_s, self.bin_width_s, rtol=1e-6):
+            raise DataError(
+                f"{name}: bins are {recording.bin_width_s:g} s wide; the model was trained on "
+                f"{self.bin_width_s:g} s. Bin the spikes again with `lfads prepare`."
+            )
+        if recording.n_bins != self.n_bins:
+            raise DataError(
+                f"{name}: trials have {recording.n_bins} bins; the model was trained on "
+                f"{self.n_bins}. Cut the trials to the same window with `lfads prepare`."
+            )
+        external = recording.external_inputs
+        n_external = 0 if external is None else external.shape[2]
+        if n_external != self.n_external_inputs:
+            raise DataError(
+                f"{name}: there are {n_external} external inputs; the model needs "
+                f"{self.n_external_inputs}."
+            )
+        return self._in_order(recording)
+
+    def _in_order(self, recording: Recording) -> Recording:
+        own = [_plain(unit) for unit in recording.unit_ids]
+        if own == list(self.unit_ids):
+            return recording
+        position = {unit: n for n, unit in enumerate(own)}
+        missing = [unit for unit in self.unit_ids if unit not in position]
+        if missing or len(own) != len(self.unit_ids):
+            what = f"lacks {missing[:5]}" if missing else "has units the model does not know"
+            raise DataError(
+                f"{recording.session}: the recording has {len(own)} units, the model "
+                f"{len(self.unit_ids)}; it {what}. Give the same units (ids decide, in any order)."
+            )
+        order = np.array([position[unit] for unit in self.unit_ids])
+        return recording.take_units(order)
+
+
+def card_of(recording: Recording) -> ModelCard:
+    """The card of a recording that carries its split."""
+    split = recording.split
+    if split is None:
+        raise DataError(f"{recording.session}: the recording carries no split; split it first.")
+    external = recording.external_inputs
+    return ModelCard(
+        session=recording.session,
+        bin_width_s=float(recording.bin_width_s),
+        start_s=float(recording.start_s),
+        n_bins=recording.n_bins,
+        n_encoded_bins=split.n_encoded_bins,
+        n_external_inputs=0 if external is None else int(external.shape[2]),
+        unit_ids=tuple(_plain(unit) for unit in recording.unit_ids),
+        is_encoded=tuple(bool(seen) for seen in split.is_encoded),
+    )
+
+
+def write_card(run: RunFolder, card: ModelCard) -> None:
+    content = {"format": _FORMAT, "format_version": _VERSION, **asdict(card)}
+    write_text(run.path / "model.json", json.dumps(content, indent=1))
+
+
+def read_card(run: RunFolder) -> ModelCard:
+    """Raises RunError where the file is missing, FormatError where it is not of this kind."""
+    path = Path(run.path) / "model.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))  # JSON values
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}). Is this a run folder, and was it copied whole?"
+        ) from error
+    if content.pop("format", None) != _FORMAT or content.pop("format_version", 0) > _VERSION:
+        raise FormatError(f"{path} is no {_FORMAT!r} of version {_VERSION} at most.")
+    lists = {name: tuple(content.pop(name)) for name in ("unit_ids", "is_encoded")}
+    return ModelCard(**content, **lists)
+
+
+def _plain(unit: Any) -> int | str:  # a NumPy scalar of whatever type the file had
+    return int(unit) if isinstance(unit, (int, np.integer)) else str(unit)

@@ -1,0 +1,131 @@
+"""Reading back what a run folder holds: settings, recording with its split, and the trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import DataError, RunError
+from lfads_torch.workflows.model_card import read_card
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.assemble import Assembly
+    from lfads_torch.workflows.model_card import ModelCard
+
+__all__ = ["TrainedModel", "load_model", "read_recording_of", "read_settings_of"]
+
+
+def read_settings_of(run: RunFolder) -> Settings:
+    """The resolved settings, checked again."""
+    from lfads_torch.config.read import read_settings
+
+    return read_settings(run.settings_path)
+
+
+def read_recording_of(run: RunFolder, data_path: Path | None = None) -> Recording:
+    """The recording a run was trained on, with the run's split; `data_path` says where it is now.
+
+    Raises RunError where the file is gone or its content has changed.
+    """
+    from lfads_torch.data.fingerprint import fingerprint
+    from lfads_torch.data.formats.choose import read_recording
+    from lfads_torch.data.split_file import apply_split, read_split
+
+    record = run.read_record()
+    stored = run.path / "recording.h5"
+    path = data_path or (Path(record.data_path) if record.data_path else stored)
+    if stored.exists() and data_path is None:
+        path = stored
+    if not path.exists():
+        raise RunError(
+            f"{run.path}: its recording {path} is not there any more. Say where it is now with "
+            "--data."
+        )
+    recording = apply_split(recording=read_recording(path), split=read_split(run.split_path))
+    if record.data_fingerprint and fingerprint(recording) != record.data_fingerprint:
+        raise RunError(
+            f"{path}: its content is not what {run.path} was trained on (the fingerprint differs). "
+            "Give the original file with --data, or start a new run."
+        )
+    return recording
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One member's best weights, ready to be applied to a recording."""
+
+    assembly: Assembly
+    weights: Tensor  # [1, n]
+    member: int
+    card: ModelCard
+    run_path: Path
+
+    @property
+    def settings(self) -> Settings:
+        return self.assembly.settings
+
+
+def load_model(
+    run: RunFolder, recording: Recording, *, member: int | None = None, kernels: str = "auto"
+) -> TrainedModel:
+    """The best member of a run (or the one asked for), with the recording's trials on the device.
+
+    The recording may be a new one with the same units; it then needs no split.
+    """
+    import torch
+
+    from lfads_torch.workflows.assemble import assemble
+    from lfads_torch.workflows.device import choose_device
+
+    settings, card = read_settings_of(run), read_card(run)
+    recording = with_model_split(card.aligned(recording), card)
+    device = choose_device(settings.run)
+    assembly = assemble(recording, settings, kernels=kernels, device=device)
+    weights, members, scores = _best(run, assembly)
+    if member is None:
+        position = int(torch.argmin(torch.where(scores.isfinite(), scores, torch.inf)))
+    elif member in members.tolist():
+        position = members.tolist().index(member)
+    else:
+        raise RunError(f"{run.path}: there is no member {member}; there are {members.tolist()}.")
+    return TrainedModel(
+        assembly, weights[position : position + 1], int(members[position]), card, run.path
+    )
+
+
+def with_model_split(recording: Recording, card: ModelCard) -> Recording:
+    """The recording with the model's encoded units and bins; its own trial sets, or `unused`."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from lfads_torch.data.recording import UNUSED, Split
+
+    is_encoded = np.array(card.is_encoded)
+    if recording.split is not None:
+        if not np.array_equal(recording.split.is_encoded, is_encoded):
+            raise DataError(
+                f"{recording.session}: the split holds out other units than the model was trained "
+                "with; leave the split out, or use the run's own."
+            )
+        return recording.with_split(
+            replace(recording.split, n_encoded_bins=card.n_encoded_bins)
+        )
+    nobody = np.full(recording.n_trials, UNUSED, dtype=np.str_)
+    return recording.with_split(
+        Split(trial_set=nobody, is_encoded=is_encoded, n_encoded_bins=card.n_encoded_bins)
+    )
+
+
+def _best(run: RunFolder, assembly: Assembly) -> tuple[Tensor, Tensor, Tensor]:
+    from lfads_torch.training.checkpoint import load_weights, read_clock
+
+    path = run.best_checkpoint_path
+    weights, members = load_weights(path, assembly.task.layout, assembly.task.device)
+    return weights, members, read_clock(path, "best_score", assembly.task.device)
