@@ -39,8 +39,7 @@ check: $(CHECK_READY) ## format, lint, types, import order, docs and docstring e
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(PYTEST) tests/test_import_order.py tests/test_lazy_imports.py
-	$(PYTEST) --doctest-modules src/lfads_torch
+	$(PYTEST) tests/test_import_order.py tests/test_lazy_imports.py --doctest-modules src/lfads_torch
 	$(SPHINX) docs docs/_build/html
 
 docs: $(CHECK_READY) ## build the documentation into docs/_build/html
