@@ -38,9 +38,14 @@ def test_the_file_appears_under_its_name_and_nothing_else(tmp_path):
 def test_an_exception_leaves_the_old_file_and_passes(tmp_path, error):
     target = tmp_path / "rates.nc"
     target.write_text("old")
-    with pytest.raises(type(error)), atomic_path(target) as part:
-        part.write_text("half")
-        raise error
+
+    def write():
+        with atomic_path(target) as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        write()
     assert target.read_text() == "old"
     assert names(tmp_path) == ["rates.nc"]
 
@@ -59,9 +64,14 @@ def test_an_exception_leaves_the_old_file_and_passes(tmp_path, error):
 def test_a_failed_write_tells_path_reason_and_remedy(tmp_path, number, words):
     target = tmp_path / "rates.nc"
     target.write_text("old")
-    with pytest.raises(OutputError) as caught, atomic_path(target) as part:
-        part.write_text("half")
-        raise OSError(number, os.strerror(number))
+
+    def write():
+        with atomic_path(target) as part:
+            part.write_text("half")
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OutputError) as caught:
+        write()
     message = str(caught.value)
     assert str(target) in message
     assert words in message
@@ -125,9 +135,12 @@ def test_a_device_is_not_replaced_by_a_file():
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
 def test_a_disk_that_is_really_full(tmp_path):
-    with pytest.raises(OutputError, match="no space left"), atomic_path(tmp_path / "a"):
-        with open("/dev/full", "wb", buffering=0) as full:
-            full.write(b"x")
+    with (
+        pytest.raises(OutputError, match="no space left"),
+        atomic_path(tmp_path / "a"),
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
+        full.write(b"x")
     assert names(tmp_path) == []
 
 

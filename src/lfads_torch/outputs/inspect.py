@@ -121,7 +121,7 @@ def _describe_safetensors(path: Path) -> Description:
         length = int.from_bytes(file.read(8), "little")
         try:
             header = json.loads(file.read(length))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FormatError(
                 f"{path}: looks like a safetensors file with a damaged header ({error}). "
                 "Restore it from a copy."
@@ -143,7 +143,7 @@ def _describe_safetensors(path: Path) -> Description:
 
 
 def _describe_json(path: Path) -> Description | None:
-    content = _parsed(path, json.loads)
+    content = _parsed(path, json.loads, at_most_bytes=2**26)
     if not isinstance(content, dict):
         return None
     kind = str(content.get("format", ""))
@@ -159,7 +159,7 @@ def _describe_metrics(path: Path) -> Description | None:
     first = first_bytes(path, 2**20).split(b"\n", 1)[0]
     try:
         row = json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(row, dict) or not {"epoch", "step"} <= row.keys():
         return None
@@ -177,15 +177,19 @@ def _describe_metrics(path: Path) -> Description | None:
 def _describe_settings(path: Path) -> Description | None:
     import yaml
 
-    content = _parsed(path, yaml.safe_load)
+    content = _parsed(path, yaml.safe_load, at_most_bytes=2**20)
     if not isinstance(content, dict) or not SETTINGS_SECTIONS & content.keys():
         return None
     return {"what": "settings", **{str(name): value for name, value in content.items()}}
 
 
-def _parsed(path: Path, parse: Callable[[str], Any]) -> Any:  # a JSON or YAML value
+def _parsed(
+    path: Path, parse: Callable[[str], Any], *, at_most_bytes: int
+) -> Any:  # a JSON or YAML value; None when it is none, or too large to be one of ours
     import yaml
 
+    if path.stat().st_size > at_most_bytes:
+        return None
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, yaml.YAMLError):  # ValueError: also what is not UTF-8

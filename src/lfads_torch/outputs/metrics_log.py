@@ -97,7 +97,7 @@ class MetricsLog:
     def _row(self, line: bytes, number: int) -> Row:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
             raise RunError(

@@ -195,8 +195,10 @@ class RatesWriter:
 
     def _check_shape(self, name: str, values: NDArray[Any] | None, *, n_trials: int) -> None:
         signal = self._signals.get(name)
-        if (signal is None) != (values is None):
-            raise ValueError(f"{name} is {'not ' if signal else ''}in the file's header")
+        if signal is None and values is not None:
+            raise ValueError(f"{name} was given; the header leaves it out")
+        if signal is not None and values is None:
+            raise ValueError(f"{name} is missing; the header announces it")
         if signal is not None and values is not None:
             sizes = self._header.sizes
             shape = (n_trials, *(sizes[dimension] for dimension in signal.dimensions[1:]))

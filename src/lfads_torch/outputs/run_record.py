@@ -17,6 +17,7 @@ __all__ = [
     "STATUSES",
     "RunRecord",
     "library_versions",
+    "machine_text",
     "now_text",
 ]
 

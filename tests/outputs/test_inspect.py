@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from lfads_torch.errors import FormatError, RunError
+from lfads_torch.outputs.inspect import describe, rows
+from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.outputs.run_record import RunRecord
+
+
+def test_recording(tmp_path):
+    path = tmp_path / "maze.any"
+    with h5py.File(path, "w") as file:
+        file.attrs.update(format="lfads-torch recording", format_version=1, bin_width_s=0.005)
+        file.attrs["provenance"] = '{"source": "a.mat"}'
+        file["counts"] = np.zeros((3, 33, 1), dtype=np.uint8)
+        file["behaviour/hand"] = np.zeros((3, 33, 2))
+        file["behaviour/hand"].attrs["units"] = "mm/s"
+        file["trial_ids"] = np.array(["a", "b", "c"], dtype=object)
+    description = describe(path)
+    assert description["what"] == "recording"
+    assert description["bin_width_s"] == 0.005
+    assert description["provenance"] == {"source": "a.mat"}
+    assert description["contents"] == {
+        "counts": "[3, 33, 1] uint8",
+        "behaviour/hand": "[3, 33, 2] float64, mm/s",
+        "trial_ids": "[3] text",
+    }
+    assert ("provenance.source", "a.mat") in rows(description)
+    assert ("contents.counts", "[3, 33, 1] uint8") in rows(description)
+
+
+def test_state_reads_the_header_only(tmp_path):
+    path = tmp_path / "last.safetensors"
+    metadata = {"format": "lfads-torch state", "format_version": "1", "epoch": "7"}
+    metadata["settings"] = json.dumps({"seed": 3})
+    save_file({"weights/a": np.zeros((2, 3), np.float32)}, path, metadata=metadata)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 4)  # the arrays are cut, the header is whole
+    description = describe(path)
+    assert description["what"] == "state"
+    assert description["epoch"] == "7"
+    assert description["settings"] == {"seed": 3}
+    assert description["tensors"] == {"weights/a": "[2, 3] F32"}
+
+
+def test_split_files(tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({"format": "lfads-torch split", "format_version": 1, "trials": {}}))
+    assert describe(path)["what"] == "split"
+    path.write_text(json.dumps({"validation_trials": list(range(20)), "held_out_units": [1]}))
+    description = describe(path)
+    assert description["what"] == "split"
+    shown = dict(rows(description))["validation_trials"]
+    assert shown.endswith("7, ... (20)")
+
+
+def test_metrics_and_settings(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = [{"epoch": e, "step": e, "loss": [1.0, None]} for e in range(3)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"torn')
+    description = describe(path)
+    assert (description["what"], description["n_epochs"], description["n_members"]) == (
+        "metrics",
+        3,
+        2,
+    )
+    assert ("last.loss", "1, -") in rows(description)
+    path.write_text(json.dumps(lines[0]) + "\n")
+    assert describe(path)["n_epochs"] == 1
+    path = tmp_path / "settings.yaml"
+    path.write_text("training:\n  epochs: 3\n")
+    assert ("training.epochs", "3") in rows(describe(path))
+
+
+def test_run_folders(tmp_path):
+    run = RunFolder.create(tmp_path / "run", RunRecord(seed=5))
+    description = describe(run.path)
+    assert description["what"] == "run"
+    assert description["record"]["seed"] == 5
+    assert describe(run.record_path)["what"] == "run"
+    assert describe(tmp_path)["runs"].keys() == {"run"}
+    run.record_path.write_text("{")
+    with pytest.raises(RunError):
+        describe(run.path)
+
+
+class Explosive:
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was loaded",))
+
+
+def foreign_files(folder):
+    def make(name, write):
+        path = folder / name
+        write(path)
+        return path
+
+    yield make("pickle.h5", lambda p: p.write_bytes(pickle.dumps(Explosive()))), "a pickle"
+    yield make("empty.h5", lambda p: p.write_bytes(b"")), "an empty file"
+    yield make("a.npz", lambda p: np.savez(p, a=1)), "a zip archive"
+    yield make("a.npy", lambda p: np.save(p, np.ones(3))), "a NumPy array file"
+    yield make("a.json", lambda p: p.write_text('{"a": 1}')), "a text file"
+    yield make("b.json", lambda p: p.write_text("[" * 100_000)), "a text file"
+    yield make("a.yaml", lambda p: p.write_text("!!python/object/apply:os.abort []")), "a text file"
+    yield make("a.txt", lambda p: p.write_text("é" * 300)), "a text file"
+    yield make("a.bin", lambda p: p.write_bytes(bytes(range(100, 256)))), "a binary file"
+    yield make("a.html", lambda p: p.write_text("<!DOCTYPE html>")), "an HTML page"
+    yield make("a.pt", lambda p: zipfile.ZipFile(p, "w").writestr("a", "b")), "a zip archive"
+    yield (
+        make("peer.h5", lambda p: h5py.File(p, "w").create_dataset("train_encod_data", data=[1])),
+        "an HDF5 file with train_encod_data",
+    )
+    yield (
+        make("other.safetensors", lambda p: save_file({"a": np.zeros(1)}, p)),
+        "a safetensors file with the format None",
+    )
+    yield (
+        make("torn.h5", lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(10))),
+        "truncated or damaged",
+    )
+    yield (
+        make("torn.safetensors", lambda p: p.write_bytes((3).to_bytes(8, "little") + b"{{{")),
+        "damaged header",
+    )
+
+
+def test_anything_else_is_named(tmp_path):
+    for path, words in foreign_files(tmp_path):
+        with pytest.raises(FormatError, match=words) as caught:
+            describe(path)
+        assert str(path) in str(caught.value)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FormatError, match="a folder that is not a run"):
+        describe(tmp_path / "folder")
+    with pytest.raises(FormatError, match="no such file"):
+        describe(tmp_path / "none")
