@@ -61,6 +61,8 @@ def wrong_imports(path: Path, root: Path) -> list[str]:
             wrong.append(f"{where}: relative import {name}; write it in full")
         elif name.split(".")[0] == "lfads_torch":
             layer = name.removeprefix("lfads_torch").removeprefix(".").split(".")[0]
+            if layer == "__version__":
+                continue  # a constant of the package, which has no layer
             if layer not in LEVEL:
                 wrong.append(f"{where}: imports {name}, which belongs to no layer")
             elif LEVEL[layer] > LEVEL[own]:
