@@ -41,7 +41,7 @@ def read_split(path: Path, recording: Recording) -> Split:
             f"{path}: could not be read ({error.strerror or error}). A split file is needed; "
             "`lfads split` writes one."
         ) from error
-    except ValueError as error:  # not UTF-8, or not JSON
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested too deeply
         raise FormatError(
             f"{path}: is not JSON ({error}). A split file is needed; `lfads split` writes one."
         ) from error
@@ -102,12 +102,13 @@ def _from_ids(document: dict[str, Any], recording: Recording, source: str) -> Sp
             "serve for none."
         )
     held_out = _list(document.get("held_out_units", []), f'{source}: "held_out_units"')
+    provenance = document.get("provenance")
     return _complete(
         recording,
         trial_set,
         positions_of_ids(recording.unit_ids, held_out, f"{source}: held-out units"),
         n_encoded_bins=document.get("n_encoded_bins", recording.n_bins),
-        provenance={**(document.get("provenance") or {}), "source": source},
+        provenance={**(provenance if isinstance(provenance, dict) else {}), "source": source},
     )
 
 

@@ -1,0 +1,1 @@
+"""What is wrong or unusual in a recording, before any training."""

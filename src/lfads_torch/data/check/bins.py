@@ -1,0 +1,86 @@
+"""Bins too fine, too coarse, or too few."""
+
+from __future__ import annotations
+
+import math
+
+from lfads_torch.data.check.context import CheckContext
+from lfads_torch.data.check.report import Finding
+
+__all__ = ["check_bins"]
+
+FINE_MEAN_COUNT, COARSE_MEAN_COUNT = 0.01, 3.0
+FEW_BINS, MANY_BINS = 10, 1000
+HIGHEST_RATE_HZ = 1000.0
+ROOM_FOR_CHANCE = 5  # spikes; narrow bins of Poisson counts exceed any rate now and then
+
+
+def check_bins(context: CheckContext) -> list[Finding]:
+    """The width of bins against the rates, and the number of bins in a trial."""
+    return _number(context) + (_width(context) if context.statistics.is_spike_counts else [])
+
+
+def _number(context: CheckContext) -> list[Finding]:
+    n_bins = context.recording.n_bins
+    findings = []
+    if n_bins < FEW_BINS:
+        findings.append(
+            Finding(
+                severity="warning",
+                code="few_bins",
+                message=f"A trial has {n_bins} bins; a dynamical model needs more to see dynamics.",
+                remedy="Use finer bins or longer trials (`lfads prepare --bin-width`, `--window`).",
+            )
+        )
+    if n_bins > MANY_BINS:
+        findings.append(
+            Finding(
+                severity="warning",
+                code="many_bins",
+                message=f"A trial has {n_bins} bins; time grows with them, and gradients fade over "
+                "so many.",
+                remedy="Use coarser bins, or cut the trials into windows of a few hundred bins.",
+            )
+        )
+    return findings
+
+
+def _width(context: CheckContext) -> list[Finding]:
+    statistics, recording = context.statistics, context.recording
+    mean = float(statistics.sums.sum() / max(int(statistics.n_present.sum()), 1))
+    findings = []
+    if 0 < mean < FINE_MEAN_COUNT:
+        factor = math.ceil(2 * FINE_MEAN_COUNT / mean)
+        findings.append(
+            Finding(
+                severity="warning",
+                code="fine_bins",
+                message=f"A unit has {mean:.2g} spikes per bin of {context.bin_width_ms:g} ms: "
+                "mostly zeros, and a slow fit.",
+                remedy=f"Use bins of about {factor * context.bin_width_ms:g} ms, or remove units "
+                "that hardly fire.",
+            )
+        )
+    if mean > COARSE_MEAN_COUNT or recording.bin_width_s > 0.1:
+        findings.append(
+            Finding(
+                severity="warning",
+                code="coarse_bins",
+                message=f"A unit has {mean:.2g} spikes per bin of {context.bin_width_ms:g} ms; "
+                "what happens within a bin is lost.",
+                remedy="Use finer bins, 5 to 20 ms for single units, if the spike times are at "
+                "hand.",
+            )
+        )
+    if statistics.largest > HIGHEST_RATE_HZ * recording.bin_width_s + ROOM_FOR_CHANCE:
+        findings.append(
+            Finding(
+                severity="warning",
+                code="impossible_counts",
+                message=f"The largest count is {statistics.largest:g} in a bin of "
+                f"{context.bin_width_ms:g} ms, over {HIGHEST_RATE_HZ:g} spikes/s.",
+                remedy="Check bin_width_s (seconds) and look for artefacts; one unit can't fire so "
+                "fast.",
+            )
+        )
+    return findings

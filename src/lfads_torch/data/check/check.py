@@ -1,0 +1,76 @@
+"""All checks of a recording, in one report."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lfads_torch.data.check.bins import check_bins
+from lfads_torch.data.check.context import CheckContext, CheckRequirements
+from lfads_torch.data.check.cost import check_cost, estimate_for
+from lfads_torch.data.check.report import CheckReport, RecordingSummary
+from lfads_torch.data.check.sets import check_copies, check_overlap, check_sets
+from lfads_torch.data.check.statistics import count_statistics
+from lfads_torch.data.check.synchrony import check_synchronous_bins
+from lfads_torch.data.check.trials import (
+    check_drift,
+    check_number_of_trials,
+    check_outlier_trials,
+)
+from lfads_torch.data.check.units import check_rates, check_shared_spikes, check_silent_units
+from lfads_torch.data.check.values import check_missing, check_signals, check_values
+from lfads_torch.data.recording import TEST, TRAIN, VALID, Recording
+
+__all__ = ["check_recording"]
+
+
+def check_recording(recording: Recording, requirements: CheckRequirements) -> CheckReport:
+    """What is wrong or unusual in a recording, before any training.
+
+    Nothing is raised and nothing is changed: a fit refuses what `errors_of` lists and goes on
+    with the rest.
+    """
+    context = CheckContext(
+        recording=recording,
+        statistics=count_statistics(recording.counts),
+        requirements=requirements,
+        split=requirements.split if requirements.split is not None else recording.split,
+    )
+    estimate = estimate_for(context)
+    checks = (
+        check_values, check_missing, check_signals, check_number_of_trials, check_sets,
+        check_silent_units, check_rates, check_shared_spikes, check_synchronous_bins,
+        check_bins, check_outlier_trials, check_copies, check_overlap, check_drift,
+    )  # fmt: skip
+    findings = [finding for check in checks for finding in check(context)]
+    findings += check_cost(context, estimate)
+    order = ("error", "warning", "note")
+    findings.sort(key=lambda finding: order.index(finding.severity))
+    return CheckReport(findings=tuple(findings), summary=_summary(context), estimate=estimate)
+
+
+def _summary(context: CheckContext) -> RecordingSummary:
+    recording, statistics, split = context.recording, context.statistics, context.split
+    scale = recording.bin_width_s if statistics.is_spike_counts else 1.0
+    n_train, n_valid, n_test = (
+        None if split is None else len(split.trials(name)) for name in (TRAIN, VALID, TEST)
+    )
+    inputs, condition = recording.external_inputs, recording.condition
+    return RecordingSummary(
+        session=recording.session,
+        n_trials=recording.n_trials,
+        n_bins=recording.n_bins,
+        n_units=recording.n_units,
+        bin_width_s=float(recording.bin_width_s),
+        n_conditions=None if condition is None else len(np.unique(condition)),
+        n_external_inputs=0 if inputs is None else inputs.shape[2],
+        n_train=n_train,
+        n_valid=n_valid,
+        n_test=n_test,
+        n_held_out_units=None if split is None else int((~split.is_encoded).sum()),
+        n_forward_bins=None if split is None else recording.n_bins - split.n_encoded_bins,
+        is_spike_counts=statistics.is_spike_counts,
+        total=float(statistics.sums.sum()),
+        largest=statistics.largest,
+        fraction_missing=statistics.n_missing / recording.counts.size,
+        unit_rates=tuple((statistics.unit_means() / scale).tolist()),
+    )

@@ -1,0 +1,113 @@
+"""Units that are silent, in the file twice, or share spikes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.data.check.context import CheckContext
+from lfads_torch.data.check.report import Finding, listed
+from lfads_torch.data.count_correlation import count_correlation
+from lfads_torch.data.recording import TRAIN
+
+__all__ = ["check_rates", "check_shared_spikes", "check_silent_units"]
+
+DUPLICATE_CORRELATION = 0.95
+# How far the correlation in the same bin may exceed that one bin apart before it can't be common
+# modulation, which is smooth.
+SHARED_SPIKES_CORRELATION = 0.25
+
+
+def check_silent_units(context: CheckContext) -> list[Finding]:
+    """Units without a spike, in the whole recording or in the trials that train."""
+    statistics = context.statistics
+    if not statistics.is_spike_counts or statistics.is_all_zero:
+        return []
+    has_values = statistics.n_present.sum(axis=0) > 0
+    silent = (statistics.unit_means() == 0) & has_values
+    findings = []
+    if silent.any():
+        findings.append(
+            Finding(
+                severity="warning",
+                code="silent_units",
+                message=f"Units without a spike in any trial: {int(silent.sum())} of {len(silent)} "
+                f"({listed(context.unit_ids(silent))}).",
+                remedy="Remove them: they teach nothing and weigh in every average over units.",
+            )
+        )
+    if context.split is None:
+        return findings
+    in_training = statistics.unit_means(context.split.trials(TRAIN)) == 0
+    only_elsewhere = in_training & ~silent & has_values
+    if only_elsewhere.any():
+        findings.append(
+            Finding(
+                severity="warning",
+                code="silent_in_training",
+                message="Units without a spike in the training trials, but with some in others: "
+                f"{int(only_elsewhere.sum())} ({listed(context.unit_ids(only_elsewhere))}).",
+                remedy="Remove them, or draw another split (another seed, method stratified).",
+            )
+        )
+    return findings
+
+
+def check_rates(context: CheckContext) -> list[Finding]:
+    """Rates that no unit has: most often a bin width in the wrong unit."""
+    statistics = context.statistics
+    if not statistics.is_spike_counts or statistics.is_all_zero:
+        return []
+    rates = statistics.unit_means() / context.recording.bin_width_s
+    typical = float(np.median(rates[rates > 0]))
+    if 0.02 <= typical <= 500:
+        return []
+    return [
+        Finding(
+            severity="warning",
+            code="implausible_rates",
+            message=f"The median rate of a unit is {typical:.3g} spikes/s with bins of "
+            f"{context.bin_width_ms:g} ms.",
+            remedy="Check bin_width_s: it is in seconds (0.005 for 5 ms).",
+        )
+    ]
+
+
+def check_shared_spikes(context: CheckContext) -> list[Finding]:
+    """Pairs of units whose counts are the same, or agree bin by bin more than in the next bin."""
+    same_bin = np.triu(count_correlation(context.recording.counts), 1)
+    twins = same_bin > DUPLICATE_CORRELATION
+    findings = []
+    if twins.any():
+        findings.append(
+            Finding(
+                severity="warning",
+                code="duplicate_units",
+                message="Pairs of units with (almost) the same counts, correlation over "
+                f"{DUPLICATE_CORRELATION}: {int(twins.sum())} ({_pairs(context, twins)}).",
+                remedy="Keep one of each: a twin lets the model copy what it should predict.",
+            )
+        )
+    if not context.statistics.is_spike_counts or context.recording.n_bins < 2:
+        return findings
+    next_bin = count_correlation(context.recording.counts, 1)
+    excess = same_bin - np.maximum(next_bin, next_bin.T)
+    sharing = (excess > SHARED_SPIKES_CORRELATION) & ~twins
+    if sharing.any():
+        units = np.flatnonzero(sharing.any(axis=0) | sharing.any(axis=1))
+        findings.append(
+            Finding(
+                severity="warning",
+                code="correlated_units",
+                message="Units that share spikes with others in the same bin, far more than one "
+                f"bin apart: {len(units)} ({_pairs(context, sharing)}).",
+                remedy="Look for cross-talk, a common reference artefact or one cell sorted twice; "
+                "keep one unit of each group, or remove the artefact before binning.",
+            )
+        )
+    return findings
+
+
+def _pairs(context: CheckContext, chosen: NDArray[np.bool_]) -> str:
+    ids = context.recording.unit_ids
+    return listed([f"{ids[one]} and {ids[other]}" for one, other in np.argwhere(chosen)], at_most=5)

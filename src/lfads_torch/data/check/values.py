@@ -1,0 +1,148 @@
+"""Values that are no counts, infinite, missing, or all zero."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lfads_torch.data.check.context import CheckContext
+from lfads_torch.data.check.report import Finding, listed
+from lfads_torch.data.check.statistics import OddValues
+
+__all__ = ["check_missing", "check_signals", "check_values"]
+
+
+def check_values(context: CheckContext) -> list[Finding]:
+    """Infinite, negative and fractional values; a recording without a spike."""
+    statistics = context.statistics
+    findings = []
+    if statistics.infinite.n_values:
+        findings.append(
+            Finding(
+                severity="error",
+                code="infinite_values",
+                message=_said(context, statistics.infinite, "infinite"),
+                remedy="Replace them by numbers, or by NaN where the value is not known.",
+            )
+        )
+    findings += _not_counts(context)
+    if statistics.is_all_zero and statistics.n_present.any():
+        findings.append(
+            Finding(
+                severity="error",
+                code="no_spikes",
+                message="Every value is 0: there is nothing to learn from.",
+                remedy="Check that the right array was read (`--counts NAME`) and the alignment "
+                "window of `lfads prepare`.",
+            )
+        )
+    return findings
+
+
+def _not_counts(context: CheckContext) -> list[Finding]:
+    statistics, observation = context.statistics, context.requirements.observation
+    if statistics.is_spike_counts:
+        if context.requirements.needs_counts or statistics.is_all_zero:
+            return []
+        return [
+            Finding(
+                severity="note",
+                code="counts_under_continuous_observation",
+                message="All values are whole numbers of at least 0, and the observation model is "
+                f"{observation}.",
+                remedy='For spike counts set loss.observation = "poisson".',
+            )
+        ]
+    if not context.requirements.needs_counts:
+        return []
+    remedy = (
+        "A Poisson observation needs whole numbers of at least 0; for smoothed or continuous data "
+        'set loss.observation = "gaussian". If these are rates, give the counts instead.'
+    )
+    kinds = (("negative", statistics.negative), ("fractional", statistics.fractional))
+    return [
+        Finding(
+            severity="error",
+            code=f"{name}_counts",
+            message=_said(context, odd, name),
+            remedy=remedy,
+        )
+        for name, odd in kinds
+        if odd.n_values
+    ]
+
+
+def check_missing(context: CheckContext) -> list[Finding]:
+    """Units and trials without a value, and the share of missing entries."""
+    statistics = context.statistics
+    no_value_of_unit = statistics.n_present.sum(axis=0) == 0
+    no_value_in_trial = statistics.n_present.sum(axis=1) == 0
+    findings = []
+    if no_value_of_unit.any():
+        findings.append(
+            Finding(
+                severity="error",
+                code="unit_all_missing",
+                message=f"Units without a value in any trial: {int(no_value_of_unit.sum())} "
+                f"({listed(context.unit_ids(no_value_of_unit))}).",
+                remedy="Remove these units from the recording.",
+            )
+        )
+    if no_value_in_trial.any() and not no_value_in_trial.all():
+        findings.append(
+            Finding(
+                severity="warning",
+                code="trial_all_missing",
+                message=f"Trials without any value: {int(no_value_in_trial.sum())} "
+                f"({listed(context.trial_ids(no_value_in_trial))}).",
+                remedy='Remove them, or put them in the "unused" set of the split.',
+            )
+        )
+    fraction = statistics.n_missing / context.recording.counts.size
+    if fraction > 0:
+        findings.append(
+            Finding(
+                severity="warning" if fraction > 0.5 else "note",
+                code="missing_values",
+                message=f"{fraction:.3g} of all values are missing (NaN).",
+                remedy="Missing entries are 0 for the encoder and absent from the loss. If they "
+                "stand for bins without a spike, write 0.",
+            )
+        )
+    return findings
+
+
+def check_signals(context: CheckContext) -> list[Finding]:
+    """External inputs must be numbers; behaviour may have gaps, which decoding leaves out."""
+    recording = context.recording
+    findings = []
+    inputs = recording.external_inputs
+    if inputs is not None and not np.isfinite(inputs).all():
+        trial, time, dimension = (int(place[0]) for place in np.nonzero(~np.isfinite(inputs)))
+        findings.append(
+            Finding(
+                severity="error",
+                code="external_inputs_not_finite",
+                message=f"{int((~np.isfinite(inputs)).sum())} values of the external inputs are "
+                f"NaN or infinite, the first at trial {recording.trial_ids[trial]}, bin {time}, "
+                f"input {dimension}.",
+                remedy="Write 0 (or the signal's resting value) where the input is not known.",
+            )
+        )
+    for name, values in recording.behaviour.items():
+        n_wrong = int((~np.isfinite(np.asarray(values, dtype=np.float64))).sum())
+        if n_wrong:
+            findings.append(
+                Finding(
+                    severity="note",
+                    code="behaviour_not_finite",
+                    message=f"Values of behaviour {name!r} that are NaN or infinite: {n_wrong}.",
+                    remedy="Bins with such values are left out of decoding scores; fill short gaps "
+                    "if many bins are lost.",
+                )
+            )
+    return findings
+
+
+def _said(context: CheckContext, odd: OddValues, kind: str) -> str:
+    where = context.place(odd.trial, odd.bin, odd.unit)
+    return f"Values that are {kind}: {odd.n_values}; the first is {odd.value:g} at {where}."
