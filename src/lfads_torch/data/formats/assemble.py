@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.data.formats.base import ReadOptions, agreed_bin_width
+from lfads_torch.data.formats.base import ReadOptions, agreed_bin_width, naming
 from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError, FormatError
@@ -35,7 +35,7 @@ def recording_from_stored(stored: StoredArrays, options: ReadOptions, reader: st
     unit = stored.arrays[name].attributes.get("bin_width_s")
     in_file = stored.scalar("bin_width_s") if unit is None else float(unit)
     start_s = options.start_s if options.start_s is not None else stored.scalar("start_s")
-    try:
+    with naming(stored.path):
         return Recording(
             counts=counts,
             bin_width_s=agreed_bin_width(stored.path, in_file, options.bin_width_s),
@@ -54,8 +54,6 @@ def recording_from_stored(stored: StoredArrays, options: ReadOptions, reader: st
             },
             **fields,
         )
-    except DataError as error:
-        raise DataError(f"{stored.path}: {error}") from None
 
 
 def condition_in(stored: StoredArrays, named: str | None, n_trials: int) -> NDArray[Any] | None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from lfads_torch.data.recording import Recording
-from lfads_torch.errors import FormatError
+from lfads_torch.errors import DataError, FormatError
 
-__all__ = ["ReadOptions", "Reader", "agreed_bin_width"]
+__all__ = ["ReadOptions", "Reader", "agreed_bin_width", "naming"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,16 @@ class Reader(ABC):
     @abstractmethod
     def read(self, path: Path, options: ReadOptions) -> Recording:
         """The recording. FormatError or DataError, beginning with the path, if that fails."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the record itself, which knows no file, get the path in front."""
+    try:
+        yield
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from None
 
 
 def agreed_bin_width(path: Path, in_file: float | None, asked: float | None) -> float:

@@ -25,11 +25,9 @@ WHAT_TO_DO = (
 
 def need_readable_file(path: Path) -> None:
     """Raise FormatError unless the path is a file that can be opened and is not empty."""
+    if path.is_dir():
+        raise FormatError(f"{path} is a folder; the path of one file is needed.{_run_hint(path)}")
     try:
-        if path.is_dir():
-            raise FormatError(
-                f"{path} is a folder; the path of one file is needed.{_run_hint(path)}"
-            )
         with path.open("rb") as file:
             is_empty = not file.read(1)
     except FileNotFoundError:

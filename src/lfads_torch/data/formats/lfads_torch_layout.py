@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.data.formats.base import Reader, ReadOptions, agreed_bin_width
+from lfads_torch.data.formats.base import Reader, ReadOptions, agreed_bin_width, naming
 from lfads_torch.data.formats.containers import open_stored
 from lfads_torch.data.formats.content import file_kind
 from lfads_torch.data.formats.hdf5_arrays import open_hdf5
@@ -46,12 +46,8 @@ class LfadsTorchLayout(Reader):
             return any(f"{name}_encod_data" in file for name in SETS)
 
     def read(self, path: Path, options: ReadOptions) -> Recording:
-        with open_stored(path) as stored:
-            try:
-                return _recording(stored, options)
-            except DataError as error:
-                text = str(error)
-                raise DataError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+        with open_stored(path) as stored, naming(path):
+            return _recording(stored, options)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.formats.atomic import replace_file
-from lfads_torch.data.formats.base import Reader, ReadOptions, agreed_bin_width
+from lfads_torch.data.formats.base import Reader, ReadOptions, agreed_bin_width, naming
 from lfads_torch.data.formats.content import file_kind
 from lfads_torch.data.formats.hdf5_arrays import dataset_values, open_hdf5
 from lfads_torch.data.recording import Recording, Split
@@ -61,10 +61,8 @@ class OurFormat(Reader):
         with open_hdf5(path) as file:
             _need_format(path, file.attrs)
             _need_no_names(path, options, file)
-            try:
+            with naming(path):
                 recording = _read_contents(path, file, options)
-            except DataError as error:
-                raise DataError(f"{path}: {error}") from None
         if options.start_s is not None:
             recording = replace(recording, start_s=options.start_s)
         return recording if options.session is None else replace(recording, session=options.session)

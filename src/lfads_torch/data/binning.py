@@ -1,0 +1,239 @@
+"""Spike times and continuous signals -> bins of trials cut around events.
+
+Axes: `B` trial (event), `L` bin, `N` unit, `S` sample of a signal, `D` dimension. All times are in
+seconds on one clock. A bin holds its left edge and not its right one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.data.recording import Recording
+from lfads_torch.errors import DataError
+
+__all__ = ["Window", "bin_spike_times", "is_recorded", "rebin", "resample"]
+
+# Times that went through a subtraction miss an edge by some rounding errors; a spike that lies this
+# part of a bin before an edge counts as on it. At 30 kHz samples are 1/30 of a 1 ms bin apart.
+EDGE_TOLERANCE_BINS = 1e-6
+WHOLE_TOLERANCE_BINS = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A trial around its event: from `start_s` (negative: before it) to `stop_s`, in whole bins."""
+
+    start_s: float
+    stop_s: float
+    bin_width_s: float
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.bin_width_s) or self.bin_width_s <= 0:
+            raise DataError(
+                f"the bin width is {self.bin_width_s} s; a positive width in seconds is needed."
+            )
+        length_s = self.stop_s - self.start_s
+        if not np.isfinite(length_s) or length_s <= 0:
+            raise DataError(
+                f"the window goes from {self.start_s:g} to {self.stop_s:g} s; its end must come "
+                "after its beginning."
+            )
+        n_bins = length_s / self.bin_width_s
+        if round(n_bins) < 1 or abs(n_bins - round(n_bins)) > WHOLE_TOLERANCE_BINS * max(1, n_bins):
+            nearest = self.start_s + max(1, round(n_bins)) * self.bin_width_s
+            raise DataError(
+                f"the window from {self.start_s:g} to {self.stop_s:g} s is {n_bins:g} bins of "
+                f"{self.bin_width_s:g} s; a whole number of bins is needed. The nearest end is "
+                f"{nearest:g} s."
+            )
+
+    @property
+    def n_bins(self) -> int:
+        return round((self.stop_s - self.start_s) / self.bin_width_s)
+
+    def centres(self, event_times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The middle of each bin on the clock of the events, [B, L]."""
+        offsets = self.start_s + (np.arange(self.n_bins) + 0.5) * self.bin_width_s
+        return event_times[:, None] + offsets
+
+
+def bin_spike_times(
+    spike_times: Sequence[NDArray[Any]], event_times: NDArray[Any], window: Window
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Spikes per bin, [B, L, N], in the smallest unsigned type that holds them.
+
+    Spike times of a unit need not be in order; a unit may have none. Windows may overlap: a spike
+    counts in each of them. Bin b of an event holds `b <= (t - event - start) / width < b + 1`; a
+    spike closer before an edge than a millionth of a bin (or than times of that size resolve)
+    counts as on the edge, so 0.3 - 0.1 falls into the bin that begins at 0.2.
+    """
+    events = np.asarray(event_times, dtype=np.float64)
+    _need_finite("event_times", events)
+    counts = np.zeros((len(events), window.n_bins, len(spike_times)), dtype=np.int64)
+    for unit, times in enumerate(spike_times):
+        ordered = np.sort(np.asarray(times, dtype=np.float64).reshape(-1))
+        _need_finite(f"spike times of unit {unit}", ordered)
+        counts[:, :, unit] = _bin_one_unit(ordered, events, window)
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
+
+
+def is_recorded(
+    event_times: NDArray[Any], window: Window, recorded_s: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Which bins lie wholly inside the recorded interval, [B, L]."""
+    centres = window.centres(np.asarray(event_times, dtype=np.float64))
+    half = window.bin_width_s * (0.5 - EDGE_TOLERANCE_BINS)
+    inside: NDArray[np.bool_] = (centres - half >= recorded_s[0]) & (
+        centres + half <= recorded_s[1]
+    )
+    return inside
+
+
+def resample(
+    signal: NDArray[Any],
+    sample_times: NDArray[Any],
+    at: NDArray[np.float64],
+    *,
+    largest_gap_s: float | None = None,
+) -> NDArray[np.float64]:
+    """A signal [S, D] at other times `at` [B, L] by linear interpolation, [B, L, D].
+
+    NaN stays: a time between two samples of which one is NaN gives NaN, one exactly on a sample
+    gives that sample. So do times outside the samples, and times in a gap between samples wider
+    than `largest_gap_s` (None: four times the median distance). Nothing is extrapolated.
+    """
+    values = np.asarray(signal, dtype=np.float64)
+    times = np.asarray(sample_times, dtype=np.float64).reshape(-1)
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or len(values) != len(times):
+        raise DataError(
+            f"the signal has shape {values.shape}, its times {times.shape}; one time per sample "
+            "[sample, dimension] is needed."
+        )
+    _need_finite("sample times", times)
+    if len(times) < 2 or (np.diff(times) <= 0).any():
+        raise DataError(
+            f"the {len(times)} sample times do not rise throughout; at least two rising times are "
+            "needed. Sort the samples, and drop doubled ones."
+        )
+    return _interpolated(values, times, np.asarray(at, dtype=np.float64), largest_gap_s)
+
+
+def rebin(
+    recording: Recording, factor: int, *, combine: Literal["sum", "mean"] = "sum"
+) -> Recording:
+    """The recording in bins `factor` times as wide.
+
+    Counts are added up (or averaged, for signals that are no spikes); a bin with a missing part is
+    missing. Behaviour, inputs, rates and latents are averaged. The number of bins, and that of
+    encoded bins, must be a multiple of `factor`. `extra` stays as it is.
+    """
+    _need_divisible(recording, factor)
+    if factor == 1:
+        return recording
+    wide: dict[str, Any] = {  # fields of Recording: arrays or None
+        name: None if (values := getattr(recording, name)) is None else _averaged(values, factor)
+        for name in ("external_inputs", "true_rates", "true_latents", "true_inputs")
+    }
+    split = recording.split
+    return replace(
+        recording,
+        counts=_combined(recording.counts, factor, combine),
+        bin_width_s=recording.bin_width_s * factor,
+        behaviour={n: _averaged(values, factor) for n, values in recording.behaviour.items()},
+        split=split and replace(split, n_encoded_bins=split.n_encoded_bins // factor),
+        provenance={**recording.provenance, "rebinned": {"factor": factor, "counts": combine}},
+        **wide,
+    )
+
+
+def _bin_one_unit(
+    times: NDArray[np.float64], events: NDArray[np.float64], window: Window
+) -> NDArray[np.int64]:
+    """Counts [B, L] of rising times: the spikes near each window, then their bin."""
+    largest = max(np.abs(times).max(initial=0.0), np.abs(events).max(initial=0.0))
+    tolerance = EDGE_TOLERANCE_BINS + 4 * float(np.spacing(largest)) / window.bin_width_s
+    first = np.searchsorted(times, events + (window.start_s - window.bin_width_s))
+    last = np.searchsorted(times, events + (window.stop_s + window.bin_width_s))
+    n_near = last - first
+    trial = np.repeat(np.arange(len(events)), n_near)
+    near = np.arange(len(trial)) + np.repeat(first - (np.cumsum(n_near) - n_near), n_near)
+    since_start = (times[near] - events[trial]) - window.start_s
+    position = np.floor(since_start / window.bin_width_s + tolerance).astype(np.int64)
+    inside = (position >= 0) & (position < window.n_bins)
+    flat = np.bincount(
+        trial[inside] * window.n_bins + position[inside], minlength=len(events) * window.n_bins
+    )
+    return flat.reshape(len(events), window.n_bins).astype(np.int64)
+
+
+def _interpolated(
+    values: NDArray[np.float64],
+    times: NDArray[np.float64],
+    at: NDArray[np.float64],
+    largest_gap_s: float | None,
+) -> NDArray[np.float64]:
+    gap = 4 * float(np.median(np.diff(times))) if largest_gap_s is None else largest_gap_s
+    right = np.clip(np.searchsorted(times, at, side="right"), 1, len(times) - 1)
+    left = right - 1
+    distance = times[right] - times[left]
+    weight = ((at - times[left]) / distance)[..., None]
+    weight = np.where(
+        np.abs(weight - np.round(weight)) < EDGE_TOLERANCE_BINS, np.round(weight), weight
+    )
+    between = (1 - weight) * values[left] + weight * values[right]
+    # A NaN neighbour with weight 0 would still make the sum NaN.
+    result = np.where(weight == 0, values[left], np.where(weight == 1, values[right], between))
+    on_sample = (weight == 0) | (weight == 1)
+    outside = (at < times[0]) | (at > times[-1])
+    too_far = (distance > gap)[..., None] & ~on_sample
+    return np.where(outside[..., None] | too_far, np.nan, result)
+
+
+def _need_divisible(recording: Recording, factor: int) -> None:
+    if factor < 1 or factor != int(factor):
+        raise DataError(
+            f"bins can't be joined by {factor}; a whole number of at least 1 is needed."
+        )
+    n_bins = recording.n_bins
+    n_encoded = n_bins if recording.split is None else recording.split.n_encoded_bins
+    if n_bins % factor or n_encoded % factor:
+        possible = [k for k in range(1, n_bins + 1) if n_bins % k == 0 and n_encoded % k == 0]
+        raise DataError(
+            f"{n_bins} bins ({n_encoded} encoded) can't be joined by {factor}: the last one would "
+            f"be cut. Possible factors: {', '.join(map(str, possible))}."
+        )
+
+
+def _combined(counts: NDArray[Any], factor: int, combine: Literal["sum", "mean"]) -> NDArray[Any]:
+    if combine == "mean":
+        return _averaged(counts, factor)
+    parts = counts.reshape(counts.shape[0], -1, factor, counts.shape[2])
+    if counts.dtype.kind == "f":
+        return np.asarray(parts.sum(axis=2, dtype=counts.dtype))
+    whole = np.asarray(parts.sum(axis=2, dtype=np.int64))
+    if whole.min() < 0:
+        return whole
+    smallest = np.min_scalar_type(int(whole.max()))
+    return np.asarray(whole.astype(np.promote_types(counts.dtype, smallest)))
+
+
+def _averaged(values: NDArray[Any], factor: int) -> NDArray[Any]:
+    kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float32)
+    parts = values.reshape(values.shape[0], -1, factor, values.shape[2])
+    return np.asarray(parts.mean(axis=2, dtype=np.float64).astype(kind))
+
+
+def _need_finite(what: str, times: NDArray[np.float64]) -> None:
+    wrong = ~np.isfinite(times)
+    if wrong.any():
+        raise DataError(
+            f"{what}: {int(wrong.sum())} of {times.size} are not finite, the first at position "
+            f"{int(np.flatnonzero(wrong)[0])}; times in seconds are needed."
+        )

@@ -1,0 +1,241 @@
+"""Continuous material in a file: spike times or binned counts of a whole session, events, signals.
+
+The layout that `lfads prepare` reads, in npz, HDF5 and MATLAB files; times in seconds on one clock:
+
+| name | shape | what |
+|---|---|---|
+| `spike_times` | [K], with `spike_units` [K] | all spikes, and the unit of each (any file) |
+| `spike_times/UNIT` | [K of this unit] | one dataset per unit (HDF5) |
+| `spike_times` | cell array of [K of this unit] | one cell per unit (MATLAB) |
+| `counts` or `spikes` | [bin, unit] | instead of spike times: counts of the whole session |
+| `bin_width_s` | one number | with counts |
+| `unit_ids` | [N] | optional: ids and order of the units, silent ones included |
+| `event_times` | [B] | one event per trial; NaN: none. Or several, `event_times/NAME` |
+| `condition`, `trial_ids` | [B] | optional |
+| `NAME` and `NAME_times` | [sample, dimension], [sample] | optional: behaviour of that name |
+| `recording_start_s`, `recording_stop_s` | one number | optional: when the recording ran |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.data.formats.base import ReadOptions, agreed_bin_width
+from lfads_torch.data.formats.stored import StoredArrays
+from lfads_torch.errors import DataError, FormatError
+
+__all__ = ["Continuous", "Signal", "continuous_in", "event_times_in"]
+
+SPIKE_TIMES = "spike_times"
+COUNTS_NAMES = ("counts", "spikes", "spike_counts")
+SEPARATORS = ("/", ".")  # group/dataset in HDF5, struct.field in MATLAB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """A behaviour sampled at its own times."""
+
+    values: NDArray[Any]  # [S, D]
+    times: NDArray[np.float64]  # [S], s
+    units: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continuous:
+    """A whole session: spike times per unit, or counts in bins from the recording's beginning."""
+
+    unit_ids: NDArray[Any]  # [N]
+    signals: Mapping[str, Signal]
+    spike_times: Sequence[NDArray[np.float64]] | None = None
+    counts: NDArray[Any] | None = None  # [bin, unit]
+    bin_width_s: float | None = None
+    recorded_s: tuple[float, float] | None = None  # None: not known
+
+
+def continuous_in(stored: StoredArrays, options: ReadOptions) -> Continuous | None:
+    """The continuous material of the file; None where there is none (counts in trials, say)."""
+    grouped = [name for name in stored.arrays if _below(name, SPIKE_TIMES) is not None]
+    if SPIKE_TIMES in stored.arrays or grouped:
+        return _from_spike_times(stored, options, grouped)
+    name = options.counts or next((n for n in COUNTS_NAMES if n in stored.arrays), None)
+    if name is None or len(stored.find(name, "counts").shape) != 2:
+        return None
+    return _from_counts(stored, options, name)
+
+
+def event_times_in(stored: StoredArrays, event: str | None) -> NDArray[np.float64] | None:
+    """Time of the event of each trial, [B]; NaN where a trial has none. None: no events at all."""
+    if event is None and "event_times" not in stored.arrays:
+        several = [name for name in stored.arrays if _below(name, "event_times") is not None]
+        if several:
+            raise FormatError(
+                f"{stored.path}: there are several events ({', '.join(several)}); choose the "
+                "one to align trials to with --event NAME."
+            )
+        return None
+    name = event or "event_times"
+    for separator in SEPARATORS:
+        if name not in stored.arrays and f"event_times{separator}{name}" in stored.arrays:
+            name = f"event_times{separator}{name}"
+    return _times(stored, name, "event times")
+
+
+def _from_spike_times(stored: StoredArrays, options: ReadOptions, grouped: list[str]) -> Continuous:
+    named = options.unit_ids or ("unit_ids" if "unit_ids" in stored.arrays else None)
+    unit_ids = None if named is None else stored.labels(named, "unit_ids")
+    if grouped:
+        times, ids = _grouped(stored, grouped, unit_ids)
+    elif stored.arrays[SPIKE_TIMES].kind == "cells":
+        cells = stored.cells(SPIKE_TIMES, "spike times")
+        times = [np.asarray(cell, dtype=np.float64).reshape(-1) for cell in cells]
+        ids = np.arange(len(times)) if unit_ids is None else unit_ids
+    else:
+        times, ids = _flat(stored, unit_ids)
+    if not times:
+        raise DataError(f"{stored.path}: spike_times holds no units; at least one is needed.")
+    if len(ids) != len(times):
+        raise DataError(
+            f"{stored.path}: there are spike times of {len(times)} units, but {len(ids)} unit ids; "
+            "one id per unit is needed."
+        )
+    return Continuous(
+        unit_ids=ids,
+        signals=_signals(stored, options),
+        spike_times=times,
+        recorded_s=_recorded(stored),
+    )
+
+
+def _from_counts(stored: StoredArrays, options: ReadOptions, name: str) -> Continuous:
+    counts = stored.numbers(name, "counts")
+    n_bins, n_units = counts.shape
+    width = stored.arrays[name].attributes.get("bin_width_s", stored.scalar("bin_width_s"))
+    bin_width_s = agreed_bin_width(
+        stored.path, None if width is None else float(width), options.bin_width_s
+    )
+    first_s = stored.scalar("recording_start_s") or 0.0
+    sampled = {
+        other: Signal(
+            values=stored.numbers(other, "behaviour"),
+            times=first_s + (np.arange(n_bins, dtype=np.float64) + 0.5) * bin_width_s,
+            units=_units(stored, other),
+        )
+        for other, array in stored.arrays.items()
+        if other != name
+        and array.kind == "number"
+        and array.type_name.startswith(("float", "double"))
+        if len(array.shape) == 2 and array.shape[0] == n_bins
+        if not options.behaviour or other in options.behaviour
+    }
+    named = options.unit_ids or ("unit_ids" if "unit_ids" in stored.arrays else None)
+    return Continuous(
+        unit_ids=np.arange(n_units) if named is None else stored.labels(named, "unit_ids"),
+        signals={**sampled, **_signals(stored, options, known=set(sampled))},
+        counts=counts.astype(np.uint8) if counts.dtype == np.bool_ else counts,
+        bin_width_s=bin_width_s,
+        recorded_s=(first_s, first_s + n_bins * bin_width_s),
+    )
+
+
+def _grouped(
+    stored: StoredArrays, names: list[str], unit_ids: NDArray[Any] | None
+) -> tuple[list[NDArray[np.float64]], NDArray[Any]]:
+    by_unit = {str(_below(name, SPIKE_TIMES)): name for name in names}
+    if unit_ids is None:
+        unit_ids = _natural_ids(list(by_unit))
+    order = [str(unit) for unit in unit_ids.tolist()]
+    if sorted(order) != sorted(by_unit):
+        differing = sorted(set(order) ^ set(by_unit))
+        raise DataError(
+            f"{stored.path}: unit_ids and the names below spike_times differ in {differing[:5]}; "
+            "the same units are needed in both."
+        )
+    return [_times(stored, by_unit[unit], "spike times") for unit in order], unit_ids
+
+
+def _flat(
+    stored: StoredArrays, unit_ids: NDArray[Any] | None
+) -> tuple[list[NDArray[np.float64]], NDArray[Any]]:
+    times = _times(stored, SPIKE_TIMES, "spike times")
+    if "spike_units" not in stored.arrays:
+        raise FormatError(
+            f"{stored.path}: spike_times is one list, and spike_units, the unit of each spike, is "
+            f"missing. Store it as an array of {len(times)} ids."
+        )
+    units = stored.labels("spike_units", "unit of each spike") if len(times) else np.arange(0)
+    if len(units) != len(times):
+        raise DataError(
+            f"{stored.path}: spike_times has {len(times)} entries, spike_units {len(units)}; one "
+            "unit per spike is needed."
+        )
+    ids = np.unique(units) if unit_ids is None else unit_ids
+    unknown = np.setdiff1d(units, ids)
+    if len(unknown):
+        raise DataError(
+            f"{stored.path}: spike_units names {len(unknown)} units that unit_ids lacks, the first "
+            f"is {unknown[0]}. Add them to unit_ids, or leave their spikes out."
+        )
+    return [times[units == unit] for unit in ids], ids
+
+
+def _natural_ids(names: list[str]) -> NDArray[Any]:
+    """Names of units in order: as integers where all are ("2" before "10"), else as text."""
+    if all(name.isdecimal() and str(int(name)) == name for name in names):
+        return np.array(sorted(int(name) for name in names))
+    return np.array(sorted(names))
+
+
+def _signals(
+    stored: StoredArrays, options: ReadOptions, known: set[str] | None = None
+) -> dict[str, Signal]:
+    found = {}
+    for name in stored.arrays:
+        if f"{name}_times" not in stored.arrays:
+            continue
+        values = stored.numbers(name, "behaviour")
+        times = _times(stored, f"{name}_times", f"times of {name}")
+        if values.ndim == 2 and values.shape[0] == 1 != len(times):  # a MATLAB row vector
+            values = values.T
+        short = name.removeprefix("behaviour/").removeprefix("behaviour.")
+        found[short] = Signal(values=values, times=times, units=_units(stored, name))
+    if not options.behaviour:
+        return found
+    for asked in options.behaviour:
+        if asked not in found and asked not in (known or ()):
+            stored.find(asked, "behaviour")
+            stored.find(f"{asked}_times", f"times of behaviour {asked}")
+    return {name: signal for name, signal in found.items() if name in options.behaviour}
+
+
+def _units(stored: StoredArrays, name: str) -> str | None:
+    units = stored.arrays[name].attributes.get("units")
+    return None if units is None else str(units)
+
+
+def _recorded(stored: StoredArrays) -> tuple[float, float] | None:
+    start, stop = stored.scalar("recording_start_s"), stored.scalar("recording_stop_s")
+    if stop is None:
+        return None
+    return (0.0 if start is None else start, stop)
+
+
+def _times(stored: StoredArrays, name: str, what: str) -> NDArray[np.float64]:
+    values = stored.numbers(name, what)
+    if values.size != max(values.shape, default=1) and values.size:
+        raise DataError(
+            f"{stored.path}: array {name!r} for the {what} has shape {values.shape}; one axis is "
+            "needed, in seconds."
+        )
+    return values.reshape(-1).astype(np.float64)
+
+
+def _below(name: str, group: str) -> str | None:
+    for separator in SEPARATORS:
+        if name.startswith(group + separator):
+            return name[len(group) + 1 :]
+    return None
