@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import scipy.io
 
-from lfads_torch.data.fingerprint import fingerprint
 from lfads_torch.data.formats import choose
 from lfads_torch.data.formats.arrays import recording_from_arrays
 from lfads_torch.data.formats.base import ReadOptions
@@ -380,61 +379,3 @@ def test_the_maze_recording():
     assert read.bin_width_s == 0.005
     assert sorted(read.behaviour) == ["hand_position", "hand_velocity"]
     assert len(np.unique(read.condition)) == 9
-
-
-def test_arrays_of_other_libraries():
-    torch = pytest.importorskip("torch")
-    xarray = pytest.importorskip("xarray")
-    counts = np.random.default_rng(5).poisson(1, (2, 3, 4))
-    named = xarray.DataArray(counts.transpose(2, 0, 1), dims=("unit", "trial", "time"))
-    for given in (counts, counts.tolist(), torch.as_tensor(counts), named):
-        recording = recording_from_arrays(
-            given, bin_width_s=0.01, trial_ids=["a", "b"], condition=np.array([1.0, 2.0])
-        )
-        np.testing.assert_array_equal(recording.counts, counts)
-        assert recording.condition.dtype == np.int64
-
-
-def test_masked_entries_are_missing():
-    masked = np.ma.MaskedArray(np.ones((1, 2, 1), dtype=int), mask=[[[False], [True]]])
-    counts = recording_from_arrays(masked, bin_width_s=0.01).counts
-    assert np.isnan(counts).tolist() == [[[False], [True]]]
-
-
-def test_read_only_arrays_are_copied():
-    counts = np.ones((1, 2, 3))
-    counts.flags.writeable = False
-    assert recording_from_arrays(counts, bin_width_s=0.01).counts.flags.writeable
-
-
-def test_the_fingerprint_is_that_of_the_values_alone(tmp_path):
-    recording = full_recording()
-    write_recording(recording, tmp_path / "a.h5")
-    same_values = (
-        read_recording(tmp_path / "a.h5"),
-        replace(recording, counts=recording.counts.astype(np.float64)),
-        replace(recording, session="x", split=None, extra={}, provenance={}),
-        replace(recording, unit_ids=recording.unit_ids.astype(np.int64)),
-    )
-    assert {fingerprint(other) for other in same_values} == {fingerprint(recording)}
-
-
-def test_the_fingerprint_sees_every_value():
-    recording = full_recording()
-    counts = recording.counts.copy()
-    counts[-1, -1, -1] += 1
-    no_gap = np.nan_to_num(recording.counts)
-    gaze = {**recording.behaviour, "gaze": recording.behaviour["gaze"] + 1e-9}
-    others = (
-        replace(recording, counts=counts),
-        replace(recording, counts=no_gap),
-        replace(recording, bin_width_s=0.3),
-        replace(recording, start_s=0.0),
-        replace(recording, trial_ids=recording.trial_ids[::-1]),
-        replace(recording, unit_ids=np.array([str(unit) for unit in recording.unit_ids])),
-        replace(recording, condition=None),
-        replace(recording, behaviour=gaze),
-        replace(recording, true_inputs=None),
-        replace(recording, true_inputs=None, external_inputs=recording.true_inputs),
-    )
-    assert len({fingerprint(other) for other in (recording, *others)}) == len(others) + 1
