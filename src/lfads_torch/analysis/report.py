@@ -64,6 +64,7 @@ def render_report(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     table = report_scores.score_rows(inputs.scores)
     return environment.get_template("report.html.j2").render(

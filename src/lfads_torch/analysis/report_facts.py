@@ -129,8 +129,8 @@ def _not_finite(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
         if wrong:
             found.append(
                 f"{key} was not finite in {len(wrong)} epoch{'s' if len(wrong) > 1 else ''} "
-                f"(first: {wrong[0]}): the member went back to the start of the epoch and on at half its "
-                "learning rate, or was given up."
+                f"(first: {wrong[0]}): the member went back to the start of the epoch and on at "
+                "half its learning rate, or was given up."
             )
     return found
 
@@ -150,7 +150,7 @@ def facts(inputs: FigureInputs) -> list[tuple[str, str]]:
         ("Members", run.get("n_members")),
         ("Data", run.get("data_path")),
         ("Data fingerprint", run.get("data_fingerprint")),
-        ("Session", title(inputs)),
+        ("Session", title(inputs) if attributes or inputs.recording else None),
         ("Observation", attributes.get("observation")),
         ("Sizes", ", ".join(f"{name.replace('_', ' ')} {size}" for name, size in sizes.items())),
         ("Posterior samples", attributes.get("n_posterior_samples")),

@@ -69,12 +69,10 @@ def draw_figure(
 
     Raises `DataError` with the figure's own reason where it cannot be drawn.
     """
-    from matplotlib import style
-
-    from lfads_torch.analysis.figures.look import LOOK
+    from lfads_torch.analysis.figures.look import styled
 
     reason = recipe.needs(inputs)
     if reason is not None:
         raise DataError(f"figure {recipe.name!r} cannot be drawn: {reason}")
-    with style.context(["default", dict(LOOK)]):
+    with styled():
         return recipe.draw(inputs, choice or FigureChoice())

@@ -1,31 +1,59 @@
-"""A drawn figure as bytes: the same inputs give the same bytes, without date or random ids."""
+"""A drawn figure as bytes or a file: the same inputs give the same bytes, with no date in them."""
 
 from __future__ import annotations
 
 import base64
 import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from lfads_torch.analysis.figures.look import styled
+from lfads_torch.errors import OutputError
+from lfads_torch.outputs.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["as_data_uri", "as_png", "as_svg"]
+__all__ = ["as_data_uri", "as_png", "as_svg", "write_figure"]
 
 _PNG_DOTS_PER_INCH = 200  # twice the 100 of the layout, for dense displays and print
 _SMALL_BYTES = 300_000
+# What each format would otherwise say about time and program.
+_NO_DATE: Mapping[str, Mapping[str, None]] = MappingProxyType(
+    {
+        "svg": {"Date": None, "Creator": None},
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    }
+)
+
+
+def write_figure(path: str | os.PathLike[str], figure: Figure) -> Path:
+    """Write the figure as its name's ending says: .svg, .png or .pdf; whole or not at all."""
+    target = Path(path)
+    kind = target.suffix.lower().removeprefix(".")
+    if kind not in _NO_DATE:
+        raise OutputError(
+            f"{target}: a figure cannot be written as {target.suffix or 'no ending'!r}. "
+            "Choose a name that ends in .svg, .png or .pdf."
+        )
+    image = _saved(figure, kind)
+    with atomic_path(target) as part:
+        part.write_bytes(image)
+    return target
 
 
 def as_svg(figure: Figure) -> bytes:
     """Scalable, with text as outlines: it looks the same wherever it is opened."""
-    return _saved(figure, format="svg", metadata={"Date": None, "Creator": None})
+    return _saved(figure, "svg")
 
 
 def as_png(figure: Figure) -> bytes:
     """At twice the size of the layout."""
-    return _saved(
-        figure, format="png", dpi=_PNG_DOTS_PER_INCH, metadata={"Software": None},
-        pil_kwargs={"optimize": True},
-    )  # fmt: skip
+    return _saved(figure, "png")
 
 
 def as_data_uri(figure: Figure) -> str:
@@ -33,8 +61,6 @@ def as_data_uri(figure: Figure) -> str:
 
     SVG where that is small; where it is large, the smaller of SVG and PNG.
     """
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, not for each of the two
     kind, image = "svg+xml", as_svg(figure)
     if len(image) > _SMALL_BYTES:
         png = as_png(figure)
@@ -42,10 +68,13 @@ def as_data_uri(figure: Figure) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
 
-def _saved(figure: Figure, **options: Any) -> bytes:  # options: those of matplotlib's savefig
-    import matplotlib
-
-    with matplotlib.rc_context({"svg.hashsalt": "lfads-torch", "svg.fonttype": "path"}):
-        stream = io.BytesIO()
-        figure.savefig(stream, facecolor="white", **options)
+def _saved(figure: Figure, kind: str) -> bytes:
+    options: dict[str, Any] = {}  # those of matplotlib's savefig
+    if kind == "png":
+        options = {"dpi": _PNG_DOTS_PER_INCH}
+    stream = io.BytesIO()
+    with styled():
+        figure.savefig(
+            stream, format=kind, facecolor="white", metadata=dict(_NO_DATE[kind]), **options
+        )
     return stream.getvalue()

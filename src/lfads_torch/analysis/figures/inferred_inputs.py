@@ -140,7 +140,7 @@ def _draw_trials(
         extent=(time_s[0] - half, time_s[-1] + half, len(values) - 0.5, -0.5),
     )  # fmt: skip
     time_axis(panel, time_s)
-    panel.locator_params(axis="y", nbins=4, integer=True)
+    panel.locator_params(axis="y", nbins=4, integer=True, min_n_ticks=1)
     return image
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "condition_colours",
     "new_figure",
     "panel_grid",
+    "styled",
     "time_axis",
 ]
 
@@ -72,8 +74,23 @@ LOOK: Mapping[str, Any] = MappingProxyType(
         "image.aspect": "auto",
         "image.interpolation": "nearest",
         "image.cmap": "viridis",
+        "svg.hashsalt": "lfads-torch",
+        "svg.fonttype": "path",
+        "pdf.fonttype": 42,
     }
 )
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Matplotlib's own defaults and the look above, whatever the user has set, until the end.
+
+    Saving needs it as much as drawing: ticks are made when a figure is rendered.
+    """
+    from matplotlib import style
+
+    with style.context(["default", dict(LOOK)]):
+        yield
 
 
 def new_figure(height_in: float) -> Figure:
@@ -109,7 +126,7 @@ def time_axis(
     is_encoded_bin: NDArray[Any] | None = None,
     event_colour: str = "#444444",
 ) -> None:
-    """Limits at the bins' outer edges, a dotted line at the alignment event, shaded forward bins."""
+    """Limits at the bins' outer edges, the alignment event dotted, forward bins shaded."""
     half = float(time_s[1] - time_s[0]) / 2 if len(time_s) > 1 else 0.5
     start, stop = float(time_s[0]) - half, float(time_s[-1]) + half
     panel.set_xlim(start, stop)

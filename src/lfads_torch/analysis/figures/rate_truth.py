@@ -127,8 +127,9 @@ def _draw_units(
             label="held-out units", **style,
         )  # fmt: skip
     below = np.flatnonzero(score < _LOWEST_R2)
-    panel.plot(level[below], np.full(len(below), _LOWEST_R2), "v", color=QUIET_COLOUR,
-               markersize=5, clip_on=False, linestyle="")  # fmt: skip
+    if len(below):  # an unclipped line without points breaks the constrained layout
+        panel.plot(level[below], np.full(len(below), _LOWEST_R2), "v", color=QUIET_COLOUR,
+                   markersize=5, clip_on=False, linestyle="")  # fmt: skip
     median = float(np.nanmedian(score)) if np.isfinite(score).any() else np.nan
     panel.axhline(median, color=QUIET_COLOUR, linewidth=1.0, label=f"median {median:.3f}", zorder=0)
     lowest = float(np.nanmin(score, initial=0.0))

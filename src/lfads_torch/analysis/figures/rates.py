@@ -46,9 +46,8 @@ class Rates(FigureRecipe):
         units = _by_peak(inputs, choice)
         images = _images(inputs, trials, units)
         top = _top([values for name, values in images.items() if name != "counts"])
-        figure, panels = panel_grid(
-            len(trials), len(images), row_height_in=min(2.6, max(1.4, 0.5 + 0.016 * len(units)))
-        )
+        height_in = min(2.6, max(1.4, 0.5 + 0.016 * len(units)))
+        figure, panels = panel_grid(len(trials), len(images), row_height_in=height_in, extra_in=1.2)
         for column, (name, values) in enumerate(images.items()):
             for row in range(len(trials)):
                 image = _draw_image(panels[row, column], values[row], inputs, name=name, top=top)
@@ -110,7 +109,7 @@ def _draw_image(
     time_axis(
         panel, time_s, is_encoded_bin=aligned.is_encoded_bin(inputs), event_colour=event_colour
     )
-    panel.locator_params(axis="y", nbins=4, integer=True)
+    panel.locator_params(axis="y", nbins=4, integer=True, min_n_ticks=1)
     return image
 
 
@@ -128,6 +127,8 @@ def _add_bar(figure: Figure, image: Any, panels: NDArray[Any], *, label: str) ->
 
 def _mark_held_out(panel: Axes, held_out: NDArray[np.bool_]) -> None:
     rows = np.flatnonzero(held_out)
+    if len(rows) == 0:  # an unclipped line without points breaks the constrained layout
+        return
     panel.plot(
         np.full(len(rows), 1.015), rows, "<", color=HELD_OUT_COLOUR, markersize=3, clip_on=False,
         transform=panel.get_yaxis_transform(),
@@ -146,7 +147,7 @@ def _label(
         for column in range(1, len(names)):
             panels[row, column].set_title(names[column])
             panels[row, column].tick_params(labelleft=False)
-        panels[row, 0].set_ylabel("unit, by peak time")
+        panels[row, 0].set_ylabel("unit")
     for panel in panels[:-1].ravel():
         panel.tick_params(labelbottom=False)
     for panel in panels[-1]:
