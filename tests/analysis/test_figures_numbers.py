@@ -10,6 +10,7 @@ import xarray as xr
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 
+from lfads_torch.analysis.figures.aligned import condition_names
 from lfads_torch.analysis.figures.averages import (
     condition_means,
     modulation,
@@ -69,6 +70,11 @@ def test_r2_per_unit_is_that_of_scikit_learn():
     for unit in (0, 1, 3):
         expected = r2_score(truth[:, :, unit].ravel(), rates[:, :, unit].ravel())
         assert score[unit] == pytest.approx(expected, rel=1e-12)
+
+
+def test_conditions_stand_in_the_order_of_their_numbers():
+    labels = np.array(["reach 10", "reach 2", "7", "reach 2", "a", "-1"])
+    assert condition_names(labels) == ["7", "-1", "a", "reach 2", "reach 10"]
 
 
 def test_the_best_epoch_comes_after_both_ramps_and_is_finite():

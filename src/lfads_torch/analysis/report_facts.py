@@ -111,7 +111,7 @@ def warnings(inputs: FigureInputs) -> list[str]:
     if sets and "test" not in sets and "new" not in sets:
         found.append(
             "There is no test set: the validation figures below were used for selection and "
-            "flatter the model. Set data.test_fraction, or evaluate on a recording kept aside."
+            "flatter the model. Set split.test_fraction, or evaluate on a recording kept aside."
         )
     return found
 

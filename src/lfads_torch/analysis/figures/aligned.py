@@ -6,6 +6,7 @@ and units are matched by id, bins by time. Axes: `B` trial, `T` generated bin, `
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "aligned",
     "bin_width_s",
     "condition_labels",
+    "condition_names",
     "counts",
     "first_bin",
     "is_encoded",
@@ -161,6 +163,16 @@ def condition_labels(inputs: FigureInputs) -> NDArray[np.str_] | None:
     by_id = dict(zip(recording.trial_ids.astype(str), recording.condition.astype(str), strict=True))
     ids = text_of(rates, "trial_id")
     return np.array([by_id[name] for name in ids]) if set(ids) <= set(by_id) else None
+
+
+def condition_names(labels: NDArray[np.str_]) -> list[str]:
+    """The different labels, numbers in them in their own order: 2 comes before 10."""
+
+    def key(name: str) -> list[tuple[int, int, str]]:
+        parts = re.split(r"([0-9]+)", name)
+        return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]
+
+    return sorted({str(name) for name in labels}, key=key)
 
 
 def is_encoded(inputs: FigureInputs) -> NDArray[np.bool_]:

@@ -52,7 +52,7 @@ class Factors3D(FigureRecipe):
         path, share = principal_components(aligned.rates_of(inputs, used, "factors"), 3)
         labels = aligned.condition_labels(inputs)
         groups = np.full(len(used), "all trials") if labels is None else labels[used]
-        names = [str(name) for name in np.unique(groups)]
+        names = aligned.condition_names(groups)
         few = chosen_trials(inputs, choice, min(24, max(8, 3 * len(names))))
         singles = np.flatnonzero(np.isin(used, few))
         means = condition_means(path, groups, names)
@@ -90,17 +90,23 @@ def _draw_means(
     panel: Any, inputs: FigureInputs, means: NDArray[np.float64], names: list[str]
 ) -> None:
     time_s = aligned.opened_rates(inputs)["time"].values
-    width = 2.4 if len(names) <= _MOST_NAMED else 1.3
+    width, size = (2.4, 4.5) if len(names) <= _MOST_NAMED else (1.3, 2.5)
     for mean, name, colour in zip(means, names, condition_colours(names), strict=True):
         text = name if name == "all trials" else f"condition {name}"
         panel.plot(*mean.T, color=colour, linewidth=width, label=text, zorder=4)
         panel.plot(
-            *mean[:1].T, "o", color=colour, markersize=4.5, markeredgecolor="white", zorder=5
+            *mean[:1].T,
+            "o",
+            color=colour,
+            markersize=size,
+            markeredgecolor="white",
+            markeredgewidth=size / 5,
+            zorder=5,
         )
         if time_s[0] < 0 < time_s[-1]:
             at = int(np.abs(time_s).argmin())
-            panel.plot(*mean[at : at + 1].T, "D", color=colour, markersize=4.5,
-                       markeredgecolor="white", zorder=5)  # fmt: skip
+            panel.plot(*mean[at : at + 1].T, "D", color=colour, markersize=size,
+                       markeredgecolor="white", markeredgewidth=size / 5, zorder=5)  # fmt: skip
 
 
 def _finish(panel: Any, share: NDArray[np.float64]) -> None:

@@ -117,7 +117,9 @@ def _sorted_trials(
         return trials[order], pulse_s[order]
     labels = aligned.condition_labels(inputs)
     if labels is not None:
-        trials = trials[np.argsort(labels[trials], kind="stable")]
+        rank = {name: row for row, name in enumerate(aligned.condition_names(labels))}
+        ranks = [rank[str(label)] for label in labels[trials]]
+        trials = trials[np.argsort(ranks, kind="stable")]
     return trials, None
 
 

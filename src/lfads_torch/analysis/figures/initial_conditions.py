@@ -74,7 +74,7 @@ def _draw_points(
 ) -> None:
     sets, labels = aligned.trial_sets(inputs), aligned.condition_labels(inputs)
     groups = np.full(len(points), "all trials") if labels is None else labels
-    names = [str(name) for name in np.unique(groups)]
+    names = aligned.condition_names(groups)
     colour_of = dict(zip(names, condition_colours(names), strict=True))
     colours = np.array([colour_of[str(group)] for group in groups], dtype=object)
     for name, marker in _MARKERS.items():
@@ -98,7 +98,7 @@ def _legend(figure: Figure, inputs: FigureInputs) -> None:
     from matplotlib.lines import Line2D
 
     sets, labels = aligned.trial_sets(inputs), aligned.condition_labels(inputs)
-    names = [] if labels is None else [str(name) for name in np.unique(labels)]
+    names = [] if labels is None else aligned.condition_names(labels)
 
     handles = [
         Line2D([], [], linestyle="", marker=marker, color="#777777", markersize=5,

@@ -87,11 +87,12 @@ def _averages(inputs: FigureInputs) -> _Averages:
     if not (sets == "train").any():
         data_set = model_set
     of_data, of_model = np.flatnonzero(sets == data_set), np.flatnonzero(sets == model_set)
-    both = np.intersect1d(labels[of_data], labels[of_model])
+    both = aligned.condition_names(np.intersect1d(labels[of_data], labels[of_model]))
     if len(both) == 0:
-        both, of_model, model_set = np.unique(labels[of_data]), of_data, data_set
+        both = aligned.condition_names(labels[of_data])
+        of_model, model_set = of_data, data_set
     shown = np.unique(np.linspace(0, len(both) - 1, min(len(both), _N_CONDITIONS)).astype(int))
-    names = [str(both[row]) for row in shown]
+    names = [both[row] for row in shown]
     data = smoothed(
         condition_means(aligned.counts(inputs, of_data), labels[of_data], names),
         aligned.bin_width_s(inputs),

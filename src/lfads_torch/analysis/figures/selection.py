@@ -30,8 +30,9 @@ def chosen_trials(inputs: FigureInputs, choice: FigureChoice, n_trials: int) -> 
     labels = aligned.condition_labels(inputs)
     if labels is None:
         return of_set[_evenly(len(of_set), n_trials)]
-    names = np.unique(labels[of_set])
-    first = [of_set[labels[of_set] == name][0] for name in names[_evenly(len(names), n_trials)]]
+    names = aligned.condition_names(labels[of_set])
+    shown = [names[row] for row in _evenly(len(names), n_trials)]
+    first = [of_set[labels[of_set] == name][0] for name in shown]
     others = [row for row in of_set if row not in set(first)]
     return np.array((first + others)[:n_trials], dtype=np.int64)
 
