@@ -77,7 +77,9 @@ class Recording:
                 f"counts have shape {self.counts.shape}: at least one trial, bin and unit is needed."
             )
         if not np.isfinite(self.bin_width_s) or self.bin_width_s <= 0:
-            raise DataError(f"bin_width_s is {self.bin_width_s}; a positive width in seconds is needed.")
+            raise DataError(
+                f"bin_width_s is {self.bin_width_s}; a positive width in seconds is needed."
+            )
         n_trials, n_bins, n_units = self.counts.shape
         self._need("trial_ids", self.trial_ids, (n_trials,))
         self._need("unit_ids", self.unit_ids, (n_units,))
@@ -90,7 +92,9 @@ class Recording:
             self._need(f"behaviour {name!r}", values, (n_trials, n_bins, None))
         for name, ids in (("trial_ids", self.trial_ids), ("unit_ids", self.unit_ids)):
             if len(np.unique(ids)) != len(ids):
-                raise DataError(f"{name} are not unique; give every trial and every unit its own id.")
+                raise DataError(
+                    f"{name} are not unique; give every trial and every unit its own id."
+                )
         if self.split is not None:
             self._need("split.trial_set", self.split.trial_set, (n_trials,))
             self._need("split.is_encoded", self.split.is_encoded, (n_units,))

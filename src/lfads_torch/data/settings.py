@@ -15,7 +15,8 @@ class SplitSettings:
     """How trials are divided when the recording does not already carry a split."""
 
     method: Literal["random", "stratified", "every_kth"] = setting(
-        "stratified", "random; stratified by condition (random where there are none); every k-th trial"
+        "stratified",
+        "random; stratified by condition (random where there are none); every k-th trial",
     )
     valid_fraction: float = setting(0.2, "trials for validation", above=0.0, below=1.0)
     test_fraction: float = setting(0.0, "trials for test", at_least=0.0, below=1.0)

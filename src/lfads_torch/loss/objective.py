@@ -69,7 +69,9 @@ def objective(
     ]
     n_trials = [target.counts.shape[1] for target in targets]
     reconstruction = session_mean(parts, n_trials, settings.session_weights)
-    kl_ic = mean_divergence(priors.initial_condition, output.initial_condition, named, reconstruction)
+    kl_ic = mean_divergence(
+        priors.initial_condition, output.initial_condition, named, reconstruction
+    )
     kl_inputs = mean_divergence(priors.inputs, output.inputs, named, reconstruction)
     l2 = recurrent_penalty(weights.l2, named)
     divergence = weights.kl_initial_condition * kl_ic + weights.kl_inputs * kl_inputs

@@ -41,9 +41,13 @@ class LossSettings:
     ramp_unit: Literal["epochs", "steps"] = setting(
         "epochs", "unit of the four ramp settings below"
     )
-    kl_ramp_start: int = setting(0, "where the weight of both divergences starts to rise", at_least=0)
+    kl_ramp_start: int = setting(
+        0, "where the weight of both divergences starts to rise", at_least=0
+    )
     kl_ramp_increase: int = setting(80, "how long it rises", at_least=0)
-    l2_ramp_start: int = setting(0, "where the weights of L2 and weight decay start to rise", at_least=0)
+    l2_ramp_start: int = setting(
+        0, "where the weights of L2 and weight decay start to rise", at_least=0
+    )
     l2_ramp_increase: int = setting(80, "how long they rise", at_least=0)
     input_divergence: Literal["stepwise", "factorised"] = setting(
         "stepwise",

@@ -52,7 +52,9 @@ def encode(
     states = _both_directions(first, weights.ic_encoder, settings, kernels)
     last = torch.cat([states[:, 0, -1], states[:, 1, 0]], -1)
     mask = noise.dropout_mask("dropout.ic_encoder", last.shape[-1])
-    mean, log_variance = weights.initial_condition(last if mask is None else last * mask).chunk(2, -1)
+    mean, log_variance = weights.initial_condition(last if mask is None else last * mask).chunk(
+        2, -1
+    )
     std = torch.sqrt(log_variance.exp() + settings.initial_condition_variance_floor)
     if weights.controller_encoder is None:
         return Encoded(mean, std, None)
@@ -62,7 +64,7 @@ def encode(
 
 def lagged(
     states: Float[Tensor, "P 2 E B H"], lag: int, n_generated: int
-) -> Float[Tensor, "P T B 2H"]:
+) -> Float[Tensor, "P T B H2"]:
     """What the controller sees at each generated bin.
 
     At bin t: the forward state of bin t-lag and the backward state of bin t+lag, zeros where there

@@ -41,7 +41,9 @@ def generate(
         external_inputs = _dropped(external_inputs, noise, "dropout.external").transpose(1, 2)
     has_controller = controller_states is not None
     if controller_states is not None:
-        mask = noise.dropout_mask("dropout.controller_encoder", n_generated, controller_states.shape[-1])
+        mask = noise.dropout_mask(
+            "dropout.controller_encoder", n_generated, controller_states.shape[-1]
+        )
         if mask is not None:
             controller_states = controller_states * mask.transpose(1, 2)
     given = DecoderInput(

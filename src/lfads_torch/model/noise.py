@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Noise", "Silence"]
 
 
+@runtime_checkable
 class Noise(Protocol):
     """Random tensors for the trials of one batch, [P, B, ...]; None where the site is silent."""
 

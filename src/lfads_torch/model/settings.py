@@ -56,11 +56,12 @@ class ModelSettings:
         "autoregressive", "prior of the inferred inputs: AR(1) per dimension, or independent normal"
     )
     input_prior_time_constant: float = setting(
-        10.0, "where the AR(1) time constant starts (it is learned)", unit="see below", above=0.0
+        10.0,
+        "where the AR(1) time constant starts (it is learned)",
+        unit="bins or ms, see time_constant_unit",
+        above=0.0,
     )
-    time_constant_unit: Literal["bins", "ms"] = setting(
-        "bins", "unit of input_prior_time_constant"
-    )
+    time_constant_unit: Literal["bins", "ms"] = setting("bins", "unit of input_prior_time_constant")
     input_prior_variance: float = setting(
         0.1, "where the prior's innovation variance starts (it is learned)", above=0.0
     )

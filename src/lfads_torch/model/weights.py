@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from lfads_torch.model.settings import ModelSettings
     from lfads_torch.model.sizes import ModelSizes
 
-__all__ = ["EncoderWeights", "Layout", "LinearWeights", "ModelWeights", "WeightSpec", "initial_weights"]
+__all__ = [
+    "EncoderWeights",
+    "Layout",
+    "LinearWeights",
+    "ModelWeights",
+    "WeightSpec",
+    "initial_weights",
+]
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,7 @@ def posterior_averages(
         noise = (
             Silence()
             if options.n_samples == 0
-            else _SampleNoise(
-                streams, options.phase, trials.rows[chunk][None], copies, task.dtype
-            )
+            else _SampleNoise(streams, options.phase, trials.rows[chunk][None], copies, task.dtype)
         )
         visible = None if is_visible is None else is_visible[chunk]
         with torch.no_grad():
@@ -182,9 +180,7 @@ def _generate(
         """From [1, T, B*S, D] to the mean over samples, [B, T, D]."""
         return value[0].unflatten(1, (n_trials, copies)).mean(2).transpose(0, 1)
 
-    parameters = read_out(
-        signals.factors, task.sizes.sessions[session], weights.readouts[session]
-    )
+    parameters = read_out(signals.factors, task.sizes.sessions[session], weights.readouts[session])
     counts = task.observations[session].mean(parameters)[0].unflatten(0, (n_trials, copies))
     log_variance = signals.input_log_variance
     return PosteriorAverages(

@@ -44,6 +44,7 @@ class RunRecord:
     n_members: int = 1
     data_path: str | None = None  # None: counts given as an array
     data_fingerprint: str | None = None
+    read_options: Mapping[str, Any] = field(default_factory=dict)  # how the file was read
     sizes: Mapping[str, int] = field(default_factory=dict)
     beta: Mapping[str, Any] = field(default_factory=dict)  # name -> number or one per member
     grouping: Any = None  # how members share a tensor program; JSON value of the training loop

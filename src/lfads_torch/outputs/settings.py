@@ -13,7 +13,9 @@ __all__ = ["InferenceSettings"]
 class InferenceSettings:
     """Posterior averages."""
 
-    n_samples: int = setting(50, "posterior samples that are averaged; 0: the posterior mean", at_least=0)
+    n_samples: int = setting(
+        50, "posterior samples that are averaged; 0: the posterior mean", at_least=0
+    )
     batch_size: int = setting(
         0, "trials at once; 0: as many as fit in about 1 GiB", unit="trials", at_least=0
     )

@@ -29,8 +29,7 @@ def balanced_batches(
     """
     k = n_batches(sum(n_trials), batch_size)
     orders = [
-        streams.order(f"order.{s}", epoch, n).tensor_split(k, dim=1)
-        for s, n in enumerate(n_trials)
+        streams.order(f"order.{s}", epoch, n).tensor_split(k, dim=1) for s, n in enumerate(n_trials)
     ]
     # Every second session hands its larger chunks to the last batches, so that the sums balance.
     turned = [chunks if s % 2 == 0 else chunks[::-1] for s, chunks in enumerate(orders)]

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["load_state", "load_weights", "read_clock", "save_best", "save_state"]
 
 _FORMAT, _VERSION = "lfads-torch state", 1
-_BUFFERS = {"weights": "weights", "moment1": "moment1", "moment2": "moment2", "best": "best_weights"}
+_BUFFERS = {
+    "weights": "weights",
+    "moment1": "moment1",
+    "moment2": "moment2",
+    "best": "best_weights",
+}
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,7 @@ def save_best(path: Path, state: PopulationState, layout: Layout, *, seed: int) 
 def load_state(path: Path, layout: Layout, device: torch.device) -> PopulationState:
     """The state as it was saved. Raises RunError where weights are missing or of another shape."""
     stored = _read(path, device)
-    buffers = {
-        attribute: _flat(stored, kind, layout, path) for kind, attribute in _BUFFERS.items()
-    }
+    buffers = {attribute: _flat(stored, kind, layout, path) for kind, attribute in _BUFFERS.items()}
     own = {name: stored.tensors[f"hyperparameters/{name}"] for name in Hyperparameters.names()}
     names = Clocks.start(1, device).as_dict()
     return PopulationState(

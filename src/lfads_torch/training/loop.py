@@ -109,7 +109,9 @@ def _train(
         share = total_size(batch) / sum(n_trials)
         for name, value in _named(report).items():
             sums[name] = sums.get(name, 0.0) + share * value.double()
-            is_finite[name] = is_finite.get(name, torch.ones_like(report.is_finite)) & value.isfinite()
+            is_finite[name] = (
+                is_finite.get(name, torch.ones_like(report.is_finite)) & value.isfinite()
+            )
     return sums, is_finite
 
 
@@ -144,7 +146,9 @@ def _roll_back(
             f"member {member}: {term} was not finite in epoch {state.epoch}; it went back to the "
             f"start of the epoch and {ending}"
         )
-    if bool(given_up.any()) and bool((state.clocks.is_stopped & (state.clocks.best_epoch < 0)).all()):
+    if bool(given_up.any()) and bool(
+        (state.clocks.is_stopped & (state.clocks.best_epoch < 0)).all()
+    ):
         raise DivergenceError(
             f"training left the finite numbers {_MAX_ROLLBACKS + 1} times: {messages[-1]}. Lower "
             "training.learning_rate, or look at the data with `lfads check`."

@@ -24,15 +24,15 @@ class ResidentTrials:
 
     counts: Float[Tensor, "B L N"]  # missing entries are 0
     is_present: Bool[Tensor, "B L N"] | None  # None where nothing is missing
-    constant: Float[Tensor, "B"]  # of the likelihood, over present entries of the generated bins
+    constant: Float[Tensor, " B"]  # of the likelihood, over present entries of the generated bins
     external_inputs: Float[Tensor, "B L X"] | None
-    rows: Int[Tensor, "B"]
+    rows: Int[Tensor, " B"]
 
     @property
     def n_trials(self) -> int:
         return int(self.counts.shape[0])
 
-    def take(self, positions: Int[Tensor, "B"]) -> ResidentTrials:
+    def take(self, positions: Int[Tensor, " B"]) -> ResidentTrials:
         """These trials only."""
         return replace(
             self,

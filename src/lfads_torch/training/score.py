@@ -45,7 +45,9 @@ def counted_entries(
     """Entries of the generated bins that a score counts."""
     sizes = task.sizes
     n_generated = sizes.n_bins - task.model.ic_bins
-    is_encoded_unit = torch.zeros(sizes.sessions[session].n_units, dtype=torch.bool, device=task.device)
+    is_encoded_unit = torch.zeros(
+        sizes.sessions[session].n_units, dtype=torch.bool, device=task.device
+    )
     is_encoded_unit[list(sizes.sessions[session].encoded_units)] = True
     if which == "all":
         return torch.ones(n_generated, len(is_encoded_unit), dtype=torch.bool, device=task.device)

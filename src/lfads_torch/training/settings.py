@@ -15,7 +15,10 @@ class AugmentationSettings:
     """Noise on data and activations, in training only."""
 
     dropout_rate: float = setting(
-        0.1, "dropout on data, encoder states, factors and generator states", at_least=0.0, below=1.0
+        0.1,
+        "dropout on data, encoder states, factors and generator states",
+        at_least=0.0,
+        below=1.0,
     )
     coordinated_dropout_rate: float = setting(
         0.3,
@@ -24,7 +27,10 @@ class AugmentationSettings:
         below=1.0,
     )
     coordinated_dropout_pass_rate: float = setting(
-        0.0, "share of the entries seen by the encoder that give gradient too", at_least=0.0, at_most=1.0
+        0.0,
+        "share of the entries seen by the encoder that give gradient too",
+        at_least=0.0,
+        at_most=1.0,
     )
 
 
@@ -37,11 +43,18 @@ class TrainingSettings:
     beta2: float = setting(0.999, "AdamW's decay of the second moment", at_least=0.0, below=1.0)
     epsilon: float = setting(1e-8, "AdamW's epsilon", above=0.0)
     weight_decay: float = setting(0.0, "AdamW's decay, ramped with L2", at_least=0.0)
-    max_gradient_norm: float = setting(200.0, "a member's gradient is clipped to this norm", above=0.0)
-    batch_size: int = setting(64, "trials per step at most (balanced over an epoch)", unit="trials", at_least=1)
+    max_gradient_norm: float = setting(
+        200.0, "a member's gradient is clipped to this norm", above=0.0
+    )
+    batch_size: int = setting(
+        64, "trials per step at most (balanced over an epoch)", unit="trials", at_least=1
+    )
     epochs: int = setting(1000, "epochs at most", unit="epochs", at_least=1)
     patience: int = setting(
-        100, "epochs without a better score, after both ramps, that end a fit; 0: never", unit="epochs", at_least=0
+        100,
+        "epochs without a better score, after both ramps, that end a fit; 0: never",
+        unit="epochs",
+        at_least=0,
     )
     score_entries: Literal["all", "encoded", "held_out"] = setting(
         "all", "entries of the validation trials that the score counts"
@@ -53,10 +66,15 @@ class TrainingSettings:
         0.3, "weight of the past in the smoothed score", at_least=0.0, below=1.0
     )
     plateau_factor: float = setting(
-        1.0, "the rate is multiplied by this when the score stalls; 1 switches it off", above=0.0, at_most=1.0
+        1.0,
+        "the rate is multiplied by this when the score stalls; 1 switches it off",
+        above=0.0,
+        at_most=1.0,
     )
     plateau_patience: int = setting(6, "epochs of stall before that", unit="epochs", at_least=1)
-    learning_rate_floor: float = setting(1e-5, "below this the plateau rule does not go", at_least=0.0)
+    learning_rate_floor: float = setting(
+        1e-5, "below this the plateau rule does not go", at_least=0.0
+    )
     checkpoint_interval_s: float = setting(
         30.0, "time between checkpoints; the result does not depend on it", unit="s", at_least=0.0
     )

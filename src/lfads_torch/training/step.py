@@ -38,9 +38,7 @@ class StepReport:
     is_finite: Bool[Tensor, " P"]
 
 
-def ramp(
-    clock: Int[Tensor, " P"], start: int, increase: int
-) -> Float[Tensor, " P"]:
+def ramp(clock: Int[Tensor, " P"], start: int, increase: int) -> Float[Tensor, " P"]:
     """`clip((clock + 1 - start) / (increase + 1), 0, 1)`."""
     return ((clock.double() + 1.0 - start) / (increase + 1.0)).clamp(0.0, 1.0)
 

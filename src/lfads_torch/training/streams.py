@@ -67,7 +67,9 @@ class Streams:
         members = self.members
         rows = members.new_zeros(len(members), 1) if rows is None else rows
         n_blocks = (n + 3) // 4
-        out = torch.empty(len(members), rows.shape[1], n_blocks, 4, dtype=torch.int64, device=members.device)
+        out = torch.empty(
+            len(members), rows.shape[1], n_blocks, 4, dtype=torch.int64, device=members.device
+        )
         block = torch.arange(n_blocks, device=members.device)
         key = (self.seed & _MASK, site_key(site))
         rows_at_once = max(1, _BLOCKS_AT_ONCE // max(n_blocks, 1))
@@ -99,7 +101,12 @@ class Streams:
         return pair.flatten(-2)[..., :n]
 
     def keep(
-        self, site: str, step: int, rows: Int[Tensor, "P R"] | None, n: int, rate: Float[Tensor, " P"]
+        self,
+        site: str,
+        step: int,
+        rows: Int[Tensor, "P R"] | None,
+        n: int,
+        rate: Float[Tensor, " P"],
     ) -> Tensor:
         """Boolean [P, R, n], False with probability `rate` of the member: 16-bit uniforms.
 

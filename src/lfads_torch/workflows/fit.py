@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lfads_torch.errors import DataError, LfadsError, RunError
 from lfads_torch.outputs.run_folder import RunFolder
-from lfads_torch.outputs.run_record import RunRecord, library_versions, machine_text, now_text
+from lfads_torch.outputs.run_record import RunRecord, library_versions, machine_text
 
 if TYPE_CHECKING:
     from lfads_torch.config.tree import Settings
+    from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.recording import Recording
     from lfads_torch.training.loop import EpochReport
     from lfads_torch.training.state import PopulationState
@@ -43,6 +44,7 @@ class FitOptions:
     """What belongs to one call and not to the model."""
 
     data_path: Path | None = None  # None: the recording is stored in the run folder
+    read_options: ReadOptions | None = None  # how `data_path` was read
     kernels: str = "auto"
     overwrite: bool = False
     allow_different_numbers: bool = False
@@ -64,7 +66,9 @@ def fit_run(
     """
     watcher = observer or Quiet()
     recording, settings = prepare(recording, settings, watcher)
-    run = RunFolder.create(folder, _record(recording, settings, options), overwrite=options.overwrite)
+    run = RunFolder.create(
+        folder, _record(recording, settings, options), overwrite=options.overwrite
+    )
     with run.lock():
         _store_description(run, recording, settings, options)
         return _train(run, recording, settings, options, watcher, state=None)
@@ -100,12 +104,15 @@ def prepare(
     from lfads_torch.config.resolve import resolve
     from lfads_torch.config.rules import check_against_data
     from lfads_torch.config.sizes import sizes_of
-    from lfads_torch.data.check.run import check_recording, errors_of, requirements_of
+    from lfads_torch.data.check.check import check_recording
+    from lfads_torch.data.check.context import CheckRequirements
+    from lfads_torch.data.check.report import errors_of
     from lfads_torch.data.splitting import split_recording
 
     if recording.split is None:
         recording = recording.with_split(split_recording(recording, settings.split))
-    report = check_recording(recording, requirements_of(settings.loss.observation))
+    needs = CheckRequirements(observation=settings.loss.observation)
+    report = check_recording(recording, needs)
     problems = errors_of(report)
     if problems:
         listed = "".join(f"\n  - {each.message} {each.remedy}" for each in problems)
@@ -131,6 +138,7 @@ def _record(recording: Recording, settings: Settings, options: FitOptions) -> Ru
         n_members=settings.run.n_seeds,
         data_path=None if path is None else str(Path(path).resolve()),
         data_fingerprint=fingerprint(recording),
+        read_options={} if options.read_options is None else asdict(options.read_options),
         sizes={name: int(value) for name, value in vars(sizes).items() if name != "present_share"},
         beta={"initial_condition": beta.initial_condition, "inputs": beta.inputs},
         grouping="one program for all members",
@@ -143,16 +151,17 @@ def _store_description(
     run: RunFolder, recording: Recording, settings: Settings, options: FitOptions
 ) -> None:
     from lfads_torch.config.tree import to_yaml
-    from lfads_torch.data.check.run import check_recording, requirements_of, to_json
+    from lfads_torch.data.check.check import check_recording
+    from lfads_torch.data.check.context import CheckRequirements
     from lfads_torch.data.formats.ours import write_recording
-    from lfads_torch.data.split_file import split_to_json
+    from lfads_torch.data.split_file import split_as_document
     from lfads_torch.workflows.model_card import card_of, write_card
 
     run.write_settings(to_yaml(settings))
-    run.write_split(split_to_json(recording))
-    run.write_check(
-        to_json(check_recording(recording, requirements_of(settings.loss.observation)))
-    )
+    if recording.split is not None:
+        run.write_split(split_as_document(recording.split, recording))
+    needs = CheckRequirements(observation=settings.loss.observation)
+    run.write_check(check_recording(recording, needs).to_json())
     write_card(run, card_of(recording))
     if options.data_path is None:
         write_recording(recording, run.path / "recording.h5")
@@ -213,10 +222,12 @@ def _advance(
         keeper.store()
     is_done = state.epoch >= settings.training.epochs or bool(state.clocks.is_stopped.all())
     if is_done:
-        run.set_status("trained")
+        run.set_status("finished")
     else:
         run.set_status("interrupted", reason=interruption.signal_name)
-        watcher.message(f"stored after epoch {state.epoch - 1}; go on with: lfads resume {run.path}")
+        watcher.message(
+            f"stored after epoch {state.epoch - 1}; go on with: lfads resume {run.path}"
+        )
 
 
 class _Keeper:
@@ -289,10 +300,3 @@ def _require_same_numbers(run: RunFolder, settings: Settings, options: FitOption
             f"{run.path}: going on here would not give bitwise the same numbers ({listed}). Resume "
             "where the run began, or add --allow-different-numbers."
         )
-
-
-def finished(run: RunFolder, *, reason: str | None = None) -> None:
-    """Mark a run whose outputs are written."""
-    run.write_record(replace(run.read_record(), status="finished", end=now_text(), reason=reason))
-
-

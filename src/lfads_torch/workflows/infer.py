@@ -67,7 +67,7 @@ def _chunk(averages: PosteriorAverages, model: TrainedModel, bin_width_s: float)
 
     factor = counts_to_rates(model, bin_width_s)
     has_samples = model.settings.inference.n_samples > 1
-    has_states = averages.generator_states is not None
+    states = averages.generator_states
     return RatesChunk(
         rates=_array(averages.mean_counts * factor),
         rate_posterior_std=_array(averages.mean_counts_std * factor) if has_samples else None,
@@ -77,12 +77,12 @@ def _chunk(averages: PosteriorAverages, model: TrainedModel, bin_width_s: float)
         initial_condition_mean=_array(averages.initial_condition_mean),
         initial_condition_std=_array(averages.initial_condition_std),
         generator_initial_state=_array(averages.generator_start),
-        generator_states=_array(averages.generator_states) if has_states else None,
+        generator_states=None if states is None else _array(states),
     )
 
 
 def _array(value: Tensor) -> NDArray[np.float32]:
-    return value.float().cpu().numpy()  # type: ignore[no-any-return]
+    return value.float().cpu().numpy()
 
 
 def _header(

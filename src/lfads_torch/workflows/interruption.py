@@ -44,4 +44,6 @@ class Interruption:
             raise KeyboardInterrupt
         self.is_wanted = True
         self.signal_name = signal.Signals(number).name
-        self._say(f"{self.signal_name}: finishing this epoch and storing it; once more stops at once")
+        self._say(
+            f"{self.signal_name}: finishing this epoch and storing it; once more stops at once"
+        )

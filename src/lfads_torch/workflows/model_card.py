@@ -109,8 +109,8 @@ def read_card(run: RunFolder) -> ModelCard:
         ) from error
     if content.pop("format", None) != _FORMAT or content.pop("format_version", 0) > _VERSION:
         raise FormatError(f"{path} is no {_FORMAT!r} of version {_VERSION} at most.")
-    lists = {name: tuple(content.pop(name)) for name in ("unit_ids", "is_encoded")}
-    return ModelCard(**content, **lists)
+    content |= {name: tuple(content[name]) for name in ("unit_ids", "is_encoded")}
+    return ModelCard(**content)
 
 
 def _plain(unit: Any) -> int | str:  # a NumPy scalar of whatever type the file had

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lfads_torch.config.tree import Settings
+    from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.assemble import Assembly
     from lfads_torch.workflows.model_card import ModelCard
 
-__all__ = ["TrainedModel", "load_model", "read_recording_of", "read_settings_of"]
+__all__ = ["TrainedModel", "load_model", "read_options_of", "read_recording_of", "read_settings_of"]
 
 
 def read_settings_of(run: RunFolder) -> Settings:
@@ -35,7 +36,7 @@ def read_recording_of(run: RunFolder, data_path: Path | None = None) -> Recordin
     """
     from lfads_torch.data.fingerprint import fingerprint
     from lfads_torch.data.formats.choose import read_recording
-    from lfads_torch.data.split_file import apply_split, read_split
+    from lfads_torch.data.split_file import read_split
 
     record = run.read_record()
     stored = run.path / "recording.h5"
@@ -47,13 +48,24 @@ def read_recording_of(run: RunFolder, data_path: Path | None = None) -> Recordin
             f"{run.path}: its recording {path} is not there any more. Say where it is now with "
             "--data."
         )
-    recording = apply_split(recording=read_recording(path), split=read_split(run.split_path))
+    recording = read_recording(path, options=read_options_of(run))
+    recording = recording.with_split(read_split(run.split_path, recording))
     if record.data_fingerprint and fingerprint(recording) != record.data_fingerprint:
         raise RunError(
             f"{path}: its content is not what {run.path} was trained on (the fingerprint differs). "
             "Give the original file with --data, or start a new run."
         )
     return recording
+
+
+def read_options_of(run: RunFolder) -> ReadOptions:
+    """How the run's file was read: the names of its arrays, and what it does not say itself."""
+    from lfads_torch.data.formats.base import ReadOptions
+
+    stored = dict(run.read_record().read_options)
+    if "behaviour" in stored:
+        stored["behaviour"] = tuple(stored["behaviour"])
+    return ReadOptions(**stored)
 
 
 @dataclass(frozen=True)
@@ -114,9 +126,7 @@ def with_model_split(recording: Recording, card: ModelCard) -> Recording:
                 f"{recording.session}: the split holds out other units than the model was trained "
                 "with; leave the split out, or use the run's own."
             )
-        return recording.with_split(
-            replace(recording.split, n_encoded_bins=card.n_encoded_bins)
-        )
+        return recording.with_split(replace(recording.split, n_encoded_bins=card.n_encoded_bins))
     nobody = np.full(recording.n_trials, UNUSED, dtype=np.str_)
     return recording.with_split(
         Split(trial_set=nobody, is_encoded=is_encoded, n_encoded_bins=card.n_encoded_bins)

@@ -33,8 +33,8 @@ class ControllerWeights:
 
     cell: GRUWeights  # input [P, E+F, 3C], recurrent [P, C, 3C], bias [P, 3C]
     initial_state: Float[Tensor, "P C"]
-    output_weight: Float[Tensor, "P C 2U"]  # to the mean, then the log-variance
-    output_bias: Float[Tensor, "P 2U"]
+    output_weight: Float[Tensor, "P C U2"]  # to the mean, then the log-variance
+    output_bias: Float[Tensor, "P U2"]
 
 
 @dataclass(frozen=True)

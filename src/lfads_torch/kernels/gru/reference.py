@@ -22,15 +22,15 @@ __all__ = ["GRUWeights", "gru_cell", "gru_scan"]
 class GRUWeights:
     """Gates along the last axis: update z, reset r, candidate n. One cell has no axis D."""
 
-    input: Float[Tensor, "P *D I 3H"]
-    recurrent: Float[Tensor, "P *D H 3H"]
-    bias: Float[Tensor, "P *D 3H"]
+    input: Float[Tensor, "P *D I H3"]
+    recurrent: Float[Tensor, "P *D H H3"]
+    bias: Float[Tensor, "P *D H3"]
 
 
 def gru_cell(
-    input_gates: Float[Tensor, "P B 3H"],
+    input_gates: Float[Tensor, "P B H3"],
     state: Float[Tensor, "P B H"],
-    recurrent: Float[Tensor, "P H 3H"],
+    recurrent: Float[Tensor, "P H H3"],
     *,
     clip: float,
 ) -> Float[Tensor, "P B H"]:

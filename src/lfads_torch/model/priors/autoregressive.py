@@ -41,9 +41,7 @@ class AutoregressivePrior(Prior):
             WeightSpec(self.variance_name, shape, constant=math.log(self.start_variance)),
         ]
 
-    def divergence(
-        self, posterior: Posterior, named: Mapping[str, Tensor]
-    ) -> Float[Tensor, "P B"]:
+    def divergence(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P B"]:
         """Sum over bins of `KL(q(u_t | past sample) || p(u_t | u_{t-1}))` along the generator's sample.
 
         The posterior of u_t depends on the sampled past, through generator, factors and
@@ -56,7 +54,9 @@ class AutoregressivePrior(Prior):
         zero = torch.zeros_like(stationary)
         first = normal_divergence(mean[:, :1], variance[:, :1], zero, stationary)
         if self.is_factorised:
-            later = normal_divergence(mean[:, 1:], variance[:, 1:], decay * mean[:, :-1], innovation)
+            later = normal_divergence(
+                mean[:, 1:], variance[:, 1:], decay * mean[:, :-1], innovation
+            )
             later = later + 0.5 * decay.square() * variance[:, :-1] / innovation
         else:
             past = decay * posterior.sample[:, :-1]

@@ -34,9 +34,7 @@ class Prior(ABC):
         """The learned weights, with full names."""
 
     @abstractmethod
-    def divergence(
-        self, posterior: Posterior, named: Mapping[str, Tensor]
-    ) -> Float[Tensor, "P B"]:
+    def divergence(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P B"]:
         """KL(posterior || prior) in nats, summed over bins and dimensions, for each trial."""
 
     @abstractmethod

@@ -41,9 +41,7 @@ class NormalInitialConditionPrior(Prior):
     def specs(self, n_dimensions: int) -> list[WeightSpec]:
         return [WeightSpec(self.weight_name, (n_dimensions,))]
 
-    def divergence(
-        self, posterior: Posterior, named: Mapping[str, Tensor]
-    ) -> Float[Tensor, "P B"]:
+    def divergence(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P B"]:
         mean = named[self.weight_name][:, None]
         variance = self.variance(named)[:, None]
         return normal_divergence(posterior.mean, posterior.variance, mean, variance).sum(-1)
@@ -63,9 +61,7 @@ class IndependentNormalInputPrior(Prior):
         start = math.log(self.start_variance)
         return [WeightSpec(self.weight_name, (n_dimensions,), constant=start)]
 
-    def divergence(
-        self, posterior: Posterior, named: Mapping[str, Tensor]
-    ) -> Float[Tensor, "P B"]:
+    def divergence(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P B"]:
         variance = self.variance(named)[:, None, None]
         zero = torch.zeros_like(variance)
         return normal_divergence(posterior.mean, posterior.variance, zero, variance).sum((1, 3))
