@@ -7,14 +7,15 @@ See README.md in this folder for the equations.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["CellBackward", "CellForward", "CellTape", "new_tape", "project"]
+__all__ = ["CellBackward", "CellForward", "CellTape", "new_tape", "project", "time_blocks"]
 
-_BLOCK_ELEMENTS = 65536  # about what stays in a core's cache while a block of steps is worked on
+_BLOCK_ELEMENTS = 49152  # of one gate; with all three, the states and the inputs, half a core's L2
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class CellTape:
     update_reset: Tensor  # [G, T, B, 2H]
     candidate: Tensor  # [G, T, B, H]
     unclipped: Tensor  # [G, S, B, H], bool
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What `CellTape(*tensors)` needs."""
+        return (self.operands, self.update_reset, self.candidate, self.unclipped)
 
     @property
     def size(self) -> int:
@@ -69,18 +74,28 @@ def new_tape(initial_state: Tensor, n_steps: int, *, n_inputs: int, clip: float)
     return tape
 
 
-def project(
-    tape: CellTape, given: Tensor, weight: Tensor, bias: Tensor, cells: slice = slice(None)
-) -> None:
-    """Fill the gates of all steps with `given W + b`; [G, T, B, I], [G, I, 3H], [G, 3H].
+def time_blocks(n_steps: int, elements_per_step: int) -> list[slice]:
+    """The steps cut into blocks that stay in a core's cache while they are worked on.
 
-    `cells` selects the cells that read `given`. Without inputs (I = 0) the gates start from the
-    bias alone.
+    Input projections and weight gradients are products over a block: long enough to be fast,
+    short enough that nothing travels to memory and back in between.
+    """
+    length = max(1, _BLOCK_ELEMENTS // max(1, elements_per_step))
+    return [slice(t, min(t + length, n_steps)) for t in range(0, n_steps, length)]
+
+
+def project(
+    tape: CellTape, given: Tensor, weight: Tensor, bias: Tensor, at: tuple[slice, slice]
+) -> None:
+    """Start the gates `at` some cells and steps from `given W + b`.
+
+    `given` [G, T, B, I] are the inputs of these cells and steps alone; `weight` [G, I, 3H],
+    `bias` [G, 3H]. Without inputs (I = 0) the gates start from the bias.
     """
     boundary = 2 * tape.size
     parts = ((tape.update_reset, slice(0, boundary)), (tape.candidate, slice(boundary, None)))
     for all_gates, columns in parts:
-        gates = all_gates[cells]
+        gates = all_gates[at]
         if given.shape[-1] == 0:
             gates.copy_(bias[:, None, None, columns].expand_as(gates))
             continue
@@ -98,16 +113,13 @@ class CellForward:
     def __init__(
         self, tape: CellTape, recurrent: Tensor, input_weight: Tensor | None, *, clip: float
     ) -> None:
-        size = tape.size
-        operands = tape.operands
+        size, operands = tape.size, tape.operands
         if input_weight is None:
             input_weight = recurrent[:, :0]
         self._clip = clip
-        self._on_cpu = operands.device.type == "cpu"
-        self._to_update_reset = torch.cat([recurrent, input_weight], 1)[
-            ..., : 2 * size
-        ].contiguous()
-        self._to_candidate = torch.cat([input_weight, recurrent], 1)[..., 2 * size :].contiguous()
+        self._minus_one = operands.new_tensor(-1.0) if operands.device.type == "cpu" else None
+        self._to_update_reset = torch.cat([recurrent, input_weight], 1)[..., : 2 * size]
+        self._to_candidate = torch.cat([input_weight, recurrent], 1)[..., 2 * size :]
         self._first = operands[..., :-size].unbind(1)
         self._second = operands[..., size:].unbind(1)
         self._states = tape.states.unbind(1)
@@ -123,13 +135,13 @@ class CellForward:
         state = self._states[t]
         self._update_reset[t].baddbmm_(self._first[t], self._to_update_reset).sigmoid_()
         torch.mul(self._reset[t], state, out=self._reset_states[t])
-        candidate = self._candidate[t]
-        if self._on_cpu:
-            # tanh(a) = 2 s(2a) - 1: the vectorised tanh takes four times as long as the sigmoid.
-            candidate.baddbmm_(self._second[t], self._to_candidate, beta=2, alpha=2)
-            candidate.sigmoid_().mul_(2).sub_(1)
+        candidate, operand = self._candidate[t], self._second[t]
+        if self._minus_one is None:
+            candidate.baddbmm_(operand, self._to_candidate).tanh_()
         else:
-            candidate.baddbmm_(self._second[t], self._to_candidate).tanh_()
+            # tanh(a) = 2 s(2a) - 1: on CPU the library's tanh takes four times its sigmoid.
+            candidate.baddbmm_(operand, self._to_candidate, beta=2, alpha=2).sigmoid_()
+            torch.add(self._minus_one, candidate, alpha=2, out=candidate)
         after = torch.lerp(candidate, state, self._update[t], out=self._states[t + 1])
         if t < len(self._unclipped):
             torch.le(after.abs(), self._clip, out=self._unclipped[t])
@@ -138,80 +150,87 @@ class CellForward:
 
 
 class CellBackward:
-    """Walks a tape from its end and leaves in `gates` the gradient before every nonlinearity."""
+    """Walks a tape from its end, block by block; gathers the gradients of a cell's own weights.
 
-    def __init__(self, tape: CellTape, recurrent: Tensor, input_weight: Tensor | None) -> None:
+    For every block of `blocks`, last first: `open`, then `step` for its steps, last first, then
+    `close`. In between `gates` holds the gradient before every nonlinearity, [G, T, B, 3H].
+    """
+
+    def __init__(
+        self,
+        tape: CellTape,
+        recurrent: Tensor,
+        input_weight: Tensor | None,
+        *,
+        blocks: Sequence[slice],
+    ) -> None:
         size = tape.size
-        n_cells, n_steps, n_trials, _ = tape.candidate.shape
+        n_cells, _, n_trials, _ = tape.candidate.shape
+        if input_weight is None:
+            input_weight = recurrent[:, :0]
         self._tape = tape
-        self.gates = tape.candidate.new_empty(n_cells, n_steps, n_trials, 3 * size)
-        self._block = max(1, _BLOCK_ELEMENTS // max(1, n_cells * n_trials * size))
-        self._from_update_reset = recurrent[..., : 2 * size].transpose(1, 2)
-        self._from_candidate = recurrent[..., 2 * size :].transpose(1, 2)
-        self._from_inputs = recurrent[:, :0].mT if input_weight is None else input_weight.mT
-        self._all = self.gates.unbind(1)
-        self._both = self.gates[..., : 2 * size].unbind(1)
-        by_gate = self.gates.split(size, -1)
-        self._update_gates, self._reset_gates, self._candidate_gates = (
-            g.unbind(1) for g in by_gate
-        )
+        self._from_update_reset = recurrent[..., : 2 * size].mT
+        self._from_candidate = recurrent[..., 2 * size :].mT
+        self._from_inputs = input_weight.mT
         self._update = tape.update_reset[..., :size].unbind(1)
         self._reset = tape.update_reset[..., size:].unbind(1)
         self._unclipped = tape.unclipped.unbind(1)
-        self._reset_state_gradient = tape.candidate.new_empty(n_cells, n_trials, size)
+        length = max((b.stop - b.start for b in blocks), default=0)
+        self._workspace = recurrent.new_empty(n_cells, length, n_trials, 3 * size)
+        self._reset_state = recurrent.new_empty(n_cells, n_trials, size)
+        self._inputs = recurrent.new_empty(n_cells, n_trials, input_weight.shape[1])
+        self.recurrent = torch.zeros_like(recurrent)
+        self.input_weight = torch.zeros_like(input_weight)
+        self.bias = recurrent.new_zeros(n_cells, 3 * size)
 
-    def step(self, t: int, state_gradient: Tensor) -> None:
-        """Turn the gradient of state t+1 into that of state t, in place; the last step first."""
-        if t + 1 == len(self._all) or (t + 1) % self._block == 0:
-            self._fill_slopes(t - t % self._block, t + 1)
-        if t < len(self._unclipped):
-            state_gradient.mul_(self._unclipped[t])
-        candidate = self._candidate_gates[t].mul_(state_gradient)
-        self._update_gates[t].mul_(state_gradient)
-        reset_state = torch.bmm(candidate, self._from_candidate, out=self._reset_state_gradient)
-        self._reset_gates[t].mul_(reset_state)
-        state_gradient.mul_(self._update[t]).addcmul_(reset_state, self._reset[t])
-        state_gradient.baddbmm_(self._both[t], self._from_update_reset)
+    def open(self, block: slice) -> None:
+        """Prepare the slopes of a block: few calls, for they do not depend on any gradient.
 
-    def inputs(self, t: int) -> Tensor:
-        """The gradient of the inputs of step t, which has been stepped over: [G, B, K]."""
-        return torch.bmm(self._all[t], self._from_inputs)
-
-    def _fill_slopes(self, first: int, last: int) -> None:
-        """What each gate's gradient is per gradient of the new state or of the reset state.
-
-        Done for a block of steps at once: few calls, and the block stays in the cache.
+        Slope: the gradient before the nonlinearity per gradient of the new state (update and
+        candidate) or of the reset state (reset).
         """
         tape, size = self._tape, self._tape.size
-        update, reset = tape.update_reset[:, first:last].split(size, -1)
-        candidate = tape.candidate[:, first:last]
-        for_update, for_reset, for_candidate = self.gates[:, first:last].split(size, -1)
+        self._block = block
+        self.gates = self._workspace[:, : block.stop - block.start]
+        for_update, for_reset, for_candidate = torch.split(self.gates, size, -1)
+        update, reset = torch.split(tape.update_reset[:, block], size, -1)
+        candidate = tape.candidate[:, block]
+        reset_states = tape.reset_states[:, block]
+        torch.addcmul(reset_states, reset_states, reset, value=-1, out=for_reset)
         keep = 1 - update
+        torch.sub(tape.states[:, block], candidate, out=for_update).mul_(update).mul_(keep)
         torch.addcmul(keep, keep * candidate, candidate, value=-1, out=for_candidate)
-        torch.mul(tape.states[:, first:last] - candidate, keep.mul_(update), out=for_update)
-        reset_state = tape.reset_states[:, first:last]
-        torch.addcmul(reset_state, reset_state, reset, value=-1, out=for_reset)
+        self._update_reset_gates = self.gates[..., : 2 * size].unbind(1)
+        self._all_gates = self.gates.unbind(1)
+        self._update_gates, self._reset_gates = for_update.unbind(1), for_reset.unbind(1)
+        self._candidate_gates = for_candidate.unbind(1)
 
-    def recurrent_weight(self) -> Tensor:
-        """The gradient of the recurrent weights, one product over all steps: [G, H, 3H]."""
-        size, n_steps = self._tape.size, len(self._all)
-        states = self._tape.states[:, :n_steps].flatten(1, 2)
-        reset_states = self._tape.reset_states[:, :n_steps].flatten(1, 2)
+    def step(self, t: int, state: Tensor) -> None:
+        """Turn the gradient `state` of state t+1 into that of state t, in place."""
+        if t < len(self._unclipped):
+            state.mul_(self._unclipped[t])
+        i = t - self._block.start
+        candidate = self._candidate_gates[i].mul_(state)
+        self._update_gates[i].mul_(state)
+        reset_state = torch.bmm(candidate, self._from_candidate, out=self._reset_state)
+        self._reset_gates[i].mul_(reset_state)
+        state.mul_(self._update[t]).addcmul_(reset_state, self._reset[t])
+        state.baddbmm_(self._update_reset_gates[i], self._from_update_reset)
+
+    def inputs(self, t: int) -> Tensor:
+        """The gradient of the inputs of step t, valid until the next call: [G, B, K]."""
+        gates = self._all_gates[t - self._block.start]
+        return torch.bmm(gates, self._from_inputs, out=self._inputs)
+
+    def close(self) -> None:
+        """Add what the block gives to the gradients of the weights."""
+        size, tape = self._tape.size, self._tape
         gates = self.gates.flatten(1, 2)
-        gradient = gates.new_empty(gates.shape[0], size, 3 * size)
-        torch.bmm(states.mT, gates[..., : 2 * size], out=gradient[..., : 2 * size])
-        torch.bmm(reset_states.mT, gates[..., 2 * size :], out=gradient[..., 2 * size :])
-        return gradient
-
-    def input_weight(self, given: Tensor, cells: slice = slice(None)) -> Tensor:
-        """The gradient of the weights from `given` [G, T, B, I] to the gates: [G, I, 3H]."""
-        return given.flatten(1, 2).mT @ self.gates[cells].flatten(1, 2)
-
-    def bias(self) -> Tensor:
-        """The gradient of the bias: [G, 3H]."""
-        return self.gates.flatten(1, 2).sum(1)
-
-    def given(self, weight: Tensor, cells: slice = slice(None)) -> Tensor:
-        """The gradient of what `weight` [G, I, 3H] projected: [G, T, B, I]."""
-        gates = self.gates[cells]
-        return (gates.flatten(1, 2) @ weight.mT).view(*gates.shape[:3], weight.shape[1])
+        states = tape.states[:, self._block].flatten(1, 2)
+        reset_states = tape.reset_states[:, self._block].flatten(1, 2)
+        self.recurrent[..., : 2 * size].baddbmm_(states.mT, gates[..., : 2 * size])
+        self.recurrent[..., 2 * size :].baddbmm_(reset_states.mT, gates[..., 2 * size :])
+        if self.input_weight.shape[1]:
+            inputs = tape.inputs[:, self._block].flatten(1, 2)
+            self.input_weight.baddbmm_(inputs.mT, gates)
+        self.bias.add_(gates.sum(1))

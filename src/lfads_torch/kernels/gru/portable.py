@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lfads_torch.kernels.gru.cell import CellBackward, CellForward, CellTape, new_tape, project
+from lfads_torch.kernels.gru.cell import (
+    CellBackward,
+    CellForward,
+    CellTape,
+    new_tape,
+    project,
+    time_blocks,
+)
 from lfads_torch.kernels.gru.reference import GRUWeights
 
 if TYPE_CHECKING:
@@ -61,8 +68,7 @@ class _Scan(torch.autograd.Function):
         *tensors, reverse, clip = arguments
         tape = _run(tensors, reverse, clip)
         x, initial_state, input_weight, recurrent, _ = tensors
-        kept = (tape.operands, tape.update_reset, tape.candidate, tape.unclipped)
-        ctx.save_for_backward(x, input_weight, recurrent, *kept)
+        ctx.save_for_backward(x, input_weight, recurrent, *tape.tensors())
         ctx.reverse, ctx.n_initial = reverse, initial_state.shape[2]
         return _in_time(tape, reverse)
 
@@ -70,72 +76,96 @@ class _Scan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, states_gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, input_weight, recurrent, *kept = ctx.saved_tensors
-        reverse = ctx.reverse
-        cell = CellBackward(CellTape(*kept), _merged(recurrent), None)
-        initial = _walk_back(cell, states_gradient, reverse)
-        needs_x, _, needs_input, needs_recurrent, needs_bias = ctx.needs_input_grad[:5]
-        n_members = x.shape[0]
-        return (
-            _x_gradient(cell, input_weight, reverse) if needs_x else None,
-            _split(initial.sum(1, keepdim=True) if ctx.n_initial == 1 else initial, n_members),
-            _input_weight_gradient(cell, x, reverse) if needs_input else None,
-            _split(cell.recurrent_weight(), n_members) if needs_recurrent else None,
-            _split(cell.bias(), n_members) if needs_bias else None,
-            None,
-            None,
-        )
+        walk = _WalkBack(x, input_weight, _merged(recurrent), CellTape(*kept), ctx.reverse)
+        initial = _split(walk.run(states_gradient, needs_x=ctx.needs_input_grad[0]), x.shape[0])
+        if ctx.n_initial == 1:
+            initial = initial.sum(2, keepdim=True)
+        cell_gradients = (_split(g, x.shape[0]) for g in (walk.cell.recurrent, walk.cell.bias))
+        return (walk.x, initial, walk.input_weight, *cell_gradients, None, None)
 
 
 def _run(tensors: Sequence[Tensor], reverse: tuple[bool, ...], clip: float) -> CellTape:
+    """Project and step block by block, keeping everything."""
     x, initial_state, input_weight, recurrent, bias = tensors
-    n_members, n_bins, n_trials, _ = x.shape
+    n_bins, n_trials = x.shape[1:3]
     start = _merged(initial_state).expand(-1, n_trials, -1)
     tape = new_tape(start, n_bins, n_inputs=0, clip=clip)
-    for d, given in enumerate(_in_scan_order(x, reverse)):
-        cells = slice(d * n_members, (d + 1) * n_members)
-        project(tape, given, input_weight[:, d], bias[:, d], cells)
     cell = CellForward(tape, _merged(recurrent), None, clip=clip)
-    for t in range(n_bins):
-        cell.step(t)
+    for block in time_blocks(n_bins, start.numel()):
+        for d, backward in enumerate(reverse):
+            given = _read(x, block, backward)
+            at = (_cells(d, x.shape[0]), block)
+            project(tape, given, input_weight[:, d], bias[:, d], at)
+        for t in range(block.start, block.stop):
+            cell.step(t)
     return tape
 
 
-def _walk_back(cell: CellBackward, states_gradient: Tensor, reverse: tuple[bool, ...]) -> Tensor:
-    """Step back over all bins; gives the gradient of the initial state, [G, B, H]."""
-    n_members, n_directions, n_bins, n_trials, size = states_gradient.shape
-    gradient = states_gradient.new_zeros(n_directions * n_members, n_trials, size)
-    of_direction = gradient.view(n_directions, n_members, n_trials, size).unbind(0)
-    arriving = [g.unbind(1) for g in states_gradient.unbind(1)]
-    arriving = [g[::-1] if backward else g for g, backward in zip(arriving, reverse, strict=True)]
-    for t in range(n_bins - 1, -1, -1):
-        for target, gradients in zip(of_direction, arriving, strict=True):
-            target.add_(gradients[t])
-        cell.step(t, gradient)
-    return gradient
+class _WalkBack:
+    """The backward pass; `run` fills the gradients `x`, `input_weight` and those of `cell`."""
+
+    def __init__(
+        self,
+        x: Tensor,
+        input_weight: Tensor,
+        recurrent: Tensor,
+        tape: CellTape,
+        reverse: tuple[bool, ...],
+    ) -> None:
+        self._given, self._weight, self._reverse = x, input_weight, reverse
+        self._state = torch.zeros_like(tape.states[:, 0], memory_format=torch.contiguous_format)
+        self._blocks = time_blocks(x.shape[1], self._state.numel())
+        self.cell = CellBackward(tape, recurrent, None, blocks=self._blocks)
+        self.input_weight = torch.zeros_like(input_weight)
+        self.x: Tensor | None = None
+
+    def run(self, states_gradient: Tensor, *, needs_x: bool) -> Tensor:
+        """Step back over all bins; gives the gradient of the initial state, [G, B, H]."""
+        cell, state = self.cell, self._state
+        self.x = torch.zeros_like(self._given) if needs_x else None
+        arriving = [g.unbind(1) for g in states_gradient.unbind(1)]
+        arriving = [
+            g[::-1] if backward else g for g, backward in zip(arriving, self._reverse, strict=True)
+        ]
+        n_members = self._given.shape[0]
+        of_direction = [state[_cells(d, n_members)] for d in range(len(self._reverse))]
+        for block in reversed(self._blocks):
+            cell.open(block)
+            for t in range(block.stop - 1, block.start - 1, -1):
+                for target, gradients in zip(of_direction, arriving, strict=True):
+                    target.add_(gradients[t])
+                cell.step(t, state)
+            cell.close()
+            self._through_projection(block)
+        return state
+
+    def _through_projection(self, block: slice) -> None:
+        n_members = self._given.shape[0]
+        for d, backward in enumerate(self._reverse):
+            gates = self.cell.gates[_cells(d, n_members)]
+            given = _read(self._given, block, backward)
+            self.input_weight[:, d].baddbmm_(given.flatten(1, 2).mT, gates.flatten(1, 2))
+            if self.x is not None:
+                given_gradient = gates @ self._weight[:, d, None].mT
+                if backward:
+                    self.x[:, _mirrored(block, self.x.shape[1])] += given_gradient.flip(1)
+                else:
+                    self.x[:, block] += given_gradient
 
 
-def _x_gradient(cell: CellBackward, input_weight: Tensor, reverse: tuple[bool, ...]) -> Tensor:
-    n_members = input_weight.shape[0]
-    parts = []
-    for d, backward in enumerate(reverse):
-        part = cell.given(input_weight[:, d], slice(d * n_members, (d + 1) * n_members))
-        parts.append(part.flip(1) if backward else part)
-    return sum(parts[1:], parts[0])
+def _cells(direction: int, n_members: int) -> slice:
+    return slice(direction * n_members, (direction + 1) * n_members)
 
 
-def _input_weight_gradient(cell: CellBackward, x: Tensor, reverse: tuple[bool, ...]) -> Tensor:
-    n_members = x.shape[0]
-    parts = [
-        cell.input_weight(given, slice(d * n_members, (d + 1) * n_members))
-        for d, given in enumerate(_in_scan_order(x, reverse))
-    ]
-    return torch.stack(parts, 1)
+def _read(x: Tensor, block: slice, backward: bool) -> Tensor:
+    """A block of [P, T, B, I] in the order in which a direction reads it."""
+    if not backward:
+        return x[:, block]
+    return x[:, _mirrored(block, x.shape[1])].flip(1)
 
 
-def _in_scan_order(x: Tensor, reverse: tuple[bool, ...]) -> list[Tensor]:
-    """The input as each direction reads it; directions that read alike share one tensor."""
-    backward = x.flip(1) if any(reverse) else x
-    return [backward if is_reversed else x for is_reversed in reverse]
+def _mirrored(block: slice, n_bins: int) -> slice:
+    return slice(n_bins - block.stop, n_bins - block.start)
 
 
 def _in_time(tape: CellTape, reverse: tuple[bool, ...]) -> Tensor:
