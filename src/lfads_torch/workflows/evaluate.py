@@ -1,0 +1,255 @@
+"""Evaluate: every score of a run on one set of trials, each with its interval and its caveat."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.data.recording import TRAIN, VALID
+from lfads_torch.errors import DataError, RunError
+from lfads_torch.workflows.scores.record import Evaluation, Score, to_json, to_rows
+from lfads_torch.workflows.scores.trials import Case, Protocol, ScoredTrials, Signals
+
+if TYPE_CHECKING:
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.stored import TrainedModel
+
+__all__ = [
+    "Evaluation",
+    "Request",
+    "Score",
+    "WhichSet",
+    "evaluate",
+    "evaluate_run",
+    "to_json",
+    "to_rows",
+]
+
+WhichSet = Literal["train", "valid", "test", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Which trials of what to score, and how."""
+
+    which_set: WhichSet
+    recording: Recording | None = None  # None: the one that the run was trained on
+    rates_path: Path | None = None  # None: the run's own rates file if it fits
+    member: int | None = None  # None: the run's best
+    trial_ids: NDArray[Any] | None = None  # of the set, only these (integers or text)
+    protocol: Protocol = field(default_factory=Protocol)
+
+
+def evaluate_run(
+    run: RunFolder,
+    *,
+    which_set: WhichSet,
+    recording: Recording | None = None,
+    seed: int = 0,
+    n_bootstrap: int = 1000,
+    n_masks: int = 5,
+    behaviour_lag_ms: float = 0.0,
+    rates_path: Path | None = None,
+    with_baselines: bool = False,
+) -> Evaluation:
+    """All scores of the run's best member on one set of trials.
+
+    Rates come from `rates_path`, or from the run's own rates file where that fits, or are inferred
+    anew. A recording that the run has not seen may have a split; without one only `all` can be
+    asked for. Decoders and condition averages are always those of training trials: the recording's
+    own, or the run's where the recording has none. Raises DataError for a set without trials.
+    """
+    protocol = Protocol(
+        seed=seed,
+        n_bootstrap=n_bootstrap,
+        n_masks=n_masks,
+        behaviour_lag_ms=behaviour_lag_ms,
+        with_baselines=with_baselines,
+    )
+    return evaluate(
+        run,
+        Request(which_set=which_set, recording=recording, rates_path=rates_path, protocol=protocol),
+    )
+
+
+def evaluate(run: RunFolder, request: Request) -> Evaluation:
+    """As `evaluate_run`; also for one member, or for some of the set's trials."""
+    source = _source(run, request)
+    positions = _positions(source, request)
+    case = _case(run, source, positions, request)
+    record = run.read_record()
+    return Evaluation(
+        run=run.path.name,
+        member=source.model.member,
+        set=case.set_name,
+        session=source.recording.session,
+        is_new_recording=source.is_new,
+        trial_ids=source.recording.trial_ids[positions],
+        scores=tuple(_scores(case)),
+        beta=dict(record.beta),
+        rates_from="inferred" if source.rates is None else source.rates.name,
+        protocol={
+            **asdict(request.protocol),
+            "n_posterior_samples": source.model.settings.inference.n_samples,
+        },
+        notes=_notes(source, request),
+    )
+
+
+def _scores(case: Case) -> list[Score]:
+    from lfads_torch.workflows.scores.averages import psth_scores
+    from lfads_torch.workflows.scores.baselines import baseline_scores
+    from lfads_torch.workflows.scores.behaviour import behaviour_scores
+    from lfads_torch.workflows.scores.bits import bits_scores
+    from lfads_torch.workflows.scores.inputs import input_scores
+    from lfads_torch.workflows.scores.truth import truth_scores
+
+    kinds = (
+        bits_scores, truth_scores, behaviour_scores, psth_scores, input_scores, baseline_scores,
+    )  # fmt: skip
+    return [score for kind in kinds for score in kind(case)]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording in the model's order of units, the model on it, and a rates file that fits."""
+
+    recording: Recording
+    model: TrainedModel
+    is_new: bool
+    rates: Path | None
+
+    def trials(self, positions: NDArray[np.int64]) -> ScoredTrials:
+        from lfads_torch.workflows.infer import counts_to_rates
+        from lfads_torch.workflows.scores.signals import inferred_signals, stored_signals
+
+        def fetch() -> Signals:
+            if self.rates is None:
+                return inferred_signals(self.model, positions)
+            return stored_signals(self.rates, positions)
+
+        return ScoredTrials(
+            recording=self.recording.take_trials(positions),
+            first_bin=self.model.settings.model.ic_bins,
+            count_factor=1.0 / counts_to_rates(self.model, self.recording.bin_width_s),
+            fetch=fetch,
+        )
+
+
+def _source(run: RunFolder, request: Request) -> Source:
+    from lfads_torch.data.fingerprint import fingerprint
+    from lfads_torch.data.split_file import read_split
+    from lfads_torch.workflows.device import memory_errors
+    from lfads_torch.workflows.scores.signals import misfit
+    from lfads_torch.workflows.stored import load_model, read_recording_of
+
+    run.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
+    recording, is_new = request.recording, False
+    if recording is None:
+        recording = read_recording_of(run)
+    elif fingerprint(recording) == run.read_record().data_fingerprint:
+        # The run's split decides which of its trials it has seen, whatever the file says now.
+        recording = recording.with_split(read_split(run.split_path, recording))
+    else:
+        is_new = True
+    with memory_errors():
+        model = load_model(run, recording, member=request.member)
+    recording = model.card.aligned(recording)
+    if request.rates_path is not None:
+        reason = misfit(request.rates_path, model, recording)
+        if reason is not None:
+            raise DataError(
+                f"{request.rates_path}: these rates cannot be scored: {reason}. Write them anew "
+                "with `lfads infer`, or leave the file out: rates are then inferred."
+            )
+        return Source(recording, model, is_new, request.rates_path)
+    fits = not is_new and misfit(run.rates_path, model, recording) is None
+    return Source(recording, model, is_new, run.rates_path if fits else None)
+
+
+def _positions(source: Source, request: Request) -> NDArray[np.int64]:
+    recording, name = source.recording, request.which_set
+    if recording.split is None:
+        if name != "all":
+            raise DataError(
+                f"{recording.session}: the recording carries no split, so it is not known which "
+                f"trials are its {name} trials. Ask for the set all, or divide the trials with "
+                "`lfads split`."
+            )
+        positions = np.arange(recording.n_trials)
+    else:
+        positions = recording.split.trials(name)
+    if request.trial_ids is not None:
+        wanted = set(request.trial_ids.tolist())
+        ids = recording.trial_ids[positions].tolist()
+        positions = positions[np.array([one in wanted for one in ids], dtype=np.bool_)]
+    if not len(positions):
+        raise DataError(
+            f"{recording.session}: the {name} set has no trials ({_set_sizes(recording)}). "
+            "Evaluate another set, or divide the trials anew with `lfads split` (--test-fraction for "
+            "a test set) and fit again."
+        )
+    return positions
+
+
+def _set_sizes(recording: Recording) -> str:
+    if recording.split is None:
+        return f"{recording.n_trials} trials without a split"
+    names = ("train", "valid", "test", "unused")
+    return ", ".join(f"{name}: {len(recording.split.trials(name))}" for name in names)
+
+
+def _case(run: RunFolder, source: Source, positions: NDArray[np.int64], request: Request) -> Case:
+    recording, model = source.recording, source.model
+    train, reason = _training_trials(run, source, request)
+    bins = np.arange(model.settings.model.ic_bins, model.card.n_bins)
+    split = recording.split
+    is_selected = not source.is_new and split is not None and VALID in split.trial_set[positions]
+    return Case(
+        model=model,
+        positions=positions,
+        evaluated=source.trials(positions),
+        train=train,
+        no_train_reason=reason,
+        is_encoded=np.array(model.card.is_encoded),
+        is_encoded_bin=bins < model.card.n_encoded_bins,
+        protocol=request.protocol,
+        set_name="new" if split is None else request.which_set,
+        is_used_for_selection=bool(is_selected),
+    )
+
+
+def _training_trials(
+    run: RunFolder, source: Source, request: Request
+) -> tuple[ScoredTrials | None, str]:
+    """The trials that decoders and averages are fitted on; or None and why there are none."""
+    split = source.recording.split
+    if split is not None and len(split.trials(TRAIN)):
+        return source.trials(split.trials(TRAIN)), ""
+    if not source.is_new:
+        return None, "the run has no training trials"
+    try:
+        own = _source(run, replace(request, recording=None, rates_path=None))
+    except RunError as error:
+        return None, f"no training trials to fit on: {error}"
+    assert own.recording.split is not None  # the run's own recording always carries its split
+    return own.trials(own.recording.split.trials(TRAIN)), ""
+
+
+def _notes(source: Source, request: Request) -> tuple[str, ...]:
+    found = []
+    split = source.recording.split
+    if source.is_new:
+        found.append("a recording that the run has not seen")
+    elif request.which_set in ("train", "all"):
+        found.append("the model was trained on trials of this set")
+    if not source.is_new and request.which_set in ("valid", "all"):
+        found.append("validation trials chose the best epoch: their figures are used for selection")
+    if split is not None and not source.is_new and not len(split.trials(VALID)):
+        found.append("this run had no validation trials: its last epoch was kept")
+    return tuple(found)

@@ -1,0 +1,90 @@
+"""PSTH R2 in both definitions, with the ceiling that the noise of the averages sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lfads_torch.errors import DataError
+from lfads_torch.workflows.scores.measure import Measured, known_conditions, measured, need_train
+from lfads_torch.workflows.scores.record import Score
+from lfads_torch.workflows.scores.trials import Case, random_numbers
+
+if TYPE_CHECKING:
+    from lfads_torch.analysis.metrics.psth import PsthR2
+    from lfads_torch.analysis.metrics.r_squared import PooledR2
+
+__all__ = ["psth_scores"]
+
+KERNEL_S = 0.05
+SINGLE_TRIAL_NOTE = (
+    "single-trial rates against the training trials' smoothed averages; what differs within a "
+    "condition, rightly or not, loses by it"
+)
+AVERAGED_NOTE = (
+    "mean rate per condition against the training trials' smoothed averages; equal rates for all "
+    "trials of a condition can score perfectly"
+)
+
+
+def psth_scores(case: Case) -> Iterator[Score]:
+    """In encoded bins, all units. Targets come from the training trials alone."""
+    from lfads_torch.analysis.metrics.psth import averaged_psth_r2, single_trial_psth_r2
+
+    single = partial(_against_averages, case, single_trial_psth_r2, SINGLE_TRIAL_NOTE)
+    yield measured(case, "psth_r2_single_trial", single)
+    averaged = partial(_against_averages, case, averaged_psth_r2, AVERAGED_NOTE)
+    yield measured(case, "psth_r2_averaged", averaged)
+
+
+def _against_averages(
+    case: Case, definition: Callable[..., PooledR2 | PsthR2], note: str
+) -> Measured:
+    from lfads_torch.analysis.metrics.psth import psth
+
+    is_known, train = known_conditions(case), need_train(case)
+    seen, own = case.is_encoded_bin, case.evaluated
+    target = psth(
+        train.counts[:, seen],
+        np.asarray(train.condition),
+        bin_width_s=case.bin_width_s,
+        kernel_s=KERNEL_S,
+    )
+    score = definition(
+        own.expected_counts[is_known][:, seen],
+        np.asarray(own.condition)[is_known],
+        target=target,
+    )
+    remarks = [note]
+    if score.n_excluded:
+        remarks.append(f"{score.n_excluded} units without variance left out")
+    if not is_known.all():
+        remarks.append(f"{int((~is_known).sum())} trials of conditions that never train left out")
+    return Measured(
+        trial_score=score,
+        note="; ".join(remarks),
+        beside=_ceiling(case),
+        details={"per_unit": score.per_column, "n_units_excluded": score.n_excluded},
+        is_scored=is_known,
+    )
+
+
+def _ceiling(case: Case) -> dict[str, float]:
+    """What noise-free rates would reach; nothing where no condition can be halved."""
+    from lfads_torch.analysis.metrics.psth import split_half_ceiling
+
+    train = need_train(case)
+    try:
+        found = split_half_ceiling(
+            train.counts[:, case.is_encoded_bin],
+            np.asarray(train.condition),
+            bin_width_s=case.bin_width_s,
+            rng=random_numbers(case.protocol.seed),
+            kernel_s=KERNEL_S,
+        )
+    except DataError:
+        return {}
+    return {"ceiling": found.full}

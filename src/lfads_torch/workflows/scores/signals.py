@@ -1,0 +1,134 @@
+"""Posterior averages of some trials: read from a rates file that fits, or inferred anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.errors import LfadsError
+from lfads_torch.workflows.scores.trials import Signals
+
+if TYPE_CHECKING:
+    import xarray
+
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.posterior import PosteriorAverages
+    from lfads_torch.workflows.stored import TrainedModel
+
+__all__ = [
+    "expected_counts_from_visible",
+    "inferred_signals",
+    "misfit",
+    "stored_signals",
+]
+
+
+def misfit(path: Path, model: TrainedModel, recording: Recording) -> str | None:
+    """Why a rates file does not hold this member's rates of this recording; None if it does.
+
+    Run, member, samples, ids of trials and units, and bins must agree; the file must also be no
+    older than the weights. Counts are not in the file, so equal ids are taken for equal trials.
+    """
+    from lfads_torch.outputs.rates_file import open_rates
+
+    if not path.is_file():
+        return "there is no such file"
+    weights = model.run_path / "checkpoints" / "best.safetensors"
+    if path.stat().st_mtime < weights.stat().st_mtime:
+        return "it is older than the run's weights"
+    try:
+        with open_rates(path) as rates:
+            return _disagreement(rates, model, recording)
+    except LfadsError as error:
+        return str(error)
+
+
+def _disagreement(rates: xarray.Dataset, model: TrainedModel, recording: Recording) -> str | None:
+    wanted: dict[str, tuple[Any, Any]] = {  # what is compared may be of any type
+        "run": (rates.attrs.get("run"), model.run_path.name),
+        "member": (rates.attrs.get("member"), model.member),
+        "number of posterior samples": (
+            rates.attrs.get("n_posterior_samples"), model.settings.inference.n_samples,
+        ),
+        "number of bins": (
+            rates.sizes["time"], model.card.n_bins - model.settings.model.ic_bins,
+        ),
+        "unit ids": (rates["unit_id"].values.tolist(), recording.unit_ids.tolist()),
+        "trial ids": (rates["trial_id"].values.tolist(), recording.trial_ids.tolist()),
+    }  # fmt: skip
+    for name, (found, needed) in wanted.items():
+        if found != needed:
+            return f"its {name} is not the one that is evaluated"
+    return None
+
+
+def stored_signals(path: Path, positions: NDArray[np.int64]) -> Signals:
+    """The trials at these positions of a rates file."""
+    from lfads_torch.outputs.rates_file import open_rates
+
+    with open_rates(path) as rates:
+
+        def take(name: str) -> NDArray[np.float32] | None:
+            if name not in rates:
+                return None
+            return np.asarray(rates[name].isel(trial=positions).values)
+
+        return Signals(
+            rates=np.asarray(take("rates")),
+            rate_posterior_std=take("rate_posterior_std"),
+            factors=np.asarray(take("factors")),
+            input_mean=take("inferred_input_mean"),
+        )
+
+
+def inferred_signals(model: TrainedModel, positions: NDArray[np.int64]) -> Signals:
+    """Posterior averages of the trials at these positions; the same numbers as in a rates file."""
+    from lfads_torch.workflows.infer import counts_to_rates
+
+    parts = _averages(model, positions, None)
+    factor = counts_to_rates(model, model.card.bin_width_s)
+    stds = [_array(part.mean_counts_std * factor) for part in parts]
+    inputs = [_array(part.input_mean) for part in parts if part.input_mean is not None]
+    has_std = model.settings.inference.n_samples > 1
+    return Signals(
+        rates=np.concatenate([_array(part.mean_counts * factor) for part in parts]),
+        rate_posterior_std=np.concatenate(stds) if has_std else None,
+        factors=np.concatenate([_array(part.factors) for part in parts]),
+        input_mean=np.concatenate(inputs) if inputs else None,
+    )
+
+
+def expected_counts_from_visible(
+    model: TrainedModel, positions: NDArray[np.int64], is_visible: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The mean per bin [B, T, N] given only the visible entries [B, E, N] of the encoded bins."""
+    parts = _averages(model, positions, is_visible)
+    return np.concatenate([_array(part.mean_counts) for part in parts]).astype(np.float64)
+
+
+def _averages(
+    model: TrainedModel, positions: NDArray[np.int64], is_visible: NDArray[np.bool_] | None
+) -> list[PosteriorAverages]:
+    import torch
+
+    from lfads_torch.outputs.posterior import posterior_averages
+    from lfads_torch.workflows.device import memory_errors
+    from lfads_torch.workflows.infer import posterior_options
+
+    task = model.assembly.task
+    trials = model.assembly.trials.take(torch.as_tensor(positions, device=task.device))
+    visible = None if is_visible is None else torch.as_tensor(is_visible, device=task.device)
+    with memory_errors():
+        return list(
+            posterior_averages(
+                model.weights, model.member, task, trials, posterior_options(model),
+                is_visible=visible,
+            )
+        )  # fmt: skip
+
+
+def _array(value: Any) -> NDArray[np.float32]:  # a tensor; torch is not imported here
+    return np.asarray(value.float().cpu().numpy())
