@@ -82,16 +82,18 @@ def _epoch(state: PopulationState, task: Task, data: TrainingData, seed: int) ->
     means, is_finite = _train(state, task, data, seed)
     score = validation_reconstruction(state, task, data.valid, seed=seed)
     means["ramp_kl"], means["ramp_l2"] = scales.ramp_kl, scales.ramp_l2
-    means["learning_rate"] = state.hyperparameters.learning_rate
+    means["learning_rate"] = state.hyperparameters.learning_rate.clone()  # the one in use
     means["valid_reconstruction"] = score
     is_finite["valid_reconstruction"] = score.isfinite()
-    messages = _roll_back(state, before, is_finite)
-    _keep_score(state, task, score, scales)
+    has_failed = ~torch.stack(list(is_finite.values())).all(0) & ~before.clocks.is_stopped
+    messages = _roll_back(state, before, is_finite, has_failed)
+    # A member that went back is not scored: the score is of weights that it no longer has.
+    _keep_score(state, task, score.where(~has_failed, torch.nan), scales)
     messages += _stop_or_slow(state, task, scales)
     means["valid_score"] = state.clocks.smoothed
     epoch = state.epoch
     state.epoch += 1
-    state.clocks.epochs = state.clocks.epochs + (~before.clocks.is_stopped)
+    state.clocks.epochs = state.clocks.epochs + ~(before.clocks.is_stopped | has_failed)
     values = {name: value.double().tolist() for name, value in means.items()}
     return EpochReport(epoch, state.step, time.perf_counter() - started, values, tuple(messages))
 
@@ -121,14 +123,15 @@ def _named(report: StepReport) -> dict[str, Tensor]:
 
 
 def _roll_back(
-    state: PopulationState, before: PopulationState, is_finite: dict[str, Bool[Tensor, " P"]]
+    state: PopulationState,
+    before: PopulationState,
+    is_finite: dict[str, Bool[Tensor, " P"]],
+    failed: Bool[Tensor, " P"],
 ) -> list[str]:
     """Members that left the finite numbers return to the epoch's start at half their rate.
 
     After five returns a member stops; if no member is left, DivergenceError says which term broke.
     """
-    running = ~before.clocks.is_stopped
-    failed = ~torch.stack(list(is_finite.values())).all(0) & running
     if not bool(failed.any()):
         return []
     _revert(state, before, failed)
@@ -205,7 +208,8 @@ def _slow_on_plateau(state: PopulationState, task: Task) -> None:
     clocks, settings = state.clocks, task.training
     is_better = clocks.smoothed < clocks.plateau_best
     clocks.plateau_best = torch.where(is_better, clocks.smoothed, clocks.plateau_best)
-    clocks.plateau_wait = torch.where(is_better, 0, clocks.plateau_wait + 1)
+    waited = torch.where(is_better, 0, clocks.plateau_wait + 1)
+    clocks.plateau_wait = torch.where(clocks.is_stopped, clocks.plateau_wait, waited)
     is_due = (clocks.plateau_wait >= settings.plateau_patience) & ~clocks.is_stopped
     rate = state.hyperparameters.learning_rate
     slower = (rate * settings.plateau_factor).clamp_min(settings.learning_rate_floor)
