@@ -28,12 +28,13 @@ def balanced_batches(
     member has its own order, a function of (seed, member, epoch).
     """
     k = n_batches(sum(n_trials), batch_size)
-    orders = [
-        streams.order(f"order.{s}", epoch, n).tensor_split(k, dim=1) for s, n in enumerate(n_trials)
-    ]
-    # Every second session hands its larger chunks to the last batches, so that the sums balance.
-    turned = [chunks if s % 2 == 0 else chunks[::-1] for s, chunks in enumerate(orders)]
-    return [tuple(chunks[b] for chunks in turned) for b in range(k)]
+    chunks, first = [], 0
+    for s, n in enumerate(n_trials):
+        # Each session's larger chunks begin where the last session's ended: the sums balance too.
+        sizes = [n // k + ((b - first) % k < n % k) for b in range(k)]
+        chunks.append(streams.order(f"order.{s}", epoch, n).split(sizes, dim=1))
+        first = (first + n) % k
+    return [tuple(session[b] for session in chunks) for b in range(k)]
 
 
 def total_size(batch: tuple[Int[Tensor, "P B"], ...]) -> int:
