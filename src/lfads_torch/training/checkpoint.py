@@ -66,27 +66,45 @@ def load_state(path: Path, layout: Layout, device: torch.device) -> PopulationSt
     """The state as it was saved. Raises RunError where weights are missing or of another shape."""
     stored = _read(path, device)
     buffers = {attribute: _flat(stored, kind, layout, path) for kind, attribute in _BUFFERS.items()}
-    own = {name: stored.tensors[f"hyperparameters/{name}"] for name in Hyperparameters.names()}
     names = Clocks.start(1, device).as_dict()
-    return PopulationState(
-        **buffers,
-        hyperparameters=Hyperparameters(**own),
-        clocks=Clocks(**{name: stored.tensors[f"clock/{name}"] for name in names}),
-        members=stored.tensors["members"],
-        step=int(stored.metadata["step"]),
-        epoch=int(stored.metadata["epoch"]),
-    )
+    try:
+        own = {name: stored.tensors[f"hyperparameters/{name}"] for name in Hyperparameters.names()}
+        return PopulationState(
+            **buffers,
+            hyperparameters=Hyperparameters(**own),
+            clocks=Clocks(**{name: stored.tensors[f"clock/{name}"] for name in names}),
+            members=stored.tensors["members"],
+            step=int(stored.metadata["step"]),
+            epoch=int(stored.metadata["epoch"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise _incomplete(path, error) from error
 
 
 def load_weights(path: Path, layout: Layout, device: torch.device) -> tuple[Tensor, Tensor]:
     """Flat weights [P, n] and the members' ids [P] of a state or best file."""
     stored = _read(path, device)
-    return _flat(stored, "weights", layout, path), stored.tensors["members"]
+    weights = _flat(stored, "weights", layout, path)
+    return weights, _entry(stored, "members", path)
 
 
 def read_clock(path: Path, name: str, device: torch.device) -> Tensor:
     """One clock [P] of a state or best file."""
-    return _read(path, device).tensors[f"clock/{name}"]
+    return _entry(_read(path, device), f"clock/{name}", path)
+
+
+def _entry(stored: StateFile, name: str, path: Path) -> Tensor:
+    try:
+        return stored.tensors[name]
+    except KeyError as error:
+        raise _incomplete(path, error) from error
+
+
+def _incomplete(path: Path, error: Exception) -> RunError:
+    return RunError(
+        f"{path}: the state is incomplete or was changed ({error}); one that `lfads fit` wrote is "
+        "needed. Restore it from a copy, or fit again."
+    )
 
 
 def _metadata(state: PopulationState, seed: int) -> dict[str, str]:
@@ -103,18 +121,20 @@ def _metadata(state: PopulationState, seed: int) -> dict[str, str]:
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     from safetensors.torch import save_file
 
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # One name, so that what a killed process left is written over; the run's lock keeps others out.
+    beside = path.with_name(f"{path.name}.part")
     try:
         save_file({name: value.cpu() for name, value in tensors.items()}, beside, metadata)
         with open(beside, "rb+") as written:
             os.fsync(written.fileno())
         os.replace(beside, path)
     except Exception as error:  # safetensors wraps a full disk in an error class of its own
-        beside.unlink(missing_ok=True)
         raise OutputError(
             f"{path}: the checkpoint could not be written ({error}). The one before it is "
             "untouched; free some space and go on with `lfads resume`."
         ) from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _read(path: Path, device: torch.device) -> StateFile:
@@ -128,13 +148,17 @@ def _read(path: Path, device: torch.device) -> StateFile:
         raise RunError(
             f"{path}: no state can be read ({error}). Is this a run folder, and was it copied whole?"
         ) from error
-    if metadata.get("format") != _FORMAT or int(metadata.get("format_version", 0)) > _VERSION:
+    if metadata.get("format") != _FORMAT or not _is_known(metadata.get("format_version")):
         raise FormatError(
             f"{path}: found format {metadata.get('format')!r}, version "
             f"{metadata.get('format_version')!r}; needed {_FORMAT!r}, version {_VERSION} at most. "
             "A newer file needs a newer lfads-torch."
         )
     return StateFile(tensors, metadata)
+
+
+def _is_known(version: str | None) -> bool:
+    return version is not None and version.isdecimal() and int(version) <= _VERSION
 
 
 def _flat(stored: StateFile, kind: str, layout: Layout, path: Path) -> Tensor:
