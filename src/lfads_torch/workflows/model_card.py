@@ -13,6 +13,8 @@ from lfads_torch.errors import DataError, FormatError, RunError
 from lfads_torch.outputs.atomic import write_text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
 
@@ -58,6 +60,11 @@ class ModelCard:
                 f"{self.n_external_inputs}."
             )
         return self._in_order(recording)
+
+    def positions(self, recording: Recording) -> NDArray[np.int64]:
+        """Where each unit of an alignable recording stands in the model's order, [N]."""
+        position = {unit: n for n, unit in enumerate(self.unit_ids)}
+        return np.array([position[_plain(unit)] for unit in recording.unit_ids], dtype=np.int64)
 
     def _in_order(self, recording: Recording) -> Recording:
         own = [_plain(unit) for unit in recording.unit_ids]
@@ -107,10 +114,20 @@ def read_card(run: RunFolder) -> ModelCard:
         raise RunError(
             f"{path} cannot be read ({error}). Is this a run folder, and was it copied whole?"
         ) from error
-    if content.pop("format", None) != _FORMAT or content.pop("format_version", 0) > _VERSION:
-        raise FormatError(f"{path} is no {_FORMAT!r} of version {_VERSION} at most.")
-    content |= {name: tuple(content[name]) for name in ("unit_ids", "is_encoded")}
-    return ModelCard(**content)
+    found = content if isinstance(content, dict) else {}
+    version = found.pop("format_version", None)
+    if found.pop("format", None) != _FORMAT or not isinstance(version, int) or version > _VERSION:
+        raise FormatError(
+            f"{path} is no {_FORMAT!r} of version {_VERSION} at most. Was it changed? A newer file "
+            "needs a newer lfads-torch."
+        )
+    try:
+        found |= {name: tuple(found[name]) for name in ("unit_ids", "is_encoded")}
+        return ModelCard(**found)
+    except (KeyError, TypeError) as error:
+        raise FormatError(
+            f"{path} is incomplete or was changed ({error}). Restore it from a copy, or fit again."
+        ) from error
 
 
 def _plain(unit: Any) -> int | str:  # a NumPy scalar of whatever type the file had

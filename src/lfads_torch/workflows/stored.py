@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,13 +49,12 @@ def read_recording_of(run: RunFolder, data_path: Path | None = None) -> Recordin
             "--data."
         )
     recording = read_recording(path, options=read_options_of(run))
-    recording = recording.with_split(read_split(run.split_path, recording))
     if record.data_fingerprint and fingerprint(recording) != record.data_fingerprint:
         raise RunError(
             f"{path}: its content is not what {run.path} was trained on (the fingerprint differs). "
             "Give the original file with --data, or start a new run."
         )
-    return recording
+    return recording.with_split(read_split(run.split_path, recording))
 
 
 def read_options_of(run: RunFolder) -> ReadOptions:
@@ -96,7 +95,9 @@ def load_model(
     from lfads_torch.workflows.device import choose_device
 
     settings, card = read_settings_of(run), read_card(run)
-    recording = with_model_split(card.aligned(recording), card)
+    # Weights of the read-out are named after the session that the model was trained on.
+    aligned = replace(card.aligned(recording), session=card.session)
+    recording = with_model_split(aligned, card)
     device = choose_device(settings.run)
     assembly = assemble(recording, settings, kernels=kernels, device=device)
     weights, members, scores = _best(run, assembly)
@@ -113,8 +114,6 @@ def load_model(
 
 def with_model_split(recording: Recording, card: ModelCard) -> Recording:
     """The recording with the model's encoded units and bins; its own trial sets, or `unused`."""
-    from dataclasses import replace
-
     import numpy as np
 
     from lfads_torch.data.recording import UNUSED, Split
