@@ -34,14 +34,14 @@ def infer_to_file(
 
     with memory_errors():
         model = load_model(run, recording, member=member)
-        ordered = model.card.aligned(recording)
+        order = model.card.positions(recording)  # of the user's units in the model's
         options = posterior_options(model)
-        with RatesWriter(target, _header(run, model, ordered, is_new=is_new)) as writer:
+        with RatesWriter(target, _header(run, model, recording, is_new=is_new)) as writer:
             task = model.assembly.task
             for averages in posterior_averages(
                 model.weights, model.member, task, model.assembly.trials, options
             ):
-                writer.write(averages.start, _chunk(averages, model, recording.bin_width_s))
+                writer.write(averages.start, _chunk(averages, model, recording.bin_width_s, order))
     return target
 
 
@@ -62,15 +62,19 @@ def counts_to_rates(model: TrainedModel, bin_width_s: float) -> float:
     return 1.0 / bin_width_s if model.assembly.task.observations[0].is_spiking else 1.0
 
 
-def _chunk(averages: PosteriorAverages, model: TrainedModel, bin_width_s: float) -> RatesChunk:
+def _chunk(
+    averages: PosteriorAverages, model: TrainedModel, bin_width_s: float, order: NDArray[np.int64]
+) -> RatesChunk:
     from lfads_torch.outputs.rates_file import RatesChunk
 
     factor = counts_to_rates(model, bin_width_s)
     has_samples = model.settings.inference.n_samples > 1
     states = averages.generator_states
     return RatesChunk(
-        rates=_array(averages.mean_counts * factor),
-        rate_posterior_std=_array(averages.mean_counts_std * factor) if has_samples else None,
+        rates=_array(averages.mean_counts * factor)[..., order],
+        rate_posterior_std=_array(averages.mean_counts_std * factor)[..., order]
+        if has_samples
+        else None,
         factors=_array(averages.factors),
         inferred_input_mean=None if averages.input_mean is None else _array(averages.input_mean),
         inferred_input_std=None if averages.input_std is None else _array(averages.input_std),
@@ -101,7 +105,7 @@ def _header(
         time_s=recording.time_s[start:],
         trial_set=trial_set,
         condition=recording.condition,
-        is_encoded=np.array(card.is_encoded),
+        is_encoded=np.array(card.is_encoded)[card.positions(recording)],
         is_encoded_bin=start + np.arange(n_generated) < card.n_encoded_bins,
         n_factors=settings.model.n_factors,
         n_inferred_inputs=settings.model.n_inferred_inputs,
