@@ -91,10 +91,16 @@ def resume_run(
     run = RunFolder.open(folder, needs=("settings.yaml", "split.json"))
     settings = read_settings_of(run)
     recording = read_recording_of(run, options.data_path)
+    options = replace(options, kernels=_kernels_of(run, options))
     _require_same_numbers(run, settings, options)
     with run.lock():
         run.set_status("running")
         return _train(run, recording, settings, options, watcher, state="stored")
+
+
+def _kernels_of(run: RunFolder, options: FitOptions) -> str:
+    """The backend that the run began with, unless another one is asked for."""
+    return (run.read_record().backend or "auto") if options.kernels == "auto" else options.kernels
 
 
 def prepare(
