@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +16,25 @@ if TYPE_CHECKING:
     from lfads_torch.outputs.posterior import PosteriorAverages, PosteriorOptions
     from lfads_torch.outputs.rates_file import RatesChunk, RatesHeader
     from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.outputs.settings import InferenceSettings
     from lfads_torch.workflows.stored import TrainedModel
 
 __all__ = ["infer_to_file", "posterior_options"]
 
 
 def infer_to_file(
-    run: RunFolder, recording: Recording, target: Path, *, is_new: bool, member: int | None = None
+    run: RunFolder,
+    recording: Recording,
+    target: Path,
+    *,
+    is_new: bool,
+    member: int | None = None,
+    inference: InferenceSettings | None = None,
 ) -> Path:
     """Write the posterior averages of every trial of `recording`, in its own order.
 
-    `is_new`: the run has not seen this recording, and its trials are marked so.
+    `is_new`: the run has not seen this recording, and its trials are marked so. `inference`
+    stands for the run's own settings of that name.
     """
     from lfads_torch.outputs.posterior import posterior_averages
     from lfads_torch.outputs.rates_file import RatesWriter
@@ -34,6 +43,8 @@ def infer_to_file(
 
     with memory_errors():
         model = load_model(run, recording, member=member)
+        if inference is not None:
+            model = _with_inference(model, inference)
         order = model.card.positions(recording)  # of the user's units in the model's
         options = posterior_options(model)
         with RatesWriter(target, _header(run, model, recording, is_new=is_new)) as writer:
@@ -43,6 +54,11 @@ def infer_to_file(
             ):
                 writer.write(averages.start, _chunk(averages, model, recording.bin_width_s, order))
     return target
+
+
+def _with_inference(model: TrainedModel, inference: InferenceSettings) -> TrainedModel:
+    settings = replace(model.settings, inference=inference)
+    return replace(model, assembly=replace(model.assembly, settings=settings))
 
 
 def posterior_options(model: TrainedModel, *, n_samples: int | None = None) -> PosteriorOptions:
