@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lfads_torch.config.preset_choice import AUTO, DEMO, choose_preset, preset_values
+from lfads_torch.config.preset_choice import (
+    AUTO,
+    FIXED_RAMPS,
+    choose_preset,
+    preset_values,
+)
 from lfads_torch.config.scales import entries_per_trial
 from lfads_torch.config.sizes import DataSizes
 from lfads_torch.config.tree import Settings, flatten
@@ -66,7 +71,7 @@ def _with_ramp(so_far: Resolution, sizes: DataSizes, name: str) -> Resolution:
     least = -(-_LEAST_RAMP_STEPS // steps_per_epoch) if is_in_epochs else _LEAST_RAMP_STEPS
     n_training = settings.training.epochs * (1 if is_in_epochs else steps_per_epoch)
     before = int(flatten(settings)[name])
-    if settings.run.preset == DEMO:
+    if settings.run.preset in FIXED_RAMPS:
         least = before
     after = min(max(before, least), max(1, n_training // 2))
     if after == before or not _is_left(settings, name):

@@ -1,0 +1,103 @@
+"""The Lorenz system of the 2016 paper: R2 of the true state per dimension, over draws of weights.
+
+    python benchmarks/lorenz.py [--draws 5] [--runs runs/lorenz]
+
+Recipe, sizes and published figures: Sussillo et al. 2016 (arXiv:1608.06315), pages 8 and 9: 65
+conditions x 20 trials of 1 s, 30 units, 2 ms bins, no controller, 8 factors, generator and encoder
+64, dropout .05. Latents come from an affine regression on factors, fitted on training trials and
+scored on validation trials. Writes results/lorenz.json; resumable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from resumable import ensure_rates, ensure_run, provenance
+
+from lfads_torch.analysis.metrics.truth import true_latent_r2, true_rate_r2
+from lfads_torch.config.read import read_settings
+from lfads_torch.config.tree import Settings
+from lfads_torch.data.synthetic.choose import synthesise
+from lfads_torch.outputs.rates_file import open_rates
+
+PUBLISHED = {"LFADS": [0.826, 0.900, 0.821]}
+RESULTS = Path(__file__).parent / "results" / "lorenz.json"
+
+
+def settings_of_the_paper(epochs: int) -> Settings:
+    values = {
+        "model.n_inferred_inputs": 0,
+        "model.n_factors": 8,
+        "model.generator_size": 64,
+        "model.ic_encoder_size": 64,
+        "model.initial_condition_size": 64,
+        "augmentation.dropout_rate": 0.05,
+        "augmentation.coordinated_dropout_rate": 0.0,
+        "training.batch_size": 150,
+        "training.learning_rate": 0.01,
+        "training.plateau_factor": 0.95,
+        "training.plateau_patience": 6,
+        "training.epochs": epochs,
+        "training.patience": 0,
+        "loss.kl_scale_unit": "beta",
+        "loss.kl_initial_condition_scale": 1.0,
+        "loss.kl_ramp_increase": epochs // 4,
+        "loss.l2_ramp_increase": epochs // 4,
+        "run.threads": 1,
+    }
+    return read_settings(None, "small", tuple(f"{name}={value}" for name, value in values.items()))
+
+
+def one_draw(seed: int, runs: Path, epochs: int) -> dict[str, object]:
+    recording = synthesise("lorenz-2016", seed)
+    run = ensure_run(runs / f"draw_{seed}", recording, settings_of_the_paper(epochs))
+    train, valid = (recording.split.trials(name) for name in ("train", "valid"))
+    with open_rates(ensure_rates(run, recording, 0)) as rates:
+        factors, inferred = rates["factors"].values, rates["rates"].values
+    latents = recording.true_latents
+    r2 = true_latent_r2(
+        factors[train], latents[train], factors=factors[valid], latents=latents[valid]
+    )
+    rate_r2 = true_rate_r2(inferred[valid], recording.true_rates[valid])
+    return {
+        "seed": seed,
+        "latent_r2": [round(float(value), 4) for value in r2.per_column],
+        "rate_r2": round(float(rate_r2.value), 4),
+        **provenance(run),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--runs", type=Path, default=Path("runs/lorenz"))
+    given = parser.parse_args()
+    for seed in range(given.first, given.first + given.draws):
+        result = one_draw(seed, given.runs, given.epochs)
+        print(json.dumps(result), flush=True)
+        store(result)
+
+
+def store(result: dict[str, object]) -> None:
+    """Add one draw to the results, and their mean and standard deviation."""
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"draws": []}
+    draws = [each for each in before["draws"] if each["seed"] != result["seed"]] + [result]
+    draws.sort(key=lambda each: each["seed"])
+    r2 = np.array([each["latent_r2"] for each in draws])
+    summary = {
+        "what": "R2 of the true Lorenz state per dimension, validation trials",
+        "mean": r2.mean(0).round(4).tolist(),
+        "standard_deviation": (r2.std(0, ddof=1) if len(r2) > 1 else r2[0] * 0).round(4).tolist(),
+        "published": PUBLISHED,
+        "draws": draws,
+    }
+    RESULTS.write_text(json.dumps(summary, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Runs of a benchmark: trained once, resumed where they were stopped, and never trained twice."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from lfads_torch.config.tree import Settings
+from lfads_torch.data.recording import Recording
+from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.outputs.run_record import machine_text, now_text
+from lfads_torch.training.loop import EpochReport
+from lfads_torch.workflows.fit import FitOptions, fit_run, resume_run
+from lfads_torch.workflows.infer import infer_to_file
+
+__all__ = ["PrintedProgress", "ensure_rates", "ensure_run", "provenance"]
+
+
+class PrintedProgress:
+    """One line every minute."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._last = name, 0.0
+
+    def message(self, text: str) -> None:
+        print(f"{self._name}: {text}", flush=True)
+
+    def epoch(self, report: EpochReport, settings: Settings) -> None:
+        if time.monotonic() - self._last < 60.0:
+            return
+        self._last = time.monotonic()
+        scores = " ".join(f"{value:.5f}" for value in report.values["valid_score"])
+        print(f"{self._name}: epoch {report.epoch}, {report.seconds:.1f} s, {scores}", flush=True)
+
+
+def ensure_run(folder: Path, recording: Recording, settings: Settings) -> RunFolder:
+    """The finished run of this folder: trained now, gone on with, or found as it is."""
+    watcher = PrintedProgress(folder.name)
+    if RunFolder.is_run(folder):
+        run = RunFolder.open(folder)
+        if run.read_record().status == "finished":
+            return run
+        if run.can_resume:
+            return resume_run(folder, observer=watcher)
+    return fit_run(
+        recording, settings, folder, options=FitOptions(overwrite=True), observer=watcher
+    )
+
+
+def ensure_rates(run: RunFolder, recording: Recording, member: int) -> Path:
+    """The rates of one member, inferred once."""
+    path = run.path / f"rates_of_member_{member}.nc"
+    if not path.exists():
+        infer_to_file(run, recording, path, is_new=False, member=member)
+    return path
+
+
+def provenance(run: RunFolder) -> dict[str, object]:
+    """What a result needs beside its numbers."""
+    record = run.read_record()
+    return {
+        "measured": now_text(),
+        "machine": machine_text(),
+        "versions": dict(record.versions),
+        "threads": record.threads,
+        "backend": record.backend,
+        "epochs": len(run.metrics.read()),
+        "training_s": round(sum(float(row["seconds"]) for row in run.metrics.read()), 1),
+    }
