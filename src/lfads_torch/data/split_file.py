@@ -143,7 +143,8 @@ def _complete(
     provenance: dict[str, Any],  # JSON values
 ) -> Split:
     source = provenance["source"]
-    for name in (TRAIN, VALID):
+    # Only a refit trains on all trials; whoever else lacks validation trials has made a mistake.
+    for name in (TRAIN,) if "refit_of" in provenance else (TRAIN, VALID):
         if not (trial_set == name).any():
             raise DataError(
                 f"{source}: the {name} set is empty; at least one trial is needed in it."

@@ -45,6 +45,8 @@ class RunRecord:
     data_path: str | None = None  # None: counts given as an array
     data_fingerprint: str | None = None
     read_options: Mapping[str, Any] = field(default_factory=dict)  # how the file was read
+    refit: Mapping[str, Any] = field(default_factory=dict)  # of which run, epochs, validation
+    warnings: tuple[str, ...] = ()  # what a reader of the results must know
     sizes: Mapping[str, int] = field(default_factory=dict)
     beta: Mapping[str, Any] = field(default_factory=dict)  # name -> number or one per member
     grouping: Any = None  # how members share a tensor program; JSON value of the training loop
@@ -60,8 +62,9 @@ class RunRecord:
         """The record of a parsed `run.json`; keys this version does not know are passed over."""
         known = {f.name for f in fields(cls)}
         values = {name: value for name, value in content.items() if name in known}
-        if "command" in values:
-            values["command"] = tuple(values["command"])
+        for name in ("command", "warnings"):
+            if name in values:
+                values[name] = tuple(values[name])
         return cls(**values)
 
 

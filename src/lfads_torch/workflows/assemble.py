@@ -36,10 +36,16 @@ class Assembly:
     split: Split
     settings: Settings
 
+    @property
+    def has_validation(self) -> bool:
+        """False only for a refit on all trials: training trials are scored then."""
+        return len(self.split.trials("valid")) > 0
+
     def training_data(self) -> TrainingData:
         from lfads_torch.training.loop import TrainingData
 
-        return TrainingData((self._set("train"),), (self._set("valid"),))
+        scored = "valid" if self.has_validation else "train"
+        return TrainingData((self._set("train"),), (self._set(scored),))
 
     def _set(self, name: str) -> ResidentTrials:
         import torch

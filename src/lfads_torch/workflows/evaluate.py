@@ -131,7 +131,7 @@ class Source:
         def fetch() -> Signals:
             if self.rates is None:
                 return inferred_signals(self.model, positions)
-            return stored_signals(self.rates, positions)
+            return stored_signals(self.rates, positions, self.model)
 
         return ScoredTrials(
             recording=self.recording.take_trials(positions),
@@ -191,8 +191,8 @@ def _positions(source: Source, request: Request) -> NDArray[np.int64]:
     if not len(positions):
         raise DataError(
             f"{recording.session}: the {name} set has no trials ({_set_sizes(recording)}). "
-            "Evaluate another set, or divide the trials anew with `lfads split` (--test-fraction for "
-            "a test set) and fit again."
+            "Evaluate another set, or divide the trials anew with `lfads split` (--test-fraction "
+            "gives a test set) and fit again."
         )
     return positions
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lfads_torch.errors import DataError, LfadsError, RunError
 from lfads_torch.outputs.run_folder import RunFolder
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lfads_torch.training.state import PopulationState
     from lfads_torch.workflows.assemble import Assembly
 
-__all__ = ["FitOptions", "Observer", "Quiet", "fit_run", "resume_run"]
+__all__ = ["FitOptions", "Observer", "Quiet", "fit_run", "resume_run", "train_anew"]
 
 
 class Observer(Protocol):
@@ -49,6 +50,8 @@ class FitOptions:
     overwrite: bool = False
     allow_different_numbers: bool = False
     command: tuple[str, ...] = ()
+    refit: Mapping[str, Any] = field(default_factory=dict)  # goes into the record, JSON values
+    warnings: tuple[str, ...] = ()  # likewise
 
 
 def fit_run(
@@ -56,7 +59,7 @@ def fit_run(
     settings: Settings,
     folder: Path,
     *,
-    options: FitOptions = FitOptions(),  # noqa: B008 - frozen
+    options: FitOptions = FitOptions(),
     observer: Observer | None = None,
 ) -> RunFolder:
     """Train on a recording and store everything but the rates (see `workflows.finish`).
@@ -66,18 +69,30 @@ def fit_run(
     """
     watcher = observer or Quiet()
     recording, settings = prepare(recording, settings, watcher)
+    return train_anew(recording, settings, folder, options=options, observer=watcher)
+
+
+def train_anew(
+    recording: Recording,
+    settings: Settings,
+    folder: Path,
+    *,
+    options: FitOptions,
+    observer: Observer,
+) -> RunFolder:
+    """As `fit_run`, of a recording and settings that are checked and resolved already."""
     run = RunFolder.create(
         folder, _record(recording, settings, options), overwrite=options.overwrite
     )
     with run.lock():
         _store_description(run, recording, settings, options)
-        return _train(run, recording, settings, options, watcher, state=None)
+        return _train(run, recording, settings, options, observer, state=None)
 
 
 def resume_run(
     folder: Path,
     *,
-    options: FitOptions = FitOptions(),  # noqa: B008 - frozen
+    options: FitOptions = FitOptions(),
     observer: Observer | None = None,
 ) -> RunFolder:
     """Go on where a run was stopped; bit for bit as if it had not been, on the same machine.
@@ -145,6 +160,8 @@ def _record(recording: Recording, settings: Settings, options: FitOptions) -> Ru
         data_path=None if path is None else str(Path(path).resolve()),
         data_fingerprint=fingerprint(recording),
         read_options={} if options.read_options is None else asdict(options.read_options),
+        refit=options.refit,
+        warnings=options.warnings,
         sizes={name: int(value) for name, value in vars(sizes).items() if name != "present_share"},
         beta={"initial_condition": beta.initial_condition, "inputs": beta.inputs},
         grouping="one program for all members",
@@ -166,8 +183,9 @@ def _store_description(
     run.write_settings(to_yaml(settings))
     if recording.split is not None:
         run.write_split(split_as_document(recording.split, recording))
-    needs = CheckRequirements(observation=settings.loss.observation)
-    run.write_check(check_recording(recording, needs).to_json())
+    if not options.refit:  # the data were checked for the run that it refits
+        needs = CheckRequirements(observation=settings.loss.observation)
+        run.write_check(check_recording(recording, needs).to_json())
     write_card(run, card_of(recording))
     if options.data_path is None:
         write_recording(recording, run.path / "recording.h5")
@@ -212,7 +230,8 @@ def _advance(
         run.metrics.truncate_after(state.epoch - 1)
         watcher.message(f"resumed after epoch {state.epoch - 1}")
     else:
-        state = start_state(assembly)
+        # The refit of a member starts from that member's own initial weights.
+        state = start_state(assembly, first_member=int(run.read_record().refit.get("member", 0)))
         run.metrics.truncate_after(-1)
     keeper = _Keeper(run, assembly, state, watcher)
     with Interruption(watcher.message) as interruption:
@@ -246,6 +265,8 @@ class _Keeper:
         self._stored_at = time.monotonic()
 
     def observe(self, report: EpochReport) -> None:
+        if not self._assembly.has_validation:
+            _keep_last(self._state)
         self._run.metrics.append(report.row())
         for text in report.messages:
             self._watcher.message(text)
@@ -261,6 +282,17 @@ class _Keeper:
         save_state(self._run.last_checkpoint_path, self._state, layout, seed=seed)
         save_best(self._run.best_checkpoint_path, self._state, layout, seed=seed)
         self._stored_at = time.monotonic()
+
+
+def _keep_last(state: PopulationState) -> None:
+    """Make the last weights the best ones: scores of training trials choose nothing."""
+    import torch
+
+    clocks = state.clocks
+    goes_on = ~clocks.is_stopped | (clocks.best_epoch < 0)
+    state.best_weights = torch.where(goes_on[:, None], state.weights, state.best_weights)
+    clocks.best_epoch = torch.where(goes_on, state.epoch - 1, clocks.best_epoch)
+    clocks.best_score = torch.where(goes_on, clocks.smoothed, clocks.best_score)
 
 
 def _record_numbers(run: RunFolder, assembly: Assembly) -> None:

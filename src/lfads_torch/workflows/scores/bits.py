@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,7 @@ def bits_scores(case: Case) -> Iterator[Score]:
     names = [MASKED, *(f"{part}_bits_per_spike" for part in NOTES)]
     if not case.is_spiking:
         family = case.model.assembly.task.observations[0].name
+        yield measured(case, "masked_r2", partial(_masked_r2, case))
         for name in names:
             yield absent(case, name, f"the {family} observation has no spikes to count bits for")
         return
@@ -49,6 +51,16 @@ def bits_scores(case: Case) -> Iterator[Score]:
             yield absent(case, name, REASONS[part])
         else:
             yield from _both_nulls(case, name, None, selection, NOTES[part])
+
+
+def _masked_r2(case: Case) -> Measured:
+    """What the masked score is for continuous signals: mean R2 over units with variance."""
+    from lfads_torch.analysis.metrics.r_squared import pooled_r2
+
+    hidden = masked_prediction(case)
+    target = np.where(np.isfinite(hidden), case.evaluated.counts, np.nan)
+    score = pooled_r2(target, hidden, label="masked")
+    return Measured(trial_score=score, note=MASKED_NOTE.format(n=case.protocol.n_masks))
 
 
 def _selections(case: Case) -> dict[str, Selection | None]:

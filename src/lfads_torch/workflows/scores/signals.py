@@ -56,7 +56,8 @@ def _disagreement(rates: xarray.Dataset, model: TrainedModel, recording: Recordi
         "number of bins": (
             rates.sizes["time"], model.card.n_bins - model.settings.model.ic_bins,
         ),
-        "unit ids": (rates["unit_id"].values.tolist(), recording.unit_ids.tolist()),
+        # The file has the user's own order of units.
+        "set of units": (set(rates["unit_id"].values.tolist()), set(model.card.unit_ids)),
         "trial ids": (rates["trial_id"].values.tolist(), recording.trial_ids.tolist()),
     }  # fmt: skip
     for name, (found, needed) in wanted.items():
@@ -65,16 +66,19 @@ def _disagreement(rates: xarray.Dataset, model: TrainedModel, recording: Recordi
     return None
 
 
-def stored_signals(path: Path, positions: NDArray[np.int64]) -> Signals:
-    """The trials at these positions of a rates file."""
+def stored_signals(path: Path, positions: NDArray[np.int64], model: TrainedModel) -> Signals:
+    """The trials at these positions of a rates file, units in the model's order."""
     from lfads_torch.outputs.rates_file import open_rates
 
     with open_rates(path) as rates:
+        place = {unit: n for n, unit in enumerate(rates["unit_id"].values.tolist())}
+        units = np.array([place[unit] for unit in model.card.unit_ids])
 
         def take(name: str) -> NDArray[np.float32] | None:
             if name not in rates:
                 return None
-            return np.asarray(rates[name].isel(trial=positions).values)
+            chosen = rates[name].isel(trial=positions)
+            return np.asarray(chosen.values[..., units] if "unit" in chosen.dims else chosen.values)
 
         return Signals(
             rates=np.asarray(take("rates")),

@@ -1,0 +1,141 @@
+"""Refit: a run's chosen settings, trained on all its trials for as long as its best epoch took.
+
+No trial is left to choose an epoch with, so none is chosen: the last one is kept. Only test trials
+that were left out can say how well the refitted model does on new trials; without them, the figures
+to quote are those of the run that it refits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lfads_torch.data.recording import TEST, TRAIN, VALID
+from lfads_torch.errors import DataError, RunError
+from lfads_torch.workflows.fit import FitOptions, Observer, Quiet, train_anew
+
+if TYPE_CHECKING:
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+
+__all__ = ["BestEpoch", "best_epoch_of", "refit_run"]
+
+
+def refit_run(
+    run: RunFolder,
+    folder: Path,
+    *,
+    include_test: bool = False,
+    options: FitOptions | None = None,
+    observer: Observer | None = None,
+) -> RunFolder:
+    """Train the run's best member anew on training and validation trials (and test if asked).
+
+    As many epochs as up to its best one, without early stopping; settings, seed and initial
+    weights are those of that member. The score on record is then of training trials, and chooses
+    nothing. `options.data_path` says where the recording is now. Raises RunError where the run is
+    not finished or no epoch of it counted as best.
+    """
+    from lfads_torch.workflows.stored import read_options_of, read_recording_of, read_settings_of
+
+    run.require("settings.yaml", "split.json", "checkpoints/best.safetensors")
+    asked, watcher = options or FitOptions(), observer or Quiet()
+    recording, record = read_recording_of(run, asked.data_path), run.read_record()
+    best = best_epoch_of(run, recording)
+    path = asked.data_path or (None if record.data_path is None else Path(record.data_path))
+    warning = _warning(run, recording, best, include_test=include_test)
+    watcher.message(warning)
+    refitted = train_anew(
+        _joined(recording, run, include_test=include_test),
+        _settings(read_settings_of(run), best),
+        folder,
+        options=replace(
+            asked,
+            data_path=path,
+            read_options=None if path is None else read_options_of(run),
+            refit={
+                "run": run.path.name,
+                "member": best.member,
+                "epochs": best.epoch + 1,
+                "include_test": include_test,
+                "validation": "none: every trial in use trains, and the last epoch is kept",
+                "score": "of training trials; it chose nothing",
+            },
+            warnings=(warning,),
+        ),
+        observer=watcher,
+    )
+    if run.check_path.is_file():
+        refitted.write_check(run.read_check())
+    return refitted
+
+
+@dataclass(frozen=True)
+class BestEpoch:
+    """The member with the lowest smoothed validation score, and the epoch of it, from 0."""
+
+    member: int
+    epoch: int
+
+
+def best_epoch_of(run: RunFolder, recording: Recording) -> BestEpoch:
+    """Of a finished run with a validation set. Raises RunError where nothing was chosen."""
+    import torch
+
+    from lfads_torch.training.checkpoint import load_weights, read_clock
+    from lfads_torch.workflows.stored import load_model
+
+    record = run.read_record()
+    if record.refit:
+        raise RunError(
+            f"{run.path}: is a refit itself, so no epoch of it was chosen. Refit the run that it "
+            f"came from, {record.refit.get('run')}."
+        )
+    if record.status != "finished":
+        raise RunError(
+            f"{run.path}: the run is {record.status}, so its best epoch is not certain yet. Go on "
+            f"with `lfads resume {run.path}` first."
+        )
+    model, path, cpu = load_model(run, recording), run.best_checkpoint_path, torch.device("cpu")
+    _, members = load_weights(path, model.assembly.task.layout, cpu)
+    position = members.tolist().index(model.member)
+    epoch = int(read_clock(path, "best_epoch", cpu)[position])
+    if epoch < 0:
+        raise RunError(
+            f"{run.path}: no epoch counted as best, for the ramps were not over when training "
+            "ended. Fit with more epochs (training.epochs) or shorter ramps before refitting."
+        )
+    return BestEpoch(model.member, epoch)
+
+
+def _settings(settings: Settings, best: BestEpoch) -> Settings:
+    training = replace(settings.training, epochs=best.epoch + 1, patience=0)
+    return replace(settings, training=training, run=replace(settings.run, n_seeds=1))
+
+
+def _joined(recording: Recording, run: RunFolder, *, include_test: bool) -> Recording:
+    """The recording with its validation trials (and test trials) among the training ones."""
+    split = recording.split
+    if split is None:
+        raise DataError(f"{recording.session}: the recording carries no split; split it first.")
+    joining = [VALID, TEST] if include_test else [VALID]
+    trial_set = np.where(np.isin(split.trial_set, joining), TRAIN, split.trial_set)
+    provenance = {**split.provenance, "refit_of": run.path.name, "joined_to_train": joining}
+    return recording.with_split(replace(split, trial_set=trial_set, provenance=provenance))
+
+
+def _warning(run: RunFolder, recording: Recording, best: BestEpoch, *, include_test: bool) -> str:
+    n_test = 0 if recording.split is None else len(recording.split.trials(TEST))
+    if n_test and not include_test:
+        left = f"its {n_test} test trials, which it has not seen, can still judge it"
+    else:
+        left = f"the scores to quote are those of {run.path.name}"
+    return (
+        f"Refit of {run.path.name} (member {best.member}) for {best.epoch + 1} epochs: there is no "
+        "validation set. Every other trial trains, the last epoch is kept, and the score on record "
+        f"is of training trials and chose nothing; {left}."
+    )
