@@ -78,9 +78,18 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/lorenz"))
     given = parser.parse_args()
     for seed in range(given.first, given.first + given.draws):
+        if is_stored(seed, given.epochs):
+            continue
         result = one_draw(seed, given.runs, given.epochs)
         print(json.dumps(result), flush=True)
         store(result)
+
+
+def is_stored(seed: int, epochs: int) -> bool:
+    if not RESULTS.exists():
+        return False
+    draws = json.loads(RESULTS.read_text())["draws"]
+    return any(each["seed"] == seed and each["epochs"] == epochs for each in draws)
 
 
 def store(result: dict[str, object]) -> None:

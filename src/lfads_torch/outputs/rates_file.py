@@ -67,7 +67,7 @@ class RatesHeader:
     has_rate_posterior_std: bool = True  # not with fewer than two posterior samples
     has_generator_states: bool = False
     rate_unit: str = "spikes/s"
-    attributes: Mapping[str, str | float | int | None] = field(default_factory=dict)
+    attributes: Mapping[str, str | float | int | list[float] | None] = field(default_factory=dict)
 
     @property
     def sizes(self) -> dict[str, int]:

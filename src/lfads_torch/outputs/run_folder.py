@@ -246,6 +246,8 @@ class RunFolder:
         write_text(self.path / name, json_text(content, indent=2) + "\n")
 
     def _standing(self) -> str:
+        if not self.record_path.is_file():
+            return "its status is unknown"
         try:
             return f"status: {self.read_record().status}"
         except LfadsError:

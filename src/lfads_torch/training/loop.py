@@ -50,7 +50,8 @@ class EpochReport:
 
     def row(self) -> dict[str, object]:
         """A line of metrics.jsonl."""
-        return {"epoch": self.epoch, "step": self.step, "seconds": self.seconds, **self.values}
+        row = {"epoch": self.epoch, "step": self.step, "seconds": self.seconds, **self.values}
+        return row | {"messages": list(self.messages)} if self.messages else row
 
 
 def advance(

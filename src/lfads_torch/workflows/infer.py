@@ -131,6 +131,7 @@ def _header(
         has_generator_states=settings.inference.save_generator_states,
         rate_unit="spikes/s" if model.assembly.task.observations[0].is_spiking else "as in counts",
         attributes={
+            "input_prior_std": _input_prior_std(model),
             "bin_width_s": recording.bin_width_s,
             "run": run.path.name,
             "member": model.member,
@@ -142,3 +143,13 @@ def _header(
             "version": __version__,
         },
     )
+
+
+def _input_prior_std(model: TrainedModel) -> list[float] | None:
+    """The learned stationary standard deviation of each inferred input; None without any."""
+    prior = model.assembly.task.priors.inputs
+    if prior is None:
+        return None
+    named = model.assembly.task.layout.views(model.weights)
+    std: list[float] = prior.variance(named)[0].sqrt().tolist()
+    return std
