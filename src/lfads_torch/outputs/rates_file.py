@@ -320,9 +320,13 @@ def _storable(name: str, values: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
     raise OutputError(f"{name} has values of type {values.dtype}; integers or text are needed.")
 
 
-def _attribute(value: str | float | int) -> str | np.int64 | np.float64:
+def _attribute(
+    value: str | float | int | list[float],
+) -> str | np.int64 | np.float64 | NDArray[np.float64]:
     if isinstance(value, (str, np.str_)):
         return str(value)
+    if isinstance(value, list):
+        return np.asarray(value, dtype=np.float64)
     return np.int64(value) if isinstance(value, (int, np.integer)) else np.float64(value)
 
 
