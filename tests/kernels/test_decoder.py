@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from lfads_torch.kernels.choose import choose_kernels
 from lfads_torch.kernels.decoder import portable, reference
 from lfads_torch.kernels.decoder.reference import (
     ControllerWeights,
@@ -19,6 +18,14 @@ from lfads_torch.kernels.decoder.reference import (
     DecoderWeights,
 )
 from lfads_torch.kernels.gru.reference import GRUWeights
+
+
+@pytest.fixture(autouse=True)
+def fresh_memory_is_nan():
+    """What a kernel reads before it wrote it shows up as NaN."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ SIZES = {
     "external": Sizes(3, 7, 33, 4, 5, 2, 1, 6, 3),
     "free": Sizes(2, 9, 3, 0, 0, 0, 0, 33, 5),
     "free, external": Sizes(3, 3, 5, 0, 0, 0, 2, 7, 3),
+    "blocks of 2, 2 and 1 bins": Sizes(2, 5, 401, 2, 3, 1, 1, 3, 2),
 }
 
 CONTROLLER_NAMES = ("encoder_states", "control_input", "control_recurrent", "control_bias")
@@ -300,12 +308,16 @@ def test_portable_clips_where_the_reference_does(clip):
     assert_same(values_and_gradients(case, portable.decoder_scan), expected)
 
 
-@pytest.mark.parametrize("sizes", [Sizes(external=1), SIZES["free"]], ids=["control", "free"])
 @pytest.mark.parametrize("used", [f.name for f in fields(DecoderOutput)])
-def test_a_gradient_may_arrive_at_any_one_output(used, sizes):
-    case = random_case(sizes)
-    if used not in signals(case.run(reference.decoder_scan)):
-        pytest.skip("a free generator has no such signal")
+def test_a_gradient_may_arrive_at_any_one_output(used):
+    case = random_case(Sizes(external=1))
+    expected = values_and_gradients(case, reference.decoder_scan, (used,))
+    assert_same(values_and_gradients(case, portable.decoder_scan, (used,)), expected)
+
+
+@pytest.mark.parametrize("used", ["factors", "generator_states"])
+def test_a_gradient_may_arrive_at_one_output_of_a_free_generator(used):
+    case = random_case(SIZES["free"])
     expected = values_and_gradients(case, reference.decoder_scan, (used,))
     assert_same(values_and_gradients(case, portable.decoder_scan, (used,)), expected)
 
@@ -404,8 +416,3 @@ def test_too_few_bins_of_an_input_are_an_error(scan, missing):
     case.tensors[missing] = case.tensors[missing][:, :3]
     with pytest.raises((ValueError, IndexError, RuntimeError)):
         case.run(scan)
-
-
-def test_the_default_backend_is_portable():
-    assert choose_kernels().decoder_scan is portable.decoder_scan
-    assert choose_kernels("reference").decoder_scan is reference.decoder_scan

@@ -5,7 +5,7 @@ Axes as in reference.py. See README.md in this folder for the equations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -68,8 +68,8 @@ class WalkBack:
         self._spread = _per_bin(None if noise is None else (tape.deviation * noise).mul_(0.5))
         self._from_posterior = given.output_weight.mT
 
-    def run(self, needed: Arguments) -> Arguments:
-        """The gradients of all arguments; of the signals only those marked in `needed`."""
+    def run(self, needed: Mapping[str, bool]) -> dict[str, Tensor | None]:
+        """The gradient of each argument by its name; of the signals only those in `needed`."""
         for block in reversed(self._blocks):
             self._generator.open(block)
             self._controller.open(block)
@@ -81,8 +81,8 @@ class WalkBack:
                 self._through_dropout(t)
             self._generator.close()
             self._controller.close()
-            self._encoder.add(block, needs_signal=bool(needed.encoder_states))
-            self._external.add(block, needs_signal=bool(needed.external_inputs))
+            self._encoder.add(block, needs_signal=needed["encoder_states"])
+            self._external.add(block, needs_signal=needed["external_inputs"])
         initial = torch.bmm(self._factors[0], self._given.to_factors)
         if self._given.initial_generator_mask is not None:
             initial.mul_(self._given.initial_generator_mask)
@@ -118,18 +118,14 @@ class WalkBack:
         else:
             self._factors[t].addcmul_(self._controller.inputs(t), self._factor_mask[t])
 
-    def _gradients(self) -> Arguments:
+    def _gradients(self) -> dict[str, Tensor | None]:
         tape, controller, generator = self._tape, self._controller, self._generator
         control_states = tape.controller.states[:, 1:].flatten(1, 2)
         posterior = self._of_posterior.flatten(1, 2)
-        return Arguments(
+        return dict(
             generator_state=self._state,
             encoder_states=self._encoder.signal,
             external_inputs=self._external.signal,
-            noise=None,
-            initial_generator_mask=None,
-            generator_mask=None,
-            factor_mask=None,
             controller_input=torch.cat([self._encoder.weight, controller.input_weight], 1),
             controller_recurrent=controller.recurrent,
             controller_bias=controller.bias,

@@ -73,9 +73,7 @@ class Tape(NamedTuple):
         )
 
     def blocks(self) -> list[slice]:
-        """The bins in blocks that suit the larger cell."""
-        cells = (self.controller.candidate, self.generator.candidate)
-        return time_blocks(self.posterior.shape[1], max(c[:, :1].numel() for c in cells))
+        return time_blocks(*self.posterior.shape[1:3])
 
     def tensors(self) -> tuple[Tensor, ...]:
         """What `of` takes to build the same tape again."""

@@ -38,7 +38,7 @@ def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -
         return _generate_freely(given, weights, clip)
     arguments = _arguments(given, weights, weights.controller, given.encoder_states)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in arguments):
-        return DecoderOutput(*_Generation.apply(clip, *arguments))
+        return DecoderOutput(*_Generation.apply(clip, *arguments))  # type: ignore[no-untyped-call]
     return DecoderOutput(*(s.contiguous() for s in generate(arguments, clip).signals()))
 
 
@@ -54,10 +54,11 @@ class _Generation(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
-        n_arguments = len(Arguments._fields)
-        given = Arguments(*ctx.saved_tensors[:n_arguments])
-        walk = WalkBack(given, Tape.of(ctx.saved_tensors[n_arguments:]), arriving)
-        return (None, *walk.run(Arguments(*ctx.needs_input_grad[1:])))
+        names = Arguments._fields
+        given = Arguments(*ctx.saved_tensors[: len(names)])
+        walk = WalkBack(given, Tape.of(ctx.saved_tensors[len(names) :]), arriving)
+        gradients = walk.run(dict(zip(names, ctx.needs_input_grad[1:], strict=True)))
+        return (None, *(gradients.get(name) for name in names))
 
 
 def _arguments(

@@ -78,7 +78,8 @@ class DecoderOutput:
 
 def unit_rows(matrix: Float[Tensor, "P F G"]) -> Float[Tensor, "P F G"]:
     """The matrix with every row scaled to unit length; a row of zeros stays."""
-    return matrix / torch.linalg.vector_norm(matrix, dim=-1, keepdim=True).clamp_min(1e-12)
+    length: Tensor = torch.linalg.vector_norm(matrix, dim=-1, keepdim=True)
+    return matrix / length.clamp_min(1e-12)
 
 
 def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -> DecoderOutput:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 __all__ = ["CellBackward", "CellForward", "CellTape", "new_tape", "project", "time_blocks"]
 
-_BLOCK_ELEMENTS = 49152  # of one gate; with all three, the states and the inputs, half a core's L2
+_BLOCK_ROWS = 768  # trials times steps; 500 to 1500 are equally fast on a core with 512 KB of L2
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def new_tape(initial_state: Tensor, n_steps: int, *, n_inputs: int, clip: float)
     return tape
 
 
-def time_blocks(n_steps: int, elements_per_step: int) -> list[slice]:
-    """The steps cut into blocks that stay in a core's cache while they are worked on.
+def time_blocks(n_steps: int, n_trials: int) -> list[slice]:
+    """The steps cut into blocks, for input projections and weight gradients.
 
-    Input projections and weight gradients are products over a block: long enough to be fast,
-    short enough that nothing travels to memory and back in between.
+    Each is a product over one block: long enough to be fast, short enough that its operands
+    do not travel to memory and back in between. The cut does not depend on the number of members.
     """
-    length = max(1, _BLOCK_ELEMENTS // max(1, elements_per_step))
+    length = -(-_BLOCK_ROWS // max(1, n_trials))
     return [slice(t, min(t + length, n_steps)) for t in range(0, n_steps, length)]
 
 
@@ -118,8 +118,10 @@ class CellForward:
             input_weight = recurrent[:, :0]
         self._clip = clip
         self._minus_one = operands.new_tensor(-1.0) if operands.device.type == "cpu" else None
-        self._to_update_reset = torch.cat([recurrent, input_weight], 1)[..., : 2 * size]
-        self._to_candidate = torch.cat([input_weight, recurrent], 1)[..., 2 * size :]
+        self._to_update_reset = torch.cat([recurrent, input_weight], 1)[
+            ..., : 2 * size
+        ].contiguous()
+        self._to_candidate = torch.cat([input_weight, recurrent], 1)[..., 2 * size :].contiguous()
         self._first = operands[..., :-size].unbind(1)
         self._second = operands[..., size:].unbind(1)
         self._states = tape.states.unbind(1)
@@ -169,8 +171,8 @@ class CellBackward:
         if input_weight is None:
             input_weight = recurrent[:, :0]
         self._tape = tape
-        self._from_update_reset = recurrent[..., : 2 * size].mT
-        self._from_candidate = recurrent[..., 2 * size :].mT
+        self._from_update_reset = recurrent[..., : 2 * size].mT.contiguous()
+        self._from_candidate = recurrent[..., 2 * size :].mT.contiguous()
         self._from_inputs = input_weight.mT
         self._update = tape.update_reset[..., :size].unbind(1)
         self._reset = tape.update_reset[..., size:].unbind(1)

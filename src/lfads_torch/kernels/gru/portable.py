@@ -56,7 +56,7 @@ def scan_from(
         )
     tensors = (x, initial_state, weights.input, weights.recurrent, weights.bias)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        states: Tensor = _Scan.apply(*tensors, reverse, clip)
+        states: Tensor = _Scan.apply(*tensors, reverse, clip)  # type: ignore[no-untyped-call]
         return states
     return _in_time(_run(tensors, reverse, clip), reverse)
 
@@ -91,7 +91,7 @@ def _run(tensors: Sequence[Tensor], reverse: tuple[bool, ...], clip: float) -> C
     start = _merged(initial_state).expand(-1, n_trials, -1)
     tape = new_tape(start, n_bins, n_inputs=0, clip=clip)
     cell = CellForward(tape, _merged(recurrent), None, clip=clip)
-    for block in time_blocks(n_bins, start.numel()):
+    for block in time_blocks(n_bins, n_trials):
         for d, backward in enumerate(reverse):
             given = _read(x, block, backward)
             at = (_cells(d, x.shape[0]), block)
@@ -114,7 +114,7 @@ class _WalkBack:
     ) -> None:
         self._given, self._weight, self._reverse = x, input_weight, reverse
         self._state = torch.zeros_like(tape.states[:, 0], memory_format=torch.contiguous_format)
-        self._blocks = time_blocks(x.shape[1], self._state.numel())
+        self._blocks = time_blocks(*x.shape[1:3])
         self.cell = CellBackward(tape, recurrent, None, blocks=self._blocks)
         self.input_weight = torch.zeros_like(input_weight)
         self.x: Tensor | None = None
@@ -146,7 +146,8 @@ class _WalkBack:
             given = _read(self._given, block, backward)
             self.input_weight[:, d].baddbmm_(given.flatten(1, 2).mT, gates.flatten(1, 2))
             if self.x is not None:
-                given_gradient = gates @ self._weight[:, d, None].mT
+                flat = torch.bmm(gates.flatten(1, 2), self._weight[:, d].mT)
+                given_gradient = flat.view_as(given)
                 if backward:
                     self.x[:, _mirrored(block, self.x.shape[1])] += given_gradient.flip(1)
                 else:
@@ -184,4 +185,5 @@ def _merged(value: Tensor) -> Tensor:
 
 def _split(value: Tensor, n_members: int) -> Tensor:
     """[D*P, ...] as [P, D, ...]."""
-    return value.unflatten(0, (value.shape[0] // n_members, n_members)).transpose(0, 1)
+    n_directions = value.shape[0] // n_members
+    return value.reshape(n_directions, n_members, *value.shape[1:]).transpose(0, 1)
