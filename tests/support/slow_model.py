@@ -54,7 +54,7 @@ def sigmoid(value: float) -> float:
 def gru_step(
     x: Vector, h: Vector, weights: tuple[Vector, Vector, Vector], *, clip: float
 ) -> Vector:
-    """One hidden unit after the other; gates z, r, n side by side in `input`, `recurrent`, `bias`."""
+    """One hidden unit after the other; the columns are the gates z, r, n side by side."""
     to_gates, recurrent, bias = weights
     size = len(h)
     z, r = np.zeros(size), np.zeros(size)
@@ -122,9 +122,10 @@ def slow_trial(
             drive = input_mean
             if noise is not None:
                 drive = input_mean + np.exp(log_variance / 2.0) * noise[t]
-            for name, value in (("controller_states", control), ("input_mean", input_mean),
-                                ("input_log_variance", log_variance), ("inputs", drive)):  # fmt: skip
-                record[name].append(value)
+            record["controller_states"].append(control)
+            record["input_mean"].append(input_mean)
+            record["input_log_variance"].append(log_variance)
+            record["inputs"].append(drive)
         if external is not None:
             known = dropped(external[sizes.ic_bins + t], "dropout.external", t)
             drive = np.concatenate([drive, known])
