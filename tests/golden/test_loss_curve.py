@@ -12,7 +12,7 @@ GOLDEN = Path(__file__).with_name("loss_curve.json")
 
 
 def test_the_loss_curve_is_the_stored_one():
-    """1e-7: rounding of sums, exp and tanh (1e-16) differs between machines and grows in training."""
+    """1e-7: rounding of sums, exp and tanh (1e-16) depends on the machine, training grows it."""
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     case = Case(missing_share=0.1)
     reports = epochs(case, case.state((0, 1)), 6)

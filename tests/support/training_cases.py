@@ -50,6 +50,7 @@ class Case:
     n_units: int = 5
     encoded_units: tuple[int, ...] = (0, 2, 3, 4)
     n_external_inputs: int = 1
+    unit_order: tuple[int, ...] = (0, 1, 2, 3, 4)  # unit n of the file is drawn as this one
     missing_share: float = 0.0
     model: ModelSettings = MODEL
     loss: LossSettings = LOSS
@@ -90,7 +91,7 @@ class Case:
         shape = (self.n_train + self.n_valid, self.n_bins, self.n_units)
         counts = random.poisson(0.8, shape).astype(np.float64)
         counts[random.random(shape) < self.missing_share] = np.nan
-        return counts
+        return counts[:, :, list(self.unit_order)]
 
     def external(self) -> NDArray[np.float64]:
         shape = (self.n_train + self.n_valid, self.n_bins, self.n_external_inputs)
