@@ -1,4 +1,4 @@
-"""A population is its members side by side; the order of members, trials and units is irrelevant."""
+"""A population is its members side by side; members, trials and units may stand in any order."""
 
 from __future__ import annotations
 
