@@ -1,0 +1,48 @@
+"""`lfads infer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from lfads_torch.cli.outcome import recorded_in
+from lfads_torch.cli.reader_arguments import ReaderArguments
+
+__all__ = ["infer"]
+
+
+def infer(
+    run: Annotated[Path, Parameter(help="folder of the run")],
+    file: Annotated[
+        Path | None, Parameter(help="recording of the same units; without it, the run's own")
+    ] = None,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="netCDF file to write")],
+    samples: Annotated[
+        int | None, Parameter(help="posterior samples that are averaged; 0: the posterior mean")
+    ] = None,
+    generator_states: Annotated[bool, Parameter(help="also write the generator's states")] = False,
+    member: Annotated[int | None, Parameter(help="of a population; without it, the best")] = None,
+    reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
+) -> None:
+    """Apply a trained run to a recording: rates, factors, inferred inputs.
+
+    Trials that the run was trained or validated on are marked so; those of another recording
+    are marked new. Options for reading that are left out are those of the run.
+    """
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.infer_file import InferRequest, infer_file
+
+    folder = RunFolder.open(run)
+    request = InferRequest(
+        source=file,
+        read_options=reader.read_options(),
+        n_samples=samples,
+        saves_generator_states=True if generator_states else None,
+        member=member,
+    )
+    with recorded_in(folder.log_path):
+        print(infer_file(folder, request, out))

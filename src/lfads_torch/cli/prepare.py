@@ -1,0 +1,77 @@
+"""`lfads prepare`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from lfads_torch.cli.reader_arguments import ReaderArguments
+from lfads_torch.errors import FormatError
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    source: Annotated[Path, Parameter(help="session: .npz, HDF5 or MATLAB file")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="HDF5 file to write")],
+    window: Annotated[
+        tuple[float, float] | None, Parameter(help="begin and end around the event, s")
+    ] = None,
+    event: Annotated[str | None, Parameter(help="array of event times")] = None,
+    chop: Annotated[
+        float | None, Parameter(help="instead: trials of this length in a row, s")
+    ] = None,
+    recorded: Annotated[
+        tuple[float, float] | None, Parameter(help="when the recording ran, begin and end, s")
+    ] = None,
+    outside: Annotated[
+        Literal["missing", "drop", "refuse"],
+        Parameter(help="trials that reach beyond the recording: bins missing, trial dropped"),
+    ] = "missing",
+    overlap: Annotated[
+        Literal["keep", "drop", "refuse"], Parameter(help="trials that share time with another")
+    ] = "keep",
+    combine: Annotated[
+        Literal["sum", "mean"], Parameter(help="how bins are joined to wider ones")
+    ] = "sum",
+    source_bin_width: Annotated[
+        float | None, Parameter(help="width of the bins in the file, where it does not say it, s")
+    ] = None,
+    reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
+) -> None:
+    """Cut a session of spike times or counts into trials of binned counts.
+
+    --bin-width is the width to make. Events are an array of times, one per trial (event_times,
+    or the one that --event names).
+    """
+    from lfads_torch.data.formats.ours import write_recording
+    from lfads_torch.data.prepare import PrepareOptions, prepare_recording
+
+    options = PrepareOptions(
+        bin_width_s=reader.bin_width,
+        window_s=window,
+        event=event,
+        chop_s=chop,
+        outside=outside,
+        overlap=overlap,
+        recorded_s=recorded,
+        combine=combine,
+        read=replace(reader.read_options(), bin_width_s=source_bin_width),
+    )
+    try:
+        recording = prepare_recording(source, options)
+    except FormatError as error:
+        if source_bin_width is None and "bins are" in str(error) and reader.bin_width is not None:
+            raise FormatError(
+                f"{error} Here --source-bin-width says that; --bin-width is the width to make."
+            ) from error
+        raise
+    write_recording(recording, out)
+    n_trials, n_bins, n_units = recording.counts.shape
+    width_ms = 1000 * recording.bin_width_s
+    print(f"{out}: {n_trials} trials, {n_bins} bins of {width_ms:g} ms, {n_units} units")

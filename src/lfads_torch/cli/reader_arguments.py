@@ -1,0 +1,50 @@
+"""Options for what a data file does not say by itself; every command that reads one has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+if TYPE_CHECKING:
+    from lfads_torch.data.formats.base import ReadOptions
+
+__all__ = ["ReaderArguments"]
+
+_GROUP = Group("Reading the file", sort_key=20)
+
+
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True, kw_only=True)
+class ReaderArguments:
+    """Names of arrays in the file; what is left out is found out where that is possible."""
+
+    counts: Annotated[str | None, Parameter(help="array of counts [trial, bin, unit]")] = None
+    condition: Annotated[str | None, Parameter(help="array with each trial's condition")] = None
+    bin_width: Annotated[float | None, Parameter(help="width of the bins, s")] = None
+    behaviour: Annotated[
+        tuple[str, ...], Parameter(help="array [trial, bin, dimension]; may be repeated")
+    ] = ()
+    external_inputs: Annotated[str | None, Parameter(help="array [trial, bin, input]")] = None
+    trial_ids: Annotated[str | None, Parameter(help="array with each trial's id")] = None
+    unit_ids: Annotated[str | None, Parameter(help="array with each unit's id")] = None
+    start: Annotated[
+        float | None, Parameter(help="left edge of the first bin, s from the alignment event")
+    ] = None
+    session: Annotated[str | None, Parameter(help="name of the session")] = None
+
+    def read_options(self) -> ReadOptions:
+        from lfads_torch.data.formats.base import ReadOptions
+
+        return ReadOptions(
+            counts=self.counts,
+            condition=self.condition,
+            bin_width_s=self.bin_width,
+            behaviour=tuple(self.behaviour),
+            external_inputs=self.external_inputs,
+            trial_ids=self.trial_ids,
+            unit_ids=self.unit_ids,
+            start_s=self.start,
+            session=self.session,
+        )

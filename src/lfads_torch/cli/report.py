@@ -1,0 +1,45 @@
+"""`lfads report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from lfads_torch.cli.outcome import recorded_in
+from lfads_torch.cli.streams import say
+
+__all__ = ["report"]
+
+
+def report(
+    run: Annotated[Path, Parameter(help="folder of the run")],
+    /,
+    *,
+    data: Annotated[Path | None, Parameter(help="where the recording is now, if it moved")] = None,
+    anew: Annotated[bool, Parameter(help="infer and evaluate anew as well")] = False,
+) -> None:
+    """Write a run's page anew; a finished run gets the rates and scores that it lacks."""
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.finish import finish_run, missing_results
+    from lfads_torch.workflows.report import report_run
+
+    folder = RunFolder.open(run)
+
+    class Lines:
+        """Says what is done; there are no epochs."""
+
+        def message(self, text: str) -> None:
+            say(text)
+
+        def epoch(self, report: object, settings: object) -> None:
+            return
+
+    with recorded_in(folder.log_path):
+        is_finished = folder.read_record().status == "finished"
+        if is_finished and (anew or missing_results(folder)):
+            finish_run(folder, data_path=data, anew=anew, observer=Lines())
+        else:
+            report_run(folder)
+    print(folder.report_path)

@@ -1,0 +1,51 @@
+"""`lfads resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+__all__ = ["resume"]
+
+
+def resume(
+    run: Annotated[Path, Parameter(help="folder of the run")],
+    /,
+    *,
+    data: Annotated[Path | None, Parameter(help="where the recording is now, if it moved")] = None,
+    allow_different_numbers: Annotated[
+        bool,
+        Parameter(help="go on where device, threads or versions would change the last digits"),
+    ] = False,
+    kernels: Annotated[
+        Literal["auto", "reference", "portable"], Parameter(help="how recurrences are computed")
+    ] = "auto",
+    tensorboard: Annotated[bool, Parameter(help="also write scalars to RUN/tensorboard")] = False,
+    quiet: Annotated[
+        bool, Parameter(help="say nothing but errors and where the results are")
+    ] = False,
+) -> int:
+    """Go on with a run that was stopped.
+
+    It ends with the same numbers, bit for bit, as if it had not been stopped, on the same
+    machine. A run that has finished training gets the results that it lacks.
+    """
+    from lfads_torch.cli.outcome import recorded_in
+    from lfads_torch.cli.run_results import print_run
+    from lfads_torch.cli.watch import Watch
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.fit import FitOptions
+    from lfads_torch.workflows.fit_file import go_on
+
+    folder = RunFolder.open(run)
+    options = FitOptions(
+        data_path=data, kernels=kernels, allow_different_numbers=allow_different_numbers
+    )
+    with (
+        recorded_in(folder.log_path),
+        Watch(run, is_quiet=quiet, has_tensorboard=tensorboard) as watch,
+    ):
+        folder = go_on(folder, options=options, observer=watch)
+    return print_run(folder, is_quiet=quiet)

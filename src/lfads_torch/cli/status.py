@@ -1,0 +1,67 @@
+"""`lfads status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from lfads_torch.cli.standing import duration
+from lfads_torch.cli.streams import aligned, print_json
+
+__all__ = ["status"]
+
+
+def status(
+    run: Annotated[Path, Parameter(help="folder of the run")],
+    /,
+    *,
+    json: Annotated[bool, Parameter(help="as JSON")] = False,
+) -> None:
+    """Say how a run stands; safe while it trains."""
+    from lfads_torch.outputs.run_status import status as status_of
+
+    found = status_of(run)
+    if json:
+        print_json(found)
+        return
+    print(aligned([row for row in _rows(found) if row[1]]))
+
+
+def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:  # JSON values, None where unknown
+    reason = f" ({found['reason']})" if found["reason"] else ""
+    process = f"{found['process']} on {found['host']}" if found["process"] else ""
+    at_most = f" of at most {found['epochs_at_most']}" if found["epochs_at_most"] else ""
+    seconds = found["seconds_per_epoch"]
+    is_going_on = found["status"] != "finished"
+    left = duration(found["seconds_left"]) if is_going_on and found["seconds_left"] else ""
+    return [
+        ("run", str(found["path"])),
+        ("status", f"{found['status']}{reason}"),
+        ("process", process),
+        ("started", str(found["start"])),
+        ("ended", str(found["end"] or "")),
+        ("data", str(found["data_path"] or "stored in the run")),
+        ("members", str(found["n_members"])),
+        ("epochs", f"{found['n_epochs']}{at_most}"),
+        ("training", duration(found["training_seconds"])),
+        ("pace", f"{seconds:.2g} s per epoch" if seconds else ""),
+        ("time left", f"at most {left}" if left else ""),
+        ("score", _numbers(found["score"])),
+        ("lowest score", _lowest(found)),
+        ("files", ", ".join(found["files"])),
+        ("size", f"{found['n_bytes'] / 2**20:.1f} MiB"),
+        ("next", f"lfads resume {found['path']}" if found["can_resume"] else ""),
+    ]
+
+
+def _lowest(found: Mapping[str, Any]) -> str:
+    pairs = zip(found["lowest_score"], found["lowest_score_epoch"], strict=True)
+    return ", ".join(f"{score:.5g} in epoch {epoch}" for score, epoch in pairs if score is not None)
+
+
+def _numbers(value: Any) -> str:  # a JSON number, null, or a list of them
+    values = value if isinstance(value, list) else [value]
+    return ", ".join(f"{each:.5g}" for each in values if each is not None)

@@ -1,0 +1,89 @@
+"""`lfads check`: what is wrong or unusual in a recording for the fit that is meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import DataError
+from lfads_torch.workflows.choose_split import SplitChoice, with_chosen_split
+
+if TYPE_CHECKING:
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.check.estimate import FitPlan
+    from lfads_torch.data.check.report import CheckReport
+    from lfads_torch.data.formats.base import ReadOptions
+    from lfads_torch.data.recording import Recording
+
+__all__ = ["CheckedFile", "check_file", "plan_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedFile:
+    """The report, and what would be adapted or is unwise in the settings of such a fit."""
+
+    report: CheckReport
+    notes: tuple[str, ...]
+
+
+def check_file(
+    source: Path,
+    settings: Settings,
+    *,
+    read_options: ReadOptions | None = None,
+    split: SplitChoice | None = None,
+) -> CheckedFile:
+    """Read, split and check as a fit would; raises only where the file cannot be read at all.
+
+    Trials too few to be divided are a finding, not an error of this function.
+    """
+    from lfads_torch.config.resolve import resolve
+    from lfads_torch.config.rules import check_against_data
+    from lfads_torch.config.sizes import sizes_of
+    from lfads_torch.data.check.check import check_recording
+    from lfads_torch.data.check.context import CheckRequirements
+    from lfads_torch.data.formats.choose import read_recording
+
+    recording = read_recording(source, options=read_options)
+    notes: list[str] = []
+    recording = _split_where_possible(recording, split or SplitChoice(), settings, notes)
+    if recording.split is not None:
+        sizes = sizes_of(recording)
+        resolution = resolve(settings, sizes)
+        settings = resolution.settings
+        notes += [*resolution.notes, *check_against_data(settings, sizes)]
+    needs = CheckRequirements(observation=settings.loss.observation, plan=plan_of(settings))
+    return CheckedFile(report=check_recording(recording, needs), notes=tuple(notes))
+
+
+def plan_of(settings: Settings) -> FitPlan:
+    """What a fit with these settings costs, as far as they decide it."""
+    from lfads_torch.data.check.estimate import FitPlan
+
+    model, training = settings.model, settings.training
+    return FitPlan(
+        ic_encoder_size=model.ic_encoder_size,
+        controller_encoder_size=model.controller_encoder_size,
+        controller_size=model.controller_size,
+        generator_size=model.generator_size,
+        n_factors=model.n_factors,
+        n_inferred_inputs=model.n_inferred_inputs,
+        initial_condition_size=model.initial_condition_size,
+        ic_bins=model.ic_bins,
+        batch_size=training.batch_size,
+        epochs=training.epochs,
+        n_members=settings.run.n_seeds,
+    )
+
+
+def _split_where_possible(
+    recording: Recording, choice: SplitChoice, settings: Settings, notes: list[str]
+) -> Recording:
+    try:
+        return with_chosen_split(recording, choice, settings.split, notes.append)
+    except DataError as error:
+        if choice.path is not None:
+            raise
+        notes.append(str(error))
+        return recording

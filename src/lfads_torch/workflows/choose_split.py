@@ -1,0 +1,79 @@
+"""Which split a recording gets: a file's, a fold, newly drawn sets, or its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.data.settings import SplitSettings
+
+__all__ = ["SplitChoice", "with_chosen_split"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitChoice:
+    """What was asked for; nothing: the recording's own split, or else one by the settings."""
+
+    path: Path | None = None  # a split file
+    n_folds: int | None = None
+    fold: int | None = None  # from 0; its trials test
+    asked: tuple[str, ...] = ()  # the options that ask for newly drawn sets
+
+
+def with_chosen_split(
+    recording: Recording,
+    choice: SplitChoice,
+    settings: SplitSettings,
+    say: Callable[[str], None] = lambda text: None,
+) -> Recording:
+    """The recording with its split. Raises SettingsError where two ways are asked for."""
+    from lfads_torch.data.split_file import read_split
+    from lfads_torch.data.splitting import split_recording
+
+    _need_one_way(choice)
+    if choice.path is not None:
+        return recording.with_split(read_split(choice.path, recording))
+    if choice.n_folds is not None and choice.fold is not None:
+        return _fold(recording, choice.n_folds, choice.fold, settings)
+    if recording.split is not None and not choice.asked:
+        return recording
+    if recording.split is not None:
+        say(f"the file's own split is replaced, as {', '.join(choice.asked)} ask for")
+    bare = replace(recording, split=None)
+    return bare.with_split(split_recording(bare, settings))
+
+
+def _fold(recording: Recording, n_folds: int, fold: int, settings: SplitSettings) -> Recording:
+    from lfads_torch.data.splitting import folds
+
+    every = folds(
+        recording,
+        n_folds,
+        settings.seed,
+        valid_fraction=settings.valid_fraction,
+        held_out_fraction=settings.held_out_fraction,
+        n_forward_bins=settings.n_forward_bins,
+    )
+    if not 0 <= fold < n_folds:
+        raise SettingsError(f"--fold is {fold}; with --folds {n_folds}, 0 to {n_folds - 1} exist.")
+    return recording.with_split(every[fold])
+
+
+def _need_one_way(choice: SplitChoice) -> None:
+    if (choice.n_folds is None) != (choice.fold is None):
+        raise SettingsError("--folds K and --fold i belong together: give both or none.")
+    if choice.path is None:
+        return
+    others = [*choice.asked, *(["--folds"] if choice.n_folds is not None else [])]
+    if others:
+        raise SettingsError(
+            f"--split {choice.path} says which trials and units serve for what; "
+            f"{', '.join(others)} would draw them anew. Keep one of them."
+        )

@@ -1,0 +1,102 @@
+"""After training: rates, scores and the page; also what repairs a finished run that lacks them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import LfadsError, RunError
+from lfads_torch.outputs.run_record import FINISHED
+
+if TYPE_CHECKING:
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.evaluate import WhichSet
+    from lfads_torch.workflows.fit import Observer
+
+__all__ = ["RESULTS", "finish_run", "missing_results", "reported_set"]
+
+RESULTS = ("rates.nc", "scores.json", "report.html")
+
+
+def missing_results(run: RunFolder) -> tuple[str, ...]:
+    """Which of the results a run lacks."""
+    return tuple(name for name in RESULTS if not (run.path / name).is_file())
+
+
+def finish_run(
+    run: RunFolder,
+    *,
+    recording: Recording | None = None,
+    data_path: Path | None = None,
+    anew: bool = False,
+    observer: Observer | None = None,
+) -> RunFolder:
+    """Infer, evaluate and write the page, as far as they are missing; `anew` writes all three.
+
+    The evaluated trials are those of the test set, or of validation where there is none. A score
+    of an earlier rates file is never kept beside new rates. Raises RunError for a run that has
+    not finished training.
+    """
+    from lfads_torch.workflows.fit import Quiet
+
+    watcher = observer or Quiet()
+    record = run.read_record()
+    if record.status != FINISHED:
+        raise RunError(
+            f"{run.path}: the run is {record.status}, so it has no final rates yet. Go on with "
+            f"`lfads resume {run.path}` first."
+        )
+    steps = (_write_rates, _write_scores, _write_page)
+    wanted = RESULTS if anew else missing_results(run)
+    if not wanted:
+        return run
+    # What comes later is made from what comes before, so it is made again too.
+    first = RESULTS.index(wanted[0])
+    with run.lock():
+        recording = _recording(run, recording, data_path)
+        for name, step in zip(RESULTS[first:], steps[first:], strict=True):
+            watcher.message(f"writing {run.path / name}")
+            step(run, recording)
+    return run
+
+
+def reported_set(run: RunFolder) -> WhichSet:
+    """The set whose scores a run reports: test, else valid, else (after a refit) train."""
+    trials = run.read_split().get("trials", {})
+    if trials.get("test"):
+        return "test"
+    return "valid" if trials.get("valid") else "train"
+
+
+def _recording(run: RunFolder, recording: Recording | None, data_path: Path | None) -> Recording:
+    from lfads_torch.workflows.stored import read_recording_of
+
+    if recording is not None:
+        return recording
+    try:
+        return read_recording_of(run, data_path)
+    except LfadsError as error:
+        raise RunError(
+            f"{run.path}: training is finished and stored, but its rates, scores and page cannot "
+            f"be written: {error}"
+        ) from error
+
+
+def _write_rates(run: RunFolder, recording: Recording) -> None:
+    from lfads_torch.workflows.infer import infer_to_file
+
+    infer_to_file(run, recording, run.rates_path, is_new=False)
+
+
+def _write_scores(run: RunFolder, recording: Recording) -> None:
+    from lfads_torch.workflows.evaluate import evaluate_run, to_json
+
+    evaluation = evaluate_run(run, which_set=reported_set(run), recording=recording)
+    run.write_scores(to_json(evaluation))
+
+
+def _write_page(run: RunFolder, recording: Recording) -> None:
+    from lfads_torch.workflows.report import report_run
+
+    report_run(run, recording=recording)

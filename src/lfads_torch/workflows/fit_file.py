@@ -1,0 +1,102 @@
+"""`lfads fit`: from a data file to a run with rates, scores and a page; or on with one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lfads_torch.errors import LfadsError
+from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.outputs.run_record import FINISHED
+from lfads_torch.workflows.choose_split import SplitChoice, with_chosen_split
+from lfads_torch.workflows.finish import finish_run, missing_results
+
+if TYPE_CHECKING:
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.formats.base import ReadOptions
+    from lfads_torch.workflows.fit import FitOptions, Observer
+
+__all__ = ["FitRequest", "fit_file", "go_on"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRequest:
+    """What to train on, how, and where to."""
+
+    source: Path
+    folder: Path
+    settings: Settings
+    read_options: ReadOptions | None = None
+    split: SplitChoice = field(default_factory=SplitChoice)
+    kernels: Literal["auto", "reference", "portable"] = "auto"
+    overwrite: bool = False
+    resume_if_exists: bool = False
+    command: tuple[str, ...] = ()
+
+
+def fit_file(request: FitRequest, observer: Observer) -> RunFolder:
+    """Train and finish. With `resume_if_exists` a run that is there goes on, or is repaired.
+
+    The run's status is `finished`, or `interrupted` after a signal, when nothing but its
+    checkpoint is written.
+    """
+    from lfads_torch.data.formats.choose import read_recording
+    from lfads_torch.workflows.fit import FitOptions, fit_run
+
+    options = FitOptions(
+        data_path=request.source,
+        read_options=request.read_options,
+        kernels=request.kernels,
+        overwrite=request.overwrite,
+        command=request.command,
+    )
+    if request.resume_if_exists and (run := _run_to_go_on_with(request.folder)) is not None:
+        _say_what_differs(run, request, observer)
+        return go_on(run, options=options, observer=observer)
+    recording = read_recording(request.source, options=request.read_options)
+    recording = with_chosen_split(
+        recording, request.split, request.settings.split, observer.message
+    )
+    run = fit_run(recording, request.settings, request.folder, options=options, observer=observer)
+    if run.read_record().status != FINISHED:
+        return run
+    return finish_run(run, data_path=request.source, anew=True, observer=observer)
+
+
+def go_on(run: RunFolder, *, options: FitOptions, observer: Observer) -> RunFolder:
+    """Resume a run and finish it; one that has finished only gets what it lacks."""
+    from lfads_torch.workflows.fit import resume_run
+
+    if run.read_record().status == FINISHED:
+        missing = missing_results(run)
+        lacks = f"; it lacks {', '.join(missing)}" if missing else ""
+        observer.message(f"{run.path} has finished training already{lacks}")
+        return finish_run(run, data_path=options.data_path, observer=observer)
+    run = resume_run(run.path, options=options, observer=observer)
+    if run.read_record().status != FINISHED:
+        return run
+    return finish_run(run, data_path=options.data_path, anew=True, observer=observer)
+
+
+def _run_to_go_on_with(folder: Path) -> RunFolder | None:
+    """The run in the folder; None where there is none, or one stopped before it was described."""
+    if not RunFolder.is_run(folder):
+        return None
+    described = ("settings.yaml", "split.json", "model.json")
+    try:
+        return RunFolder.open(folder, needs=described)
+    except LfadsError:
+        run = RunFolder.open(folder)
+        if run.last_checkpoint_path.is_file():
+            raise
+        return None
+
+
+def _say_what_differs(run: RunFolder, request: FitRequest, observer: Observer) -> None:
+    before = run.read_record().command
+    if request.command and before and before[1:] != request.command[1:]:
+        observer.message(
+            f"{run.path} was begun by `{' '.join(before)}`; its stored settings and split hold, "
+            "not those of this command"
+        )

@@ -1,0 +1,85 @@
+"""`lfads infer`: a trained run and a data file to rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import SettingsError
+
+if TYPE_CHECKING:
+    from lfads_torch.data.formats.base import ReadOptions
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.outputs.settings import InferenceSettings
+
+__all__ = ["InferRequest", "infer_file", "read_for_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferRequest:
+    """What to infer; None: as the run does."""
+
+    source: Path | None = None  # None: the recording that the run was trained on
+    read_options: ReadOptions | None = None
+    n_samples: int | None = None
+    saves_generator_states: bool | None = None
+    member: int | None = None
+
+
+def infer_file(run: RunFolder, request: InferRequest, target: Path) -> Path:
+    """Write a rates file. Trials that the run knows keep their sets, others are marked new."""
+    from lfads_torch.workflows.infer import infer_to_file
+    from lfads_torch.workflows.stored import read_recording_of, read_settings_of
+
+    run.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
+    inference = _inference(read_settings_of(run).inference, request)
+    if request.source is None:
+        recording, is_new = read_recording_of(run), False
+    else:
+        recording, is_new = read_for_run(run, request.source, request.read_options)
+        if is_new:
+            # A file's own held-out units need not be those that the model was trained with.
+            recording = replace(recording, split=None)
+    return infer_to_file(
+        run, recording, target, is_new=is_new, member=request.member, inference=inference
+    )
+
+
+def read_for_run(
+    run: RunFolder, source: Path, options: ReadOptions | None = None
+) -> tuple[Recording, bool]:
+    """A recording read as the run's was, but for `options`; and whether the run has not seen it.
+
+    The run's own recording, wherever it lies, gets the run's split.
+    """
+    from lfads_torch.data.fingerprint import fingerprint
+    from lfads_torch.data.formats.choose import read_recording
+    from lfads_torch.data.split_file import read_split
+
+    recording = read_recording(source, options=_read_as_before(run, options))
+    if fingerprint(recording) != run.read_record().data_fingerprint:
+        return recording, True
+    return recording.with_split(read_split(run.split_path, recording)), False
+
+
+def _read_as_before(run: RunFolder, options: ReadOptions | None) -> ReadOptions:
+    from lfads_torch.workflows.stored import read_options_of
+
+    before = read_options_of(run)
+    if options is None:
+        return before
+    given = {name: value for name, value in vars(options).items() if value not in (None, ())}
+    return replace(before, **given)
+
+
+def _inference(settings: InferenceSettings, request: InferRequest) -> InferenceSettings:
+    n_samples, saves = request.n_samples, request.saves_generator_states
+    if n_samples is not None and n_samples < 0:
+        raise SettingsError(f"--samples is {n_samples}; a whole number of at least 0 is needed.")
+    return replace(
+        settings,
+        n_samples=settings.n_samples if n_samples is None else n_samples,
+        save_generator_states=settings.save_generator_states if saves is None else saves,
+    )

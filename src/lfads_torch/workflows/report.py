@@ -1,0 +1,66 @@
+"""The page of a run, from what its folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import LfadsError
+
+if TYPE_CHECKING:
+    from lfads_torch.analysis.figures.base import FigureInputs
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+
+__all__ = ["figure_inputs", "recording_if_there", "report_run"]
+
+
+def report_run(run: RunFolder, *, recording: Recording | None = None) -> Path:
+    """Write `report.html`; what the run lacks, the page says. Returns its path."""
+    from lfads_torch.analysis.report import write_report
+
+    with figure_inputs(run, recording=recording) as inputs:
+        return write_report(run.report_path, inputs)
+
+
+@contextmanager
+def figure_inputs(
+    run: RunFolder, *, recording: Recording | None = None, rates_path: Path | None = None
+) -> Iterator[FigureInputs]:
+    """Everything of a run that figures are drawn from; the rates stay open while the body runs.
+
+    `recording` is the one that the rates (`rates_path`, or the run's own) were inferred from; the
+    run's own is read where it still is. What is missing is left empty: figures say so.
+    """
+    from lfads_torch.analysis.figures.base import FigureInputs
+    from lfads_torch.config.tree import to_dict
+    from lfads_torch.outputs.json_text import plain
+    from lfads_torch.outputs.rates_file import open_rates
+    from lfads_torch.workflows.stored import read_settings_of
+
+    if recording is None and rates_path is None:
+        recording = recording_if_there(run)
+    path = rates_path or run.rates_path
+    with ExitStack() as stack:
+        has_rates = rates_path is not None or path.is_file()
+        yield FigureInputs(
+            rates=stack.enter_context(open_rates(path)) if has_rates else None,
+            recording=recording,
+            metrics=run.metrics.read(),
+            scores=run.read_scores() if run.scores_path.is_file() else {},
+            run=plain(run.read_record()),
+            settings=to_dict(read_settings_of(run)) if run.settings_path.is_file() else {},
+            check=run.read_check() if run.check_path.is_file() else {},
+        )
+
+
+def recording_if_there(run: RunFolder) -> Recording | None:
+    """The recording a run was trained on; None where it has gone or has changed since."""
+    from lfads_torch.workflows.stored import read_recording_of
+
+    try:
+        return read_recording_of(run)
+    except LfadsError:  # RunError, or whatever a file that took its place is found to be
+        return None

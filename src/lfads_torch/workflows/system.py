@@ -1,0 +1,34 @@
+"""What this machine and installation would compute with."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+__all__ = ["describe_system"]
+
+
+def describe_system() -> dict[str, Any]:  # JSON values
+    """Versions, processor, memory, CUDA devices, and the kernels that `auto` chooses."""
+    import os
+
+    import torch
+
+    from lfads_torch import __version__
+    from lfads_torch.kernels.choose import BACKENDS, choose_kernels
+    from lfads_torch.outputs.run_record import library_versions, machine_text
+
+    kernels = choose_kernels("auto")
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return {
+        "what": "system",
+        "lfads_torch": __version__,
+        "versions": library_versions(),
+        "machine": f"{machine_text()}, {platform.release()}",
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": "cuda" if n_devices else "cpu",
+        "cuda_devices": [torch.cuda.get_device_name(index) for index in range(n_devices)],
+        "kernels": f"{kernels.name} ({kernels.reason})",
+        "kernels_available": list(BACKENDS),
+    }
