@@ -144,7 +144,7 @@ class KeyedNoise:
         dropout_rate: float = 0.0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
-        self._lead, self._dtype = (n_members, n_trials), dtype
+        self.n_trials, self._lead, self._dtype = n_trials, (n_members, n_trials), dtype
         self._samples, self._dropout_rate = samples, dropout_rate
         self.drawn: dict[str, Tensor] = {}
 

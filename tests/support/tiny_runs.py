@@ -42,7 +42,7 @@ def rich_recording(seed: int = 0, *, n_missing: int = 7) -> Recording:
     counts = rng.poisson(rates[condition] * 0.01).astype(np.float64)
     counts.reshape(-1)[rng.choice(counts.size, n_missing, replace=False)] = np.nan
     inputs = np.zeros((N_TRIALS, N_BINS, 1))
-    has_pulse = np.arange(N_TRIALS) % 5 > 0
+    has_pulse = np.arange(N_TRIALS) % 4 != 1
     inputs[has_pulse, rng.integers(3, 9, has_pulse.sum())] = 1.0
     hand = latents * (1 + condition)[:, None, None] + rng.normal(0, 0.2, latents.shape)
     return Recording(
