@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lfads_torch.errors import DataError, LfadsError, RunError
 from lfads_torch.outputs.run_folder import RunFolder
-from lfads_torch.outputs.run_record import RunRecord, library_versions, machine_text
+from lfads_torch.outputs.run_record import FINISHED, RunRecord, library_versions, machine_text
 
 if TYPE_CHECKING:
     from lfads_torch.config.tree import Settings
@@ -104,6 +104,9 @@ def resume_run(
 
     watcher = observer or Quiet()
     run = RunFolder.open(folder, needs=("settings.yaml", "split.json"))
+    if run.read_record().status == FINISHED:
+        watcher.message(f"{run.path} is finished; it stays as it is")
+        return run
     settings = read_settings_of(run)
     recording = read_recording_of(run, options.data_path)
     options = replace(options, kernels=_kernels_of(run, options))
