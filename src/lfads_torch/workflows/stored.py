@@ -54,6 +54,9 @@ def read_recording_of(run: RunFolder, data_path: Path | None = None) -> Recordin
             f"{path}: its content is not what {run.path} was trained on (the fingerprint differs). "
             "Give the original file with --data, or start a new run."
         )
+    if (run.path / "model.json").is_file():
+        # A file without a session of its own has its name, which may have changed since.
+        recording = replace(recording, session=read_card(run).session)
     return recording.with_split(read_split(run.split_path, recording))
 
 
