@@ -1,4 +1,4 @@
-"""A peer masks samples with the external input: it crashes without, and zeroes data of its width."""
+"""A peer masks with the external input: it crashes without, and zeroes data of the same width."""
 
 from __future__ import annotations
 
