@@ -26,6 +26,7 @@ __all__ = [
     "WhichSet",
     "evaluate",
     "evaluate_run",
+    "recording_for",
     "to_json",
     "to_rows",
 ]
@@ -141,22 +142,27 @@ class Source:
         )
 
 
-def _source(run: RunFolder, request: Request) -> Source:
+def recording_for(run: RunFolder, given: Recording | None) -> tuple[Recording, bool]:
+    """The recording to evaluate with the split that counts, and whether the run has not seen it."""
     from lfads_torch.data.fingerprint import fingerprint
     from lfads_torch.data.split_file import read_split
+    from lfads_torch.workflows.stored import read_recording_of
+
+    if given is None:
+        return read_recording_of(run), False
+    if fingerprint(given) != run.read_record().data_fingerprint:
+        return given, True
+    # The run's split decides which of its trials it has seen, whatever the file says now.
+    return given.with_split(read_split(run.split_path, given)), False
+
+
+def _source(run: RunFolder, request: Request) -> Source:
     from lfads_torch.workflows.device import memory_errors
     from lfads_torch.workflows.scores.signals import misfit
-    from lfads_torch.workflows.stored import load_model, read_recording_of
+    from lfads_torch.workflows.stored import load_model
 
     run.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
-    recording, is_new = request.recording, False
-    if recording is None:
-        recording = read_recording_of(run)
-    elif fingerprint(recording) == run.read_record().data_fingerprint:
-        # The run's split decides which of its trials it has seen, whatever the file says now.
-        recording = recording.with_split(read_split(run.split_path, recording))
-    else:
-        is_new = True
+    recording, is_new = recording_for(run, request.recording)
     with memory_errors():
         model = load_model(run, recording, member=request.member)
     recording = model.card.aligned(recording)

@@ -107,7 +107,13 @@ def _bits(
     from lfads_torch.analysis.metrics.bits_per_spike import bits_per_spike
 
     score = bits_per_spike(counts, rates, selection=selection)
-    return Measured(trial_score=score, unit="bits/spike", note=note, is_scored=is_scored)
+    return Measured(
+        trial_score=score,
+        unit="bits/spike",
+        note=note,
+        is_scored=is_scored,
+        is_comparable=False,
+    )
 
 
 def _regression(case: Case) -> Measured:
@@ -123,7 +129,7 @@ def _regression(case: Case) -> Measured:
         bin_width_s=case.bin_width_s,
     )
     score = bits_per_spike(counts[:, :, ~case.is_encoded], rates)
-    return Measured(trial_score=score, unit="bits/spike", note=REGRESSION_NOTE)
+    return Measured(trial_score=score, unit="bits/spike", note=REGRESSION_NOTE, is_comparable=False)
 
 
 def _smoothed_behaviour(case: Case, name: str) -> Measured:
@@ -139,4 +145,4 @@ def _smoothed_behaviour(case: Case, name: str) -> Measured:
         behaviour=shifted_behaviour(case, own, name),
         bin_width_s=case.bin_width_s,
     )
-    return Measured(trial_score=score, note=SMOOTHED_NOTE)
+    return Measured(trial_score=score, note=SMOOTHED_NOTE, is_comparable=False)

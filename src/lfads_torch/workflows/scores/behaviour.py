@@ -67,7 +67,13 @@ def _of_one(case: Case, name: str) -> Iterator[Score]:
             condition=_labels(case.evaluated)[is_known],
         )
         details = {"per_dimension": score.per_column}
-        return Measured(trial_score=score, note=MEAN_NOTE, details=details, is_scored=is_known)
+        return Measured(
+            trial_score=score,
+            note=MEAN_NOTE,
+            details=details,
+            is_scored=is_known,
+            is_comparable=False,
+        )
 
     def within_conditions() -> Measured:
         condition = _labels(case.evaluated)

@@ -98,7 +98,7 @@ def input_scores(case: Case) -> Iterator[Score]:
 
 
 def _content(score: TrialMean | TrialVariance, unit: str) -> Measured:
-    return Measured(trial_score=score, unit=unit, note=CONTENT_NOTE)
+    return Measured(trial_score=score, unit=unit, note=CONTENT_NOTE, is_comparable=False)
 
 
 def prior_of(model: TrainedModel) -> AutoregressivePrior:

@@ -27,13 +27,15 @@ class Measured:
     unit: str = ""
     note: str = ""
     beside: Mapping[str, float] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)  # JSON values
+    details: Mapping[str, Any] = field(default_factory=dict)  # JSON values and arrays
     is_scored: NDArray[np.bool_] | None = None  # [B]; None: every trial
+    is_comparable: bool = True  # between models, see `Score`
 
 
 def measured(case: Case, name: str, compute: Callable[[], Measured]) -> Score:
     """The score, or its absence where the trials do not allow it (DataError says why)."""
     from lfads_torch.analysis.metrics.intervals import trial_bootstrap
+    from lfads_torch.outputs.json_text import plain
 
     try:
         found = compute()
@@ -60,7 +62,8 @@ def measured(case: Case, name: str, compute: Callable[[], Measured]) -> Score:
         n_trials=found.trial_score.n_trials,
         note=_with_neighbours(found),
         beside=found.beside,
-        details=found.details,
+        details=plain(found.details),
+        is_comparable=found.is_comparable,
         trial_score=found.trial_score,
         trial_ids=ids if found.is_scored is None else ids[found.is_scored],
     )

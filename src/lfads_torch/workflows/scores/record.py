@@ -33,6 +33,7 @@ class Score:
     reason: str = ""  # why it does not apply
     beside: Mapping[str, float] = field(default_factory=dict)  # ceiling, chance, ...
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON values, e.g. per unit
+    is_comparable: bool = True  # False: not the model's, or of a dimension in arbitrary order
     # For comparisons: the sums per trial, and the ids of the trials that they belong to.
     trial_score: TrialScore | None = field(default=None, compare=False, repr=False)
     trial_ids: NDArray[Any] | None = field(default=None, compare=False, repr=False)
@@ -47,7 +48,7 @@ class Evaluation:
     set: str
     session: str
     is_new_recording: bool
-    trial_ids: NDArray[Any]  # [B], of the evaluated trials, integers or text
+    trial_ids: NDArray[Any] = field(compare=False)  # [B], evaluated trials, integers or text
     scores: tuple[Score, ...]
     beta: Mapping[str, Any]  # name -> weight of the divergence in units of the evidence bound
     rates_from: str  # the rates file, or "inferred"
