@@ -1,0 +1,55 @@
+"""docs/formats.md names whatever the files hold."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lfads_torch.data.check.report import CheckReport, Finding
+from lfads_torch.data.formats import ours
+from lfads_torch.outputs import run_folder
+from lfads_torch.outputs.rates_file import RatesChunk
+from lfads_torch.outputs.run_lock import LockHolder
+from lfads_torch.outputs.run_record import RunRecord
+from lfads_torch.training.loop import EpochReport
+from lfads_torch.workflows.model_card import ModelCard
+from lfads_torch.workflows.scores.record import Evaluation, to_json
+
+PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+NAMED = {word for text in re.findall(r"`([^`\n]+)`", PAGE) for word in re.findall(r"[\w./]+", text)}
+
+EVALUATION = Evaluation(
+    run="run",
+    member=0,
+    set="test",
+    session="monday",
+    is_new_recording=False,
+    trial_ids=np.arange(3),
+    scores=(),
+    beta={},
+    rates_from="inferred",
+    protocol={},
+)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [each.name for each in fields(RunRecord)],
+        [each.name for each in fields(RatesChunk)],
+        [each.name for each in fields(ModelCard)],
+        [each.name for each in fields(LockHolder)],
+        [each.name for each in fields(CheckReport)] + [each.name for each in fields(Finding)],
+        ["counts", "trial_ids", "unit_ids", *ours.OPTIONAL],
+        [run_folder.RECORD, run_folder.LOCK, *run_folder.OURS],
+        list(EpochReport(0, 0, 0.0, {}, ()).row()),
+        list(to_json(EVALUATION)),
+    ],
+)
+def test_every_name_is_on_the_page(names: list[str]) -> None:
+    assert len(names) > 2
+    assert [name for name in names if name not in NAMED] == []
