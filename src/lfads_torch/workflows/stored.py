@@ -129,7 +129,7 @@ def with_model_split(recording: Recording, card: ModelCard) -> Recording:
                 "with; leave the split out, or use the run's own."
             )
         return recording.with_split(replace(recording.split, n_encoded_bins=card.n_encoded_bins))
-    nobody = np.full(recording.n_trials, UNUSED, dtype=np.str_)
+    nobody = np.full(recording.n_trials, UNUSED)
     return recording.with_split(
         Split(trial_set=nobody, is_encoded=is_encoded, n_encoded_bins=card.n_encoded_bins)
     )
