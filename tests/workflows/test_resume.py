@@ -116,11 +116,21 @@ def test_a_second_ctrl_c_stops_at_once_and_costs_no_bits(whole, tmp_path):
     assert differences(resume_run(tmp_path / "run"), whole) == []
 
 
-def test_processes_that_are_killed_again_and_again(tmp_path):
-    """kill -9, SIGTERM, Ctrl-C and kill -9 at random moments, then to the end."""
-    overrides = ("training.batch_size=2", "training.epochs=24")
+@pytest.mark.parametrize(
+    "signals",
+    [
+        pytest.param([signal.SIGKILL], id="one kill"),
+        pytest.param(
+            [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL],
+            id="four in a row",
+            marks=pytest.mark.slow,  # every process imports torch anew
+        ),
+    ],
+)
+def test_processes_that_are_killed_at_random_moments(tmp_path, signals):
+    overrides = ("training.batch_size=2", f"training.epochs={8 + 4 * len(signals)}")
     folder, chance, ends = tmp_path / "run", random.Random(1), []
-    for by in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+    for by in signals:
         process = child(folder, overrides)
         wait_for_epochs(folder, 2, process)
         time.sleep(chance.uniform(0.0, 0.05))
@@ -132,7 +142,7 @@ def test_processes_that_are_killed_again_and_again(tmp_path):
         assert found["reason"] == (
             "the process is gone without notice" if by == signal.SIGKILL else by.name
         )
-    assert ends == [-signal.SIGKILL, 0, 0, -signal.SIGKILL]
+    assert ends == [-by if by == signal.SIGKILL else 0 for by in signals]
     process = child(folder, overrides)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors.decode()
