@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import get_tags
+from sklearn.utils import estimator_checks, get_tags
 
 from lfads_torch import LFADS, Recording
 from lfads_torch.data.formats.arrays import recording_from_arrays
@@ -91,6 +91,22 @@ def test_parameters_go_in_and_come_out_as_they_are() -> None:
     assert LFADS().set_params(**given).get_params() == given
     with pytest.raises(ValueError, match="Invalid parameter 'n_factors'"):
         LFADS().set_params(n_factors=3)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_parameters_default_constructible",
+        "check_no_attributes_set_in_init",
+        "check_get_params_invariance",
+        "check_set_params",
+        "check_estimator_repr",
+        "check_estimator_cloneable",
+        "check_mixin_order",
+    ],
+)
+def test_it_passes_the_checks_of_scikit_learn_that_need_no_table(check: str) -> None:
+    getattr(estimator_checks, check)("LFADS", LFADS())
 
 
 def test_making_one_checks_and_does_nothing(tmp_path: Path) -> None:
