@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -135,10 +134,8 @@ def signals(output: DecoderOutput) -> dict[str, Tensor]:
 
 def random_gradients(found: dict[str, Tensor]) -> dict[str, Tensor]:
     random = torch.Generator().manual_seed(7)
-    return {
-        name: torch.randn(s.shape, generator=random, dtype=torch.float64).to(s.dtype)
-        for name, s in found.items()
-    }
+    drawn = (torch.randn(s.shape, generator=random, dtype=torch.float64) for s in found.values())
+    return {k: g.to(s.dtype) for (k, s), g in zip(found.items(), drawn, strict=True)}
 
 
 def values_and_gradients(case: Case, scan, used: tuple[str, ...] = ()) -> dict[str, Tensor]:
@@ -391,7 +388,7 @@ def test_second_derivatives_are_refused():
 
 
 @pytest.mark.parametrize("scan", [reference.decoder_scan, portable.decoder_scan])
-def test_nothing_to_generate_is_an_error(scan: Callable[..., DecoderOutput]):
+def test_nothing_to_generate_is_an_error(scan):
     with pytest.raises(ValueError, match="at least one bin"):
         random_case(replace(Sizes(), bins=0)).run(scan)
 
