@@ -16,6 +16,7 @@ __all__ = ["balanced_batches", "n_batches"]
 
 
 def n_batches(n_trials: int, batch_size: int) -> int:
+    """The fewest batches of at most this size that hold all trials."""
     return -(-n_trials // batch_size)
 
 

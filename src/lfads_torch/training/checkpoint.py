@@ -146,7 +146,8 @@ def _read(path: Path, device: torch.device) -> StateFile:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise RunError(
-            f"{path}: no state can be read ({error}). Is this a run folder, and was it copied whole?"
+            f"{path}: no state can be read ({error}). Is this a run folder, and was it copied "
+            "whole?"
         ) from error
     if metadata.get("format") != _FORMAT or not _is_known(metadata.get("format_version")):
         raise FormatError(

@@ -1,6 +1,7 @@
 """AdamW with each member's own rate, decay and clip, on flat buffers.
 
-Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization" (arXiv:1711.05101), algorithm 2.
+Source: Loshchilov & Hutter 2019, "Decoupled weight decay regularization" (arXiv:1711.05101),
+algorithm 2.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ __all__ = ["adamw_step", "gradient_norm"]
 
 
 def gradient_norm(gradient: Float[Tensor, "P n"]) -> Float[Tensor, " P"]:
-    return torch.linalg.vector_norm(gradient, dim=1)
+    """Euclidean norm of each member's whole gradient."""
+    norm: Tensor = torch.linalg.vector_norm(gradient, dim=1)
+    return norm
 
 
 def adamw_step(

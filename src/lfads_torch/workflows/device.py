@@ -36,6 +36,7 @@ def choose_device(settings: RunSettings) -> torch.device:
 
 
 def number_type(settings: RunSettings) -> torch.dtype:
+    """The type of all numbers of a run."""
     import torch
 
     return torch.float64 if settings.precision == "float64" else torch.float32

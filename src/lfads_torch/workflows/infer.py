@@ -62,6 +62,7 @@ def _with_inference(model: TrainedModel, inference: InferenceSettings) -> Traine
 
 
 def posterior_options(model: TrainedModel, *, n_samples: int | None = None) -> PosteriorOptions:
+    """The run's inference settings, with another number of samples where one is given."""
     from lfads_torch.outputs.posterior import PosteriorOptions
 
     settings = model.settings

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the epoch, store, and stop in good order; a second one stops at once."""
+"""Ctrl-C and SIGTERM: finish the epoch, store, and stop in order; a second one stops at once."""
 
 from __future__ import annotations
 

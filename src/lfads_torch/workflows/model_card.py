@@ -101,6 +101,7 @@ def card_of(recording: Recording) -> ModelCard:
 
 
 def write_card(run: RunFolder, card: ModelCard) -> None:
+    """Write `model.json` whole or not at all."""
     content = {"format": _FORMAT, "format_version": _VERSION, **asdict(card)}
     write_text(run.path / "model.json", json.dumps(content, indent=1))
 

@@ -1,4 +1,4 @@
-"""Reading back what a run folder holds: settings, recording with its split, and the trained model."""
+"""Reading back what a run folder holds: settings, recording with its split, trained model."""
 
 from __future__ import annotations
 
