@@ -75,19 +75,10 @@ class Case:
         generator = GRUWeights(t["input"], t["recurrent"], t["bias"])
         return scan(given, DecoderWeights(generator, t["factors"], controller), clip=self.clip)
 
-    def to(self, dtype: torch.dtype) -> Case:
-        tensors, fixed = (
-            {k: v.to(dtype) for k, v in d.items()} for d in (self.tensors, self.fixed)
-        )
+    def map(self, function) -> Case:
+        both = (self.tensors, self.fixed)
+        tensors, fixed = ({k: function(v) for k, v in named.items()} for named in both)
         return replace(self, tensors=tensors, fixed=fixed)
-
-    def member(self, p: int) -> Case:
-        one = slice(p, p + 1)
-        return replace(
-            self,
-            tensors={k: v[one] for k, v in self.tensors.items()},
-            fixed={k: v[one] for k, v in self.fixed.items()},
-        )
 
 
 def random_case(sizes: Sizes, *, clip: float = 5.0, fixed: bool = True) -> Case:
@@ -273,8 +264,8 @@ def test_portable_agrees_with_the_reference(sizes, fixed):
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 def test_portable_is_as_exact_in_float32_as_the_reference(sizes):
     """Both are held against float64; the limit is 2e-6 or three times the reference's error."""
-    single = random_case(sizes).to(torch.float32)
-    truth = values_and_gradients(single.to(torch.float64), reference.decoder_scan)
+    single = random_case(sizes).map(Tensor.float)
+    truth = values_and_gradients(single.map(Tensor.double), reference.decoder_scan)
     usual = values_and_gradients(single, reference.decoder_scan)
     found = values_and_gradients(single, portable.decoder_scan)
     for name, true in truth.items():
@@ -353,7 +344,7 @@ def test_a_population_is_its_members_side_by_side(scan, sizes):
     case = random_case(sizes)
     together = signals(case.run(scan))
     for p in range(sizes.members):
-        for name, alone in signals(case.member(p).run(scan)).items():
+        for name, alone in signals(case.map(lambda v, p=p: v[p : p + 1]).run(scan)).items():
             torch.testing.assert_close(together[name][p : p + 1], alone, rtol=0, atol=1e-12)
 
 
