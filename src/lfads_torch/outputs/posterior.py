@@ -101,7 +101,7 @@ def posterior_averages(
     """Averages chunk by chunk for one member and one session.
 
     `is_visible` hides entries from the encoder and scales the rest of each trial up by the share
-    that is hidden, as coordinated dropout does in training.
+    that is hidden, as coordinated dropout does in training (so not before `ic_bins`).
     """
     arranged = ModelWeights.arrange(task.layout.views(weights), task.session_names)
     streams = Streams(options.seed, torch.tensor([member], device=task.device))
@@ -134,16 +134,27 @@ def _encode(
     """The posterior given the counts, and the external inputs [1, B, T, X]."""
     counts = gather(trials, chunk[None], task, session=session).encoded
     if visible is not None:
-        is_seen = torch.zeros(counts.shape[-1], device=counts.device, dtype=counts.dtype)
-        is_seen[list(task.sizes.sessions[session].encoded_units)] = 1.0
-        share = (visible * is_seen).sum((1, 2)) / (is_seen.sum() * visible.shape[1])
-        counts = counts * visible / share.clamp_min(1e-6)[:, None, None]
+        counts = _hidden(counts, visible, task, session)
     x = read_in(counts, task.sizes.sessions[session], weights.readins[session])
     n_generated = task.sizes.n_bins - task.model.ic_bins
     encoded = encode(
         x, weights, Silence(), task.model, kernels=task.kernels, n_generated=n_generated
     )
     return encoded, external_inputs((trials,), (chunk[None],), task)
+
+
+def _hidden(counts: Tensor, visible: Tensor, task: Task, session: int) -> Tensor:
+    """The counts without the hidden entries, the rest of each trial scaled up by their share.
+
+    Bins before `ic_bins` are never hidden in training, and so neither hidden nor scaled here.
+    """
+    start = task.model.ic_bins
+    is_seen = torch.zeros(counts.shape[-1], device=counts.device, dtype=counts.dtype)
+    is_seen[list(task.sizes.sessions[session].encoded_units)] = 1.0
+    shown = visible[:, start:]
+    share = (shown * is_seen).sum((1, 2)) / (is_seen.sum() * shown.shape[1])
+    after = counts[:, :, start:] * shown / share.clamp_min(1e-6)[:, None, None]
+    return torch.cat([counts[:, :, :start], after], 2)
 
 
 def _generate(
