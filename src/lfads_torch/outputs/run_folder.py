@@ -45,7 +45,7 @@ LOCK = "lock.json"
 
 # Without any of these, nothing that took time to compute would be lost.
 RESULTS = (METRICS, LAST, BEST, RATES, SCORES, REPORT)
-OURS = (SETTINGS, SPLIT, CHECK, *RESULTS, LOG)
+OURS = (SETTINGS, SPLIT, CHECK, *RESULTS, LOG, "recording.h5", "model.json")
 
 
 @dataclass(frozen=True)
