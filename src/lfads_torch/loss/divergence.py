@@ -1,15 +1,19 @@
-"""KL terms of the evidence bound, one number per member: summed over bins and dimensions, mean over trials.
+"""KL terms of the evidence bound, one number per member.
 
-The formulas stand with their priors: the closed form of the initial condition in
-`model/priors/normal.py`, the step-wise one of the inferred inputs in `model/priors/autoregressive.py`.
+Summed over bins and dimensions, mean over trials; sessions weigh as in the reconstruction. The
+formulas stand with their priors: the closed form of the initial condition in
+`model/priors/normal.py`, the step-wise one of the inferred inputs in
+`model/priors/autoregressive.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
+
+from lfads_torch.loss.reconstruction import session_mean
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -20,9 +24,19 @@ __all__ = ["mean_divergence"]
 
 
 def mean_divergence(
-    prior: Prior | None, posterior: Posterior | None, named: Mapping[str, Tensor], like: Tensor
+    prior: Prior | None,
+    posterior: Posterior | None,
+    *,
+    named: Mapping[str, Tensor],
+    n_trials: list[int],
+    weights: Literal["trials", "equal"],
+    like: Tensor,
 ) -> Float[Tensor, " P"]:
-    """Mean over trials of KL(posterior || prior) in nats; zeros [P] without prior or posterior."""
+    """Mean over trials of KL(posterior || prior) in nats; zeros [P] without prior or posterior.
+
+    `n_trials` are the trials of each session, which stand one session after the other.
+    """
     if prior is None or posterior is None:
         return like.new_zeros(len(like))
-    return prior.divergence(posterior, named).mean(1)
+    of_sessions = prior.divergence(posterior, named).split(n_trials, 1)
+    return session_mean([part.mean(1) for part in of_sessions], n_trials, weights)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lfads_torch.loss.divergence import mean_divergence
@@ -69,10 +70,15 @@ def objective(
     ]
     n_trials = [target.counts.shape[1] for target in targets]
     reconstruction = session_mean(parts, n_trials, settings.session_weights)
-    kl_ic = mean_divergence(
-        priors.initial_condition, output.initial_condition, named, reconstruction
+    divergence_of = partial(
+        mean_divergence,
+        named=named,
+        n_trials=n_trials,
+        weights=settings.session_weights,
+        like=reconstruction,
     )
-    kl_inputs = mean_divergence(priors.inputs, output.inputs, named, reconstruction)
+    kl_ic = divergence_of(priors.initial_condition, output.initial_condition)
+    kl_inputs = divergence_of(priors.inputs, output.inputs)
     l2 = recurrent_penalty(weights.l2, named)
     divergence = weights.kl_initial_condition * kl_ic + weights.kl_inputs * kl_inputs
     total = reconstruction + weights.ramp_l2 * l2 + weights.ramp_kl * divergence

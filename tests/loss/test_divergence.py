@@ -1,0 +1,45 @@
+"""Divergences over trials and sessions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lfads_torch.loss.divergence import mean_divergence
+from lfads_torch.model.priors.base import Posterior
+from lfads_torch.model.priors.normal import NormalInitialConditionPrior
+
+NAMED = {"initial_condition_prior.mean": torch.zeros(2, 3, dtype=torch.float64)}
+PRIOR = NormalInitialConditionPrior(0.1)
+
+
+def posterior() -> Posterior:
+    random = torch.Generator().manual_seed(0)
+    drawn = torch.randn(3, 2, 4, 3, generator=random, dtype=torch.float64)
+    return Posterior(drawn[0], drawn[1].exp(), drawn[2])
+
+
+@pytest.mark.parametrize(
+    ("n_trials", "weights", "shares"),
+    [
+        ([4], "trials", [1 / 4, 1 / 4, 1 / 4, 1 / 4]),
+        ([4], "equal", [1 / 4, 1 / 4, 1 / 4, 1 / 4]),
+        ([1, 3], "trials", [1 / 4, 1 / 4, 1 / 4, 1 / 4]),
+        ([1, 3], "equal", [1 / 2, 1 / 6, 1 / 6, 1 / 6]),
+    ],
+)
+def test_sessions_weigh_in_the_divergence_as_in_the_reconstruction(n_trials, weights, shares):
+    found = mean_divergence(
+        PRIOR, posterior(), named=NAMED, n_trials=n_trials, weights=weights, like=torch.ones(2)
+    )
+    per_trial = PRIOR.divergence(posterior(), NAMED)
+    expected = (per_trial * torch.tensor(shares, dtype=torch.float64)).sum(1)
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=0.0)
+
+
+def test_what_is_not_there_diverges_by_nothing():
+    for prior, one in ((None, posterior()), (PRIOR, None)):
+        found = mean_divergence(
+            prior, one, named=NAMED, n_trials=[4], weights="trials", like=torch.ones(2)
+        )
+        assert found.tolist() == [0.0, 0.0]
