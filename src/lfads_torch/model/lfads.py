@@ -1,4 +1,4 @@
-"""The model on one screen: counts of a batch -> initial condition -> factors -> parameters per session."""
+"""The model on one screen: counts of a batch -> initial condition -> factors -> parameters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["ModelInput", "ModelOutput", "lfads"]
 class ModelInput:
     """The trials of one batch. Trials of several sessions stand one session after the other."""
 
-    counts: tuple[Float[Tensor, "P B E N"], ...]  # per session, all units; NaN already 0
+    counts: tuple[Float[Tensor, "P _ E _"], ...]  # per session [P, B, E, N]; NaN already 0
     sessions: tuple[int, ...]  # which session each entry of `counts` is
     external_inputs: Float[Tensor, "P B T X"] | None = None  # of the generated bins, all trials
 
@@ -39,7 +39,7 @@ class ModelInput:
 class ModelOutput:
     """Every signal of the model, aligned to the generated bins."""
 
-    parameters: tuple[Float[Tensor, "P B T K N"], ...]  # per session of the input
+    parameters: tuple[Float[Tensor, "P _ T _ _"], ...]  # per session of the input [P, B, T, K, N]
     generator_start: Float[Tensor, "P B G"]
     initial_condition: Posterior  # [P, B, Z]
     inputs: Posterior | None  # [P, T, B, U], time-major
@@ -55,7 +55,7 @@ def lfads(
     *,
     kernels: Kernels,
 ) -> ModelOutput:
-    """Infer and generate. `noise` decides whether posteriors are sampled and activations dropped."""
+    """Infer and generate. `noise` decides whether posteriors are sampled, activations dropped."""
     pairs = list(zip(given.counts, given.sessions, strict=True))
     x = [read_in(counts, sizes.sessions[s], weights.readins[s]) for counts, s in pairs]
     n_generated = sizes.n_bins - settings.ic_bins
