@@ -173,9 +173,12 @@ def visible_mask(tiny: Tiny, n_trials: int = 5) -> torch.Tensor:
     return torch.rand(n_trials, tiny.n_encoded_bins, tiny.n_units, generator=random) < 0.7
 
 
-def test_hidden_entries_have_no_effect_at_all():
-    tiny = Tiny()
+@pytest.mark.parametrize("ic_bins", [0, 2])
+def test_hidden_entries_have_no_effect_at_all(ic_bins):
+    """Bins before `ic_bins` are never hidden in training, and so not here."""
+    tiny = Tiny(model={"ic_bins": ic_bins})
     is_visible, changed = visible_mask(tiny), tiny.trials(5)
+    is_visible[:, :ic_bins] = True
     encoded = changed.counts[:, : tiny.n_encoded_bins]
     encoded[~is_visible] += 7.0
     usual = averages(tiny, n_samples=2, is_visible=is_visible)
@@ -185,12 +188,13 @@ def test_hidden_entries_have_no_effect_at_all():
     assert not torch.equal(usual.mean_counts, averages(tiny, n_samples=2).mean_counts)
 
 
-def test_what_stays_visible_is_scaled_up_by_the_share_hidden_of_the_encoded_units():
-    tiny = Tiny()
+@pytest.mark.parametrize("ic_bins", [0, 2])
+def test_what_stays_visible_is_scaled_up_by_the_share_hidden_of_the_encoded_units(ic_bins):
+    tiny = Tiny(model={"ic_bins": ic_bins})
     is_visible, scaled = visible_mask(tiny), tiny.trials(5)
-    of_encoded = is_visible[:, :, list(tiny.encoded_units)]
-    share = of_encoded.double().mean((1, 2))[:, None, None]
-    scaled.counts[:, : tiny.n_encoded_bins] *= is_visible / share
+    shown = is_visible[:, ic_bins:]
+    share = shown[:, :, list(tiny.encoded_units)].double().mean((1, 2))[:, None, None]
+    scaled.counts[:, ic_bins : tiny.n_encoded_bins] *= shown / share
     assert_same(
         averages(tiny, n_samples=2, is_visible=is_visible),
         averages(tiny, n_samples=2, trials=scaled),
