@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import KeyedNoise, Tiny
 
+from lfads_torch.loss.observations.poisson import Poisson
 from lfads_torch.model.encoder import encode, lagged
 from lfads_torch.model.lfads import ModelInput, lfads
 from lfads_torch.model.noise import Silence
 from lfads_torch.model.weights import ModelWeights
+from lfads_torch.training.resident import reside
 from lfads_torch.training.score import forward
 from lfads_torch.training.step import external_inputs, gather
 
@@ -100,6 +103,16 @@ def test_targets_and_inputs_of_a_generated_bin_are_those_of_its_recording_bin(ic
                 batch.is_present[0, place, t], trials.is_present[trial, recording_bin]
             )
             assert torch.equal(external[0, place, t], trials.external_inputs[trial, recording_bin])
+
+
+def test_external_inputs_that_are_not_given_are_zero():
+    counts, known = np.ones((2, 4, 3)), np.ones((2, 4, 1), dtype=np.float32)
+    known[:, 3] = np.nan
+    trials = reside(
+        counts, Poisson(), ic_bins=0, device=torch.device("cpu"), dtype=torch.float64,
+        external_inputs=known,
+    )  # fmt: skip
+    assert trials.external_inputs[:, :, 0].tolist() == [[1.0, 1.0, 1.0, 0.0]] * 2
 
 
 def test_forward_bins_do_not_depend_on_their_own_counts():

@@ -56,7 +56,10 @@ def reside(
     external_inputs: NDArray[Any] | None = None,  # any numeric type
     rows: NDArray[np.int64] | None = None,
 ) -> ResidentTrials:
-    """Move trials [B, L, N] to the device and compute the likelihood's constant once."""
+    """Move trials [B, L, N] to the device and compute the likelihood's constant once.
+
+    External inputs that are not known (NaN, as in forward bins) are zero.
+    """
     values = torch.as_tensor(counts.astype("float64")).to(device=device, dtype=dtype)
     is_missing = values.isnan()
     has_missing = bool(is_missing.any())
@@ -69,6 +72,7 @@ def reside(
     external = None
     if external_inputs is not None and external_inputs.shape[-1] > 0:
         external = torch.as_tensor(external_inputs.astype("float64")).to(device=device, dtype=dtype)
+        external = torch.where(external.isnan(), 0.0, external)
     return ResidentTrials(
         counts=values,
         is_present=~is_missing if has_missing else None,
