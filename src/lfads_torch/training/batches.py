@@ -22,7 +22,7 @@ def n_batches(n_trials: int, batch_size: int) -> int:
 
 def balanced_batches(
     streams: Streams, epoch: int, n_trials: tuple[int, ...], batch_size: int
-) -> list[tuple[Int[Tensor, "P B"], ...]]:
+) -> list[tuple[Int[Tensor, "P _"], ...]]:
     """Positions per session for every batch; sizes differ by one at most.
 
     129 trials at 64 are 43+43+43, not 64+64+1. Every session gives every batch its share. Each
@@ -38,5 +38,5 @@ def balanced_batches(
     return [tuple(session[b] for session in chunks) for b in range(k)]
 
 
-def total_size(batch: tuple[Int[Tensor, "P B"], ...]) -> int:
+def total_size(batch: tuple[Int[Tensor, "P _"], ...]) -> int:
     return int(torch.tensor([index.shape[1] for index in batch]).sum())

@@ -82,7 +82,7 @@ def gather(
 
 
 def external_inputs(
-    trials: tuple[ResidentTrials, ...], indices: tuple[Int[Tensor, "P B"], ...], task: Task
+    trials: tuple[ResidentTrials, ...], indices: tuple[Int[Tensor, "P _"], ...], task: Task
 ) -> Float[Tensor, "P B T X"] | None:
     """External inputs of the generated bins for all trials of the batch."""
     if task.sizes.n_external_inputs == 0:
@@ -99,7 +99,7 @@ def training_step(
     state: PopulationState,
     task: Task,
     trials: tuple[ResidentTrials, ...],
-    indices: tuple[Int[Tensor, "P B"], ...],
+    indices: tuple[Int[Tensor, "P _"], ...],
     *,
     seed: int,
 ) -> StepReport:
