@@ -60,6 +60,8 @@ def _compare(tiny: Tiny, kernels: str, noise: KeyedNoise) -> None:
     )
     weights = ModelWeights.arrange(named, task.session_names)
     output = lfads(given, weights, noise, task.model, task.sizes, kernels=task.kernels)
+    # The slow loop drops what was drawn, so that a site nobody asks for must be missed here.
+    assert set(noise.drawn) == expected_sites(tiny, noise)
     sizes = SlowSizes(
         n_bins=tiny.n_bins,
         n_encoded_bins=tiny.n_encoded_bins,
@@ -84,6 +86,21 @@ def _compare(tiny: Tiny, kernels: str, noise: KeyedNoise) -> None:
                 sizes,
             )
             _assert_same(output, slow, p, b, has_controller=task.model.n_inferred_inputs > 0)
+
+
+def expected_sites(tiny: Tiny, noise: KeyedNoise) -> set[str]:
+    has_controller = tiny.model.get("n_inferred_inputs", 1) != 0
+    sites = set()
+    if noise.samples:
+        sites |= {"sample.initial_condition"} | ({"sample.inputs"} if has_controller else set())
+    if noise.dropout_rate > 0:
+        sites |= {
+            "dropout.data", "dropout.ic_encoder", "dropout.generator_start", "dropout.generator",
+        }  # fmt: skip
+        sites |= {"dropout.external"} if tiny.n_external_inputs else set()
+        if has_controller:
+            sites |= {"dropout.controller_encoder", "dropout.factors"}
+    return sites
 
 
 def _assert_same(output, slow, p: int, b: int, *, has_controller: bool) -> None:

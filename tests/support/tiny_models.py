@@ -145,11 +145,11 @@ class KeyedNoise:
         dtype: torch.dtype = torch.float64,
     ) -> None:
         self.n_trials, self._lead, self._dtype = n_trials, (n_members, n_trials), dtype
-        self._samples, self._dropout_rate = samples, dropout_rate
+        self.samples, self.dropout_rate = samples, dropout_rate
         self.drawn: dict[str, Tensor] = {}
 
     def normal(self, site: str, *shape: int) -> Tensor | None:
-        if not self._samples:
+        if not self.samples:
             return None
         if site not in self.drawn:
             self.drawn[site] = torch.randn(
@@ -158,12 +158,12 @@ class KeyedNoise:
         return self.drawn[site]
 
     def dropout_mask(self, site: str, *shape: int) -> Tensor | None:
-        if self._dropout_rate == 0.0:
+        if self.dropout_rate == 0.0:
             return None
         if site not in self.drawn:
             drawn = torch.rand(*self._lead, *shape, generator=self._random(site))
-            kept = (drawn >= self._dropout_rate).to(self._dtype)
-            self.drawn[site] = kept / (1.0 - self._dropout_rate)
+            kept = (drawn >= self.dropout_rate).to(self._dtype)
+            self.drawn[site] = kept / (1.0 - self.dropout_rate)
         return self.drawn[site]
 
     def _random(self, site: str) -> torch.Generator:
