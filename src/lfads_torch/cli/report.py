@@ -24,6 +24,7 @@ def report(
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.finish import finish_run, missing_results
     from lfads_torch.workflows.report import report_run
+    from lfads_torch.workflows.stored import read_recording_of
 
     folder = RunFolder.open(run)
 
@@ -41,5 +42,5 @@ def report(
         if is_finished and (anew or missing_results(folder)):
             finish_run(folder, data_path=data, anew=anew, observer=Lines())
         else:
-            report_run(folder)
+            report_run(folder, recording=None if data is None else read_recording_of(folder, data))
     print(folder.report_path)

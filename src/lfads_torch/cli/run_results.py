@@ -18,7 +18,8 @@ def print_run(run: RunFolder, *, is_quiet: bool = False) -> int:
     """Where the results are and the headline scores; or how to go on, after a signal."""
     record = run.read_record()
     if record.status != "finished":
-        say(f"stopped; go on with: lfads resume {run.path}")
+        if is_quiet:  # else the watch has said so already
+            say(f"stopped; go on with: lfads resume {run.path}")
         return TERMINATED_CODE if record.reason == "SIGTERM" else INTERRUPTED_CODE
     results = [("run", run.path), ("rates", run.rates_path)]
     results += [("scores", run.scores_path), ("page", run.report_path)]

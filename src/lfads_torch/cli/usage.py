@@ -55,7 +55,9 @@ def _unknown_command(found: str, commands: list[str]) -> str:
 def _unknown_option(error: UnknownOptionError) -> str:
     found = (error.token.keyword or error.token.value).partition("=")[0]
     known = [name for each in error.argument_collection if each.parse for name in each.names]
-    near = difflib.get_close_matches(found, [name for name in known if name.startswith("-")], n=1)
+    options = [name for name in known if name.startswith("-")]
+    # Stricter than difflib's 0.6, at which --lr is like --fold: it may be meant as a setting.
+    near = difflib.get_close_matches(found, options, n=1, cutoff=0.7)
     if near:
         return f"there is no option {found}; did you mean {near[0]}?"
     setting = _setting_like(found) if "--set" in known else None
