@@ -53,7 +53,7 @@ def settings_of_the_peer(n_seeds: int) -> Settings:
     )
 
 
-def test_split(split: Split, seed: int = 0) -> Split:
+def with_test_set(split: Split, seed: int = 0) -> Split:
     """The peer's validation trials become the test set; a fifth of the others validates."""
     trial_set = split.trial_set.copy()
     trial_set[split.trials("valid")] = "test"
@@ -73,7 +73,9 @@ def scores(recording: Recording, rates: np.ndarray, which: str) -> dict[str, obj
     target = psth(counts[train], recording.condition[train], bin_width_s=recording.bin_width_s)
     return {
         "co-smoothing, bits/spike": bits_per_spike(
-            counts[evaluated], rates[evaluated], selection=held_out_entries(split.is_encoded, is_bin)
+            counts[evaluated],
+            rates[evaluated],
+            selection=held_out_entries(split.is_encoded, is_bin),
         ),
         "encoded units, bits/spike": bits_per_spike(
             counts[evaluated], rates[evaluated], selection=seen_entries(split.is_encoded, is_bin)
@@ -141,7 +143,7 @@ def main() -> None:
         rng=np.random.Generator(np.random.Philox(0)),
     )
     result = {"what": __doc__.splitlines()[0], "psth_ceiling": round(float(ceiling.half), 4)}
-    for name, split, which in (("peer", peer, "valid"), ("test", test_split(peer), "test")):
+    for name, split, which in (("peer", peer, "valid"), ("test", with_test_set(peer), "test")):
         result[name] = one_protocol(
             name, recording.with_split(split), which, given.runs, given.seeds
         )

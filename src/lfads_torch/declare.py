@@ -40,5 +40,5 @@ def setting(
     }
     factory: Callable[[], Value] | Any = default if callable(default) else MISSING
     if factory is not MISSING:
-        return field(default_factory=factory, metadata=metadata)  # type: ignore[no-any-return]
-    return field(default=default, metadata=metadata)  # type: ignore[return-value]
+        return field(default_factory=factory, metadata=metadata)
+    return field(default=default, metadata=metadata)

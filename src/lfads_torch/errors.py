@@ -1,4 +1,4 @@
-"""The errors a user can cause. Each message says where, what was found, what is needed, what to do."""
+"""The errors a user can cause: each says where, what was found, what is needed, what to do."""
 
 from __future__ import annotations
 

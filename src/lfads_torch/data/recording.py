@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lfads_torch.errors import DataError
 
-__all__ = ["Recording", "Split", "TEST", "TRAIN", "UNUSED", "VALID"]
+__all__ = ["TEST", "TRAIN", "UNUSED", "VALID", "Recording", "Split"]
 
 TRAIN, VALID, TEST, UNUSED = "train", "valid", "test", "unused"
 
@@ -131,30 +131,40 @@ class Recording:
     @property
     def time_s(self) -> NDArray[np.float64]:
         """Centre of each bin relative to the alignment event, in seconds, [L]."""
-        return self.start_s + (np.arange(self.n_bins) + 0.5) * self.bin_width_s
+        centres: NDArray[np.float64] = (np.arange(self.n_bins) + 0.5) * self.bin_width_s
+        return np.asarray(self.start_s + centres, dtype=np.float64)
 
     def with_split(self, split: Split) -> Recording:
         return replace(self, split=split)
 
     def take_trials(self, positions: NDArray[np.int64]) -> Recording:
         """The recording of these trials only, in the order given."""
-        trial = {
-            name: None if (values := getattr(self, name)) is None else values[positions]
-            for name in (
-                "counts", "trial_ids", "condition", "external_inputs", "true_rates", "true_latents", "true_inputs",
-            )
-        }  # fmt: skip
-        split = self.split and replace(self.split, trial_set=self.split.trial_set[positions])
-        behaviour = {name: values[positions] for name, values in self.behaviour.items()}
-        return replace(self, **trial, split=split, behaviour=behaviour)
+        taken = {name: _taken(getattr(self, name), positions) for name in _OF_TRIALS}
+        split = self.split
+        if split is not None:
+            taken["split"] = replace(split, trial_set=split.trial_set[positions])
+        taken["behaviour"] = {name: values[positions] for name, values in self.behaviour.items()}
+        return replace(self, **taken)
 
     def take_units(self, positions: NDArray[np.int64]) -> Recording:
         """The recording of these units only, in the order given."""
-        unit = {
-            name: None if (values := getattr(self, name)) is None else values[positions]
-            for name in ("unit_ids", "unit_groups")
+        taken = {
+            name: _taken(getattr(self, name), positions) for name in ("unit_ids", "unit_groups")
         }
-        split = self.split and replace(self.split, is_encoded=self.split.is_encoded[positions])
-        rates = None if self.true_rates is None else self.true_rates[:, :, positions]
-        counts = self.counts[:, :, positions]
-        return replace(self, **unit, counts=counts, true_rates=rates, split=split)
+        for name in ("counts", "true_rates"):
+            values = getattr(self, name)
+            taken[name] = None if values is None else values[:, :, positions]
+        split = self.split
+        if split is not None:
+            taken["split"] = replace(split, is_encoded=split.is_encoded[positions])
+        return replace(self, **taken)
+
+
+_OF_TRIALS = (
+    "counts", "trial_ids", "condition", "external_inputs", "true_rates", "true_latents",
+    "true_inputs",
+)  # fmt: skip
+
+
+def _taken(values: Any, positions: NDArray[np.int64]) -> Any:  # an array of any type, or None
+    return None if values is None else values[positions]

@@ -1,4 +1,4 @@
-"""Which backend runs the recurrences. One function decides; the choice can be forced and is logged."""
+"""Which backend runs the recurrences: one function decides; it can be forced, and is logged."""
 
 from __future__ import annotations
 

@@ -27,6 +27,8 @@ __all__ = ["LossTerms", "LossWeights", "Priors", "objective"]
 
 @dataclass(frozen=True)
 class Priors:
+    """The priors of both latents."""
+
     initial_condition: Prior
     inputs: Prior | None  # None without inferred inputs
 

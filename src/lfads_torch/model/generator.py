@@ -1,4 +1,4 @@
-"""Initial condition and encoder states to factors: generator, driven by controller and external inputs."""
+"""Initial condition and encoder states to factors: the generator and what drives it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model asks of randomness: named sites. Who answers, and from which counters, is not its business."""
+"""What the model asks of randomness: named sites. Who answers, and how, is not its business."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the model. Sizes of the data (units, bins, sessions) are never set: they are read off the data."""
+"""Settings of the model. Sizes of the data are never set: they are read off the data."""
 
 from __future__ import annotations
 

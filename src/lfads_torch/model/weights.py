@@ -1,4 +1,4 @@
-"""Every tensor that training changes: its name, shape, start, and place in one flat buffer per member.
+"""Every tensor that training changes: name, shape, start, and place in one flat buffer per member.
 
 A member's weights are one row of a [P, n] buffer; every named weight is a view of it. Clipping,
 AdamW, gathering a population and checkpoints then act on whole buffers.
@@ -94,6 +94,8 @@ def initial_weights(
 
 @dataclass(frozen=True)
 class LinearWeights:
+    """`y = x W + b` for every member."""
+
     weight: Float[Tensor, "P I O"]
     bias: Float[Tensor, "P O"]
 

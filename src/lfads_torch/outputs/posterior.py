@@ -189,7 +189,8 @@ def _generate(
 
     def averaged(value: Tensor) -> Tensor:
         """From [1, T, B*S, D] to the mean over samples, [B, T, D]."""
-        return value[0].unflatten(1, (n_trials, copies)).mean(2).transpose(0, 1)
+        mean: Tensor = value[0].unflatten(1, (n_trials, copies)).mean(2)
+        return mean.transpose(0, 1)
 
     parameters = read_out(signals.factors, task.sizes.sessions[session], weights.readouts[session])
     counts = task.observations[session].mean(parameters)[0].unflatten(0, (n_trials, copies))

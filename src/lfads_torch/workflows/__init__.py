@@ -1,1 +1,1 @@
-"""What a user asks for, from start to end; the command line and the Python estimator both call these."""
+"""What a user asks for, from start to end; command line and estimator both call these."""

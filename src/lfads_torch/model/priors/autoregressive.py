@@ -27,6 +27,8 @@ __all__ = ["AutoregressivePrior"]
 
 @dataclass(frozen=True)
 class AutoregressivePrior(Prior):
+    """Where time constant and innovation variance start, and how the divergence is taken."""
+
     start_time_constant_bins: float
     start_variance: float  # of the innovations
     is_factorised: bool = False
@@ -42,7 +44,7 @@ class AutoregressivePrior(Prior):
         ]
 
     def divergence(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P B"]:
-        """Sum over bins of `KL(q(u_t | past sample) || p(u_t | u_{t-1}))` along the generator's sample.
+        """`sum_t KL(q(u_t | past sample) || p(u_t | u_{t-1}))` along the generator's sample.
 
         The posterior of u_t depends on the sampled past, through generator, factors and
         controller. By the chain rule the divergence is the expectation over samples of this sum,

@@ -19,7 +19,7 @@ __all__ = ["Posterior", "Prior"]
 
 @dataclass(frozen=True)
 class Posterior:
-    """A Gaussian posterior and the sample that the generator saw; time-major for inferred inputs."""
+    """A Gaussian posterior and the sample the generator saw; time-major for inferred inputs."""
 
     mean: Float[Tensor, "P *T B D"]
     variance: Float[Tensor, "P *T B D"]

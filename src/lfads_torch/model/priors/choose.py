@@ -18,6 +18,7 @@ __all__ = ["initial_condition_prior", "input_prior"]
 
 
 def initial_condition_prior(settings: ModelSettings) -> Prior:
+    """A learned mean with the variance of the settings."""
     return NormalInitialConditionPrior(settings.initial_condition_prior_variance)
 
 

@@ -1,4 +1,4 @@
-"""Independent normal priors: a learned mean with fixed variance, or a learned variance around zero."""
+"""Independent normal priors: learned mean and fixed variance, or learned variance around zero."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def normal_divergence(
     prior_mean: Float[Tensor, "..."],
     prior_variance: Float[Tensor, "..."],
 ) -> Float[Tensor, "..."]:
-    """`KL(N(m, s^2) || N(mu, v)) = 1/2 [log(v / s^2) + ((m - mu)^2 + s^2) / v - 1]`, entry by entry."""
+    """`KL(N(m, s^2) || N(mu, v)) = 1/2 [log(v/s^2) + ((m - mu)^2 + s^2)/v - 1]`, by entry."""
     squared = (mean - prior_mean).square()
     ratio = (squared + variance) / prior_variance
     return 0.5 * (torch.log(prior_variance) - torch.log(variance) + ratio - 1.0)
