@@ -6,7 +6,8 @@ Recipe, sizes and published figures: Sussillo et al. 2016 (arXiv:1608.06315), pa
 conditions x 20 trials of 1 s, 30 units, no controller, 8 factors, generator and encoder 64, dropout
 .05, batches of 150. The paper bins at 2 ms; the default here is 10 ms, five times less to compute
 (the state that is scored is then its average over 10 ms). Latents come from an affine regression
-on factors, fitted on training trials and scored on validation trials. Writes results/lorenz_10ms.json (or of another width); resumable.
+on factors, fitted on training trials and scored on validation trials. Writes
+results/lorenz_10ms.json (or of another width); resumable.
 """
 
 from __future__ import annotations

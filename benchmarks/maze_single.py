@@ -46,8 +46,8 @@ PEER = {
 
 
 def settings_of_the_peer(n_seeds: int) -> Settings:
-    # The peer trains 700 epochs and keeps the best; patience only ends what cannot win any more.
-    values = {"training.patience": 150, "run.n_seeds": n_seeds, "run.threads": 1}
+    # The peer trains 700 epochs and keeps the best of all; patience ends what is long overfit.
+    values = {"training.patience": 40, "run.n_seeds": n_seeds, "run.threads": 1}
     return read_settings(
         None, "maze_peer", tuple(f"{name}={value}" for name, value in values.items())
     )

@@ -3,8 +3,9 @@
     python benchmarks/pulses.py [--runs runs/pulses] [--systems 1.5 control 2.5]
 
 Recipe: TensorFlow release of LFADS, 400 conditions x 10 trials of 1 s, 50 units, one pulse per
-trial at a random time in .25 to .75 s. Per validation trial: the bin of the largest whitened inferred
-input against the pulse's bin. Beside it: chance, and the same network and times without pulses.
+trial at a random time in .25 to .75 s. Per validation trial: the bin of the largest whitened
+inferred input against the pulse's bin. Beside it: chance, and the same network and times without
+pulses.
 Writes results/pulses.json; resumable.
 """
 

@@ -74,7 +74,8 @@ class Recording:
             )
         if 0 in self.counts.shape:
             raise DataError(
-                f"counts have shape {self.counts.shape}: at least one trial, bin and unit is needed."
+                f"counts have shape {self.counts.shape}: at least one trial, bin and unit is "
+                "needed."
             )
         if not np.isfinite(self.bin_width_s) or self.bin_width_s <= 0:
             raise DataError(
@@ -113,7 +114,8 @@ class Recording:
         if not fits:
             wanted = ", ".join("any" if want is None else str(want) for want in shape)
             raise DataError(
-                f"{name} has shape {values.shape}; counts of shape {self.counts.shape} need ({wanted})."
+                f"{name} has shape {values.shape}; counts of shape {self.counts.shape} need "
+                f"({wanted})."
             )
 
     @property
@@ -131,8 +133,8 @@ class Recording:
     @property
     def time_s(self) -> NDArray[np.float64]:
         """Centre of each bin relative to the alignment event, in seconds, [L]."""
-        centres: NDArray[np.float64] = (np.arange(self.n_bins) + 0.5) * self.bin_width_s
-        return np.asarray(self.start_s + centres, dtype=np.float64)
+        centres = np.arange(self.n_bins, dtype=np.float64) + 0.5
+        return np.asarray(self.start_s + centres * self.bin_width_s, dtype=np.float64)
 
     def with_split(self, split: Split) -> Recording:
         return replace(self, split=split)

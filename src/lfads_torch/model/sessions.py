@@ -33,6 +33,6 @@ def read_in(
 def read_out(
     factors: Float[Tensor, "P T B F"], session: SessionSizes, weights: LinearWeights
 ) -> Float[Tensor, "P B T K N"]:
-    """The K parameters of the observation model for every unit of a session, in the user's order."""
+    """The K parameters of the observation model per unit of a session, in the user's order."""
     flat = weights(factors)
     return flat.view(*factors.shape[:3], session.n_parameters, session.n_units).transpose(1, 2)

@@ -172,7 +172,7 @@ def _revert(state: PopulationState, before: PopulationState, failed: Tensor) -> 
 def _keep_score(
     state: PopulationState, task: Task, score: Float[Tensor, " P"], scales: LossWeights
 ) -> None:
-    """Smooth the score, and keep the weights of the best epoch after both ramps."""
+    """Smooth the score, and keep the weights of the best epoch that counts (`best_from`)."""
     clocks = state.clocks
     past = task.training.score_smoothing
     smoothed = torch.where(
@@ -180,11 +180,16 @@ def _keep_score(
     )
     counts = score.isfinite() & ~clocks.is_stopped
     clocks.smoothed = torch.where(counts, smoothed, clocks.smoothed)
-    is_ready = (scales.ramp_kl >= 1.0) & (scales.ramp_l2 >= 1.0)
-    is_best = counts & is_ready & (clocks.smoothed < clocks.best_score)
+    is_best = counts & (clocks.smoothed < clocks.best_score)
+    if task.training.best_from == "ramps":
+        is_best = is_best & _ramps_are_over(scales)
     clocks.best_score = torch.where(is_best, clocks.smoothed, clocks.best_score)
     clocks.best_epoch = torch.where(is_best, state.epoch, clocks.best_epoch)
     state.best_weights = torch.where(is_best[:, None], state.weights, state.best_weights)
+
+
+def _ramps_are_over(scales: LossWeights) -> Bool[Tensor, " P"]:
+    return (scales.ramp_kl >= 1.0) & (scales.ramp_l2 >= 1.0)
 
 
 def _stop_or_slow(state: PopulationState, task: Task, scales: LossWeights) -> list[str]:
@@ -193,7 +198,7 @@ def _stop_or_slow(state: PopulationState, task: Task, scales: LossWeights) -> li
     messages = []
     if settings.patience:
         waited = state.epoch - clocks.best_epoch >= settings.patience
-        is_done = waited & (clocks.best_epoch >= 0) & ~clocks.is_stopped
+        is_done = waited & (clocks.best_epoch >= 0) & ~clocks.is_stopped & _ramps_are_over(scales)
         clocks.is_stopped = clocks.is_stopped | is_done
         messages += [
             f"member {int(state.members[p])}: no better score for {settings.patience} epochs; it "

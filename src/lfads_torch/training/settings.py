@@ -62,6 +62,10 @@ class TrainingSettings:
     score_latent: Literal["sample", "mean"] = setting(
         "sample", "score one posterior sample, or the posterior mean"
     )
+    best_from: Literal["ramps", "start"] = setting(
+        "ramps",
+        "epochs that can be the best: those after both ramps, or (as lfads-torch does) all",
+    )
     score_smoothing: float = setting(
         0.3, "weight of the past in the smoothed score", at_least=0.0, below=1.0
     )
