@@ -41,7 +41,8 @@ while kill -0 "$fit" 2> /dev/null; do
     wait "$fit" || status=$?
 done
 
-if $stopped && [[ $status -ne 0 ]]; then
+# 143: stored and left in good order; 137: killed before that, a checkpoint is there all the same.
+if $stopped && [[ $status -eq 143 || $status -eq 137 ]]; then
     echo "stopped by the cluster; back into the queue"
     scontrol requeue "$SLURM_JOB_ID"
     exit 0

@@ -52,6 +52,12 @@ def test_the_best_epoch_is_one_after_both_ramps() -> None:
     assert later.score_text() == "0.35 (best 0.3, epoch 2)"
 
 
+def test_every_epoch_counts_where_the_settings_say_so() -> None:
+    standing = Standing(9, waits_for_ramps=False)
+    standing.add(report(0, [0.1], ramp=0.5).row())
+    assert standing.best_epoch == 0
+
+
 def test_of_a_population_the_leading_member_is_shown() -> None:
     standing = standing_after(report(0, [0.5, 0.2, math.nan]), report(1, [0.4, 0.3, math.nan]))
     assert (standing.member, standing.n_members, standing.best_epoch) == (1, 3, 0)

@@ -24,11 +24,12 @@ _TERMS = {
 class Standing:
     """The latest epoch and the best one so far, of the member that leads.
 
-    The leading member has the lowest smoothed score of all epochs after both ramps; before that,
+    The leading member has the lowest smoothed score of all epochs that count; before there is one,
     of the latest epoch.
     """
 
     n_epochs: int  # at most
+    waits_for_ramps: bool = True  # only epochs after both ramps count (training.best_from)
     row: Mapping[str, Any] = field(default_factory=dict)  # of metrics.jsonl: JSON values
     best_score: float = math.inf
     best_epoch: int | None = None
@@ -39,11 +40,10 @@ class Standing:
         """Take in the next epoch."""
         self.row = row
         self.seconds.append(float(row["seconds"]))
-        over = (_numbers(row.get(name), missing=1.0) for name in ("ramp_kl", "ramp_l2"))
-        is_ready = [min(pair) >= 1.0 for pair in zip(*over, strict=False)]
+        ramps = [_numbers(row.get(name), missing=1.0) for name in ("ramp_kl", "ramp_l2")]
         for member, score in enumerate(self._scores()):
-            counts = not is_ready or is_ready[min(member, len(is_ready) - 1)]
-            if counts and score < self.best_score:
+            is_over = all(len(ramp) > member and ramp[member] >= 1.0 for ramp in ramps)
+            if (is_over or not self.waits_for_ramps) and score < self.best_score:
                 self.best_score, self.best_epoch = score, int(row["epoch"])
                 self.best_member = member
 

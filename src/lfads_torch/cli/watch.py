@@ -74,7 +74,7 @@ class Watch:
 
     def epoch(self, report: EpochReport, settings: Settings) -> None:
         if self._standing is None:
-            self._standing = self._begun(settings.training.epochs, report.epoch)
+            self._standing = self._begun(settings, report.epoch)
         self._standing.add(report.row())
         self._is_line_due = True
         if self._live is not None:
@@ -84,11 +84,12 @@ class Watch:
         if self._has_tensorboard:
             self._write_scalars(report)
 
-    def _begun(self, n_epochs: int, first_epoch: int) -> Standing:
+    def _begun(self, settings: Settings, first_epoch: int) -> Standing:
         """A standing that knows the epochs of an earlier start of the same run."""
         from lfads_torch.outputs.run_folder import RunFolder
 
-        standing = Standing(n_epochs)
+        training = settings.training
+        standing = Standing(training.epochs, waits_for_ramps=training.best_from == "ramps")
         if first_epoch:
             for row in RunFolder(self._folder).metrics.read():
                 if row["epoch"] < first_epoch:

@@ -97,6 +97,6 @@ def _say_what_differs(run: RunFolder, request: FitRequest, observer: Observer) -
     before = run.read_record().command
     if request.command and before and before[1:] != request.command[1:]:
         observer.message(
-            f"{run.path} was begun by `{' '.join(before)}`; its stored settings and split hold, "
-            "not those of this command"
+            f"{run.path} was begun by another command (run.json has it); its stored settings and "
+            "split hold, not those of this command"
         )
