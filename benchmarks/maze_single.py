@@ -2,8 +2,11 @@
 
     python benchmarks/maze_single.py [--data ../shared/data] [--runs runs/maze_single]
 
-Two protocols, three seeds each, as members of one population:
-- `peer`: selected and reported on the peer's validation trials (their way; used for selection);
+Three protocols, three seeds each, as members of one population:
+- `two_batches`: selected and reported on the peer's validation trials (their way; used for
+  selection). The peer cuts 129 trials at 64 into 64 + 64 + 1: two full steps and one on a single
+  trial. Ours are balanced; a batch size of 65 gives two (64 + 65).
+- `three_batches`: the same with the peer's 64, which balances to 43 + 43 + 43.
 - `test`: the peer's validation trials are a test set that nothing is selected on; the other trials
   are divided into training and validation.
 
@@ -15,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +48,14 @@ PEER = {
 }
 
 
-def settings_of_the_peer(n_seeds: int) -> Settings:
+def settings_of_the_peer(n_seeds: int, batch_size: int) -> Settings:
     # The peer trains 700 epochs and keeps the best of all; patience ends what is long overfit.
-    values = {"training.patience": 40, "run.n_seeds": n_seeds, "run.threads": 1}
+    values = {
+        "training.patience": 40,
+        "training.batch_size": batch_size,
+        "run.n_seeds": n_seeds,
+        "run.threads": 1,
+    }
     return read_settings(
         None, "maze_peer", tuple(f"{name}={value}" for name, value in values.items())
     )
@@ -89,8 +97,20 @@ def scores(recording: Recording, rates: np.ndarray, which: str) -> dict[str, obj
     }
 
 
-def one_protocol(name: str, recording: Recording, which: str, runs: Path, n_seeds: int) -> dict:
-    run = ensure_run(runs / name, recording, settings_of_the_peer(n_seeds))
+@dataclass(frozen=True)
+class Protocol:
+    name: str
+    split: Split
+    which: str  # the set that is reported
+    batch_size: int
+
+
+def one_protocol(
+    protocol: Protocol, recording: Recording, runs: Path, n_seeds: int
+) -> dict[str, object]:
+    settings, which = settings_of_the_peer(n_seeds, protocol.batch_size), protocol.which
+    recording = recording.with_split(protocol.split)
+    run = ensure_run(runs / protocol.name, recording, settings)
     per_seed = []
     for member in range(n_seeds):
         with open_rates(ensure_rates(run, recording, member)) as rates:
@@ -143,12 +163,14 @@ def main() -> None:
         rng=np.random.Generator(np.random.Philox(0)),
     )
     result = {"what": __doc__.splitlines()[0], "psth_ceiling": round(float(ceiling.half), 4)}
-    for name, split, which in (("peer", peer, "valid"), ("test", with_test_set(peer), "test")):
-        result[name] = one_protocol(
-            name, recording.with_split(split), which, given.runs, given.seeds
-        )
+    for protocol in (
+        Protocol("two_batches", peer, "valid", 65),
+        Protocol("three_batches", peer, "valid", 64),
+        Protocol("test", with_test_set(peer), "test", 64),
+    ):
+        result[protocol.name] = one_protocol(protocol, recording, given.runs, given.seeds)
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
-        print(json.dumps(result[name]["scores"], indent=1), flush=True)
+        print(json.dumps(result[protocol.name]), flush=True)
 
 
 if __name__ == "__main__":

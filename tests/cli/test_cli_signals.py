@@ -14,7 +14,7 @@ import pytest
 from command_line import TINY, Lfads, Made, options
 
 SOURCE = Path(__file__).parents[2] / "src"
-N_EPOCHS = 200
+N_EPOCHS = 90
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 

@@ -22,6 +22,8 @@ __all__ = ["NEEDED_R2", "DemoOutcome", "DemoRequest", "run_demo"]
 
 NEEDED_R2 = 0.6
 _COMMAND = ("lfads", "demo")
+# Products this small gain nothing from more threads, and lose much where others compute too.
+_ONE_THREAD = "run.threads=1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ def run_demo(request: DemoRequest, observer: Observer) -> DemoOutcome:
 
     _need_own_folder(request.folder)
     settings = read_settings(
-        preset="demo", overrides=(f"run.seed={request.seed}", *request.overrides)
+        preset="demo", overrides=(f"run.seed={request.seed}", _ONE_THREAD, *request.overrides)
     )
     recording = synthesise("demo", request.seed, **dict(request.system))
     observer.message(
