@@ -99,6 +99,8 @@ def scores(recording: Recording, rates: np.ndarray, which: str) -> dict[str, obj
 
 @dataclass(frozen=True)
 class Protocol:
+    """What is trained on which trials, and which set is reported."""
+
     name: str
     split: Split
     which: str  # the set that is reported
