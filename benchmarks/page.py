@@ -136,8 +136,9 @@ def pulses(result: dict[str, Any]) -> str:
 
 
 def draw_pulses(result: dict[str, Any], systems: list[str], titles: dict[str, str]) -> None:
-    from lfads_torch.analysis.figures.encode import write_figure
     from matplotlib.figure import Figure
+
+    from lfads_torch.analysis.figures.encode import write_figure
 
     figure = Figure(figsize=(3.0 * len(systems), 2.4), layout="constrained")
     for place, key in enumerate(systems):
