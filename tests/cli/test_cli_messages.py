@@ -64,6 +64,17 @@ def missing_file(recording: Path, run: Path, folder: Path) -> tuple[list[object]
     return ["fit", folder / "maze.h5"], [str(folder / "maze.h5")]
 
 
+def folder_as_file(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:
+    return ["fit", "."], ["is a folder; the path of one file is needed"]
+
+
+def no_cuda(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:
+    return (
+        ["fit", recording, "--out", folder / "run", "--device", "cuda", *QUICK],
+        ["finds no CUDA device", "--device cpu"],
+    )
+
+
 def no_recording(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:
     (folder / "notes.txt").write_text("hello")
     return ["check", folder / "notes.txt"], ["notes.txt"]
@@ -299,7 +310,8 @@ def recording_that_cannot_be_fitted(
 
 
 MISTAKES: list[Mistake] = [
-    missing_file, no_recording, unknown_setting, set_without_value, bad_preset, seed_twice,
+    missing_file, folder_as_file, no_cuda, no_recording, unknown_setting, set_without_value,
+    bad_preset, seed_twice,
     negative_seed, no_settings_file, split_of_another, split_and_fraction, fold_without_folds,
     fold_too_high, taken_folder, folder_of_a_run, file_as_folder, no_such_run,
     folder_that_is_no_run, recording_in_place_of_rates, unknown_figure, unknown_trial,
@@ -321,8 +333,9 @@ def everything_in(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
 def test_a_mistake_gives_one_message_and_leaves_nothing(
-    lfads: Lfads, made: Made, tmp_path: Path, mistake: Mistake
+    lfads: Lfads, made: Made, tmp_path: Path, mistake: Mistake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)  # wherever the tests run
     arguments, texts = mistake(made.recording, made.run, tmp_path)
     before = everything_in(tmp_path), everything_in(made.recording.parent)
     done = lfads(*arguments)

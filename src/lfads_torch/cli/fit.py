@@ -64,7 +64,7 @@ def fit(
     from lfads_torch.cli.watch import Watch
     from lfads_torch.workflows.fit_file import FitRequest, fit_file
 
-    folder = out if out is not None else file.with_name(f"{file.stem}_run")
+    folder = out if out is not None else file.parent / f"{file.stem}_run"
     settings = setting_arguments.read(
         {
             "run.seed": ("--seed", seed),

@@ -42,6 +42,7 @@ def fit_file(request: FitRequest, observer: Observer) -> RunFolder:
     checkpoint is written.
     """
     from lfads_torch.data.formats.choose import read_recording
+    from lfads_torch.workflows.device import choose_device
     from lfads_torch.workflows.fit import FitOptions, fit_run
 
     options = FitOptions(
@@ -58,10 +59,12 @@ def fit_file(request: FitRequest, observer: Observer) -> RunFolder:
     recording = with_chosen_split(
         recording, request.split, request.settings.split, observer.message
     )
+    # A device that is not there is refused before a folder is made.
+    choose_device(request.settings.run)
     run = fit_run(recording, request.settings, request.folder, options=options, observer=observer)
     if run.read_record().status != FINISHED:
         return run
-    return finish_run(run, data_path=request.source, anew=True, observer=observer)
+    return finish_run(run, recording=recording, anew=True, observer=observer)
 
 
 def go_on(run: RunFolder, *, options: FitOptions, observer: Observer) -> RunFolder:
