@@ -182,11 +182,12 @@ def test_a_write_that_fails_leaves_the_older_file_whole(state, stored, monkeypat
     assert stored.read_bytes() == older
     assert [file.name for file in stored.parent.iterdir()] == ["last.safetensors"]
     if where == "save":
-        assert "No space left" in str(caught.value)
+        assert "no space left" in str(caught.value)
         assert "lfads resume" in str(caught.value)
 
 
-def test_what_a_kill_left_is_written_over(state, stored):
-    (stored.parent / "last.safetensors.part").write_bytes(b"half")
+def test_what_a_kill_left_goes_with_the_next_checkpoint(state, stored):
+    leftover = stored.parent / ".last.safetensors.123-00000000.part.safetensors"
+    leftover.write_bytes(b"half")
     save_state(stored, state, CASE.task().layout, seed=7)
     assert [file.name for file in stored.parent.iterdir()] == ["last.safetensors"]

@@ -17,8 +17,8 @@ from lfads_torch.analysis.figures.base import (
 from lfads_torch.analysis.figures.choose import FIGURES, choose_figure
 from lfads_torch.analysis.figures.encode import as_data_uri
 from lfads_torch.analysis.figures.look import LAYOUT_DOTS_PER_INCH
+from lfads_torch.atomic import write_text
 from lfads_torch.errors import DataError
-from lfads_torch.outputs.atomic import write_text
 
 __all__ = ["FigureSection", "render_report", "write_report"]
 

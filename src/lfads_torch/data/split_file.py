@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.data.formats.atomic import replace_file
+from lfads_torch.atomic import write_text
 from lfads_torch.data.ids import positions_of_ids
 from lfads_torch.data.recording import TEST, TRAIN, UNUSED, VALID, Recording, Split
 from lfads_torch.errors import DataError, FormatError
@@ -25,7 +25,7 @@ def write_split(path: Path, split: Split, recording: Recording) -> None:
     document = split_as_document(split, recording)
     # Provenance from Python code may hold numpy's numbers, which JSON does not know.
     text = json.dumps(document, indent=1, ensure_ascii=False, default=np.generic.item)
-    replace_file(Path(path), (text + "\n").encode())
+    write_text(path, text + "\n")
 
 
 def read_split(path: Path, recording: Recording) -> Split:

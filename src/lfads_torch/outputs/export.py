@@ -15,8 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.atomic import atomic_path
 from lfads_torch.errors import OutputError, SettingsError
-from lfads_torch.outputs.atomic import atomic_path
 from lfads_torch.outputs.json_text import json_text
 from lfads_torch.outputs.rates_file import open_rates
 

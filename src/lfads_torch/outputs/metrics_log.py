@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lfads_torch.atomic import atomic_path, output_error
 from lfads_torch.errors import RunError
-from lfads_torch.outputs.atomic import atomic_path, output_error
 from lfads_torch.outputs.json_text import json_text
 
 if TYPE_CHECKING:

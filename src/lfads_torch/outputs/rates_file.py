@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.atomic import atomic_path
 from lfads_torch.errors import FormatError, OutputError
-from lfads_torch.outputs.atomic import atomic_path
 from lfads_torch.outputs.file_kind import found_kind, hdf5_attributes
 from lfads_torch.outputs.guarded_file import GuardedFile
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lfads_torch.errors import LfadsError, OutputError, RunError
-from lfads_torch.outputs.atomic import (
+from lfads_torch.atomic import (
     PART_SUFFIX,
     output_error,
     require_writable_folder,
     write_text,
 )
+from lfads_torch.errors import LfadsError, OutputError, RunError
 from lfads_torch.outputs.json_text import json_text, plain
 from lfads_torch.outputs.metrics_log import MetricsLog
 from lfads_torch.outputs.run_lock import LockHolder, hold_lock, living_holder

@@ -18,8 +18,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lfads_torch.atomic import PART_SUFFIX, output_error
 from lfads_torch.errors import RunError
-from lfads_torch.outputs.atomic import PART_SUFFIX, output_error
 
 __all__ = ["LockHolder", "hold_lock", "living_holder"]
 

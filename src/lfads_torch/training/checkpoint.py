@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lfads_torch.atomic import atomic_path, output_error
 from lfads_torch.errors import FormatError, OutputError, RunError
 from lfads_torch.training.hyperparameters import Hyperparameters
 from lfads_torch.training.state import Clocks, PopulationState
@@ -121,20 +121,16 @@ def _metadata(state: PopulationState, seed: int) -> dict[str, str]:
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     from safetensors.torch import save_file
 
-    # One name, so that what a killed process left is written over; the run's lock keeps others out.
-    beside = path.with_name(f"{path.name}.part")
     try:
-        save_file({name: value.cpu() for name, value in tensors.items()}, beside, metadata)
-        with open(beside, "rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(beside, path)
+        # The run's lock keeps others out.
+        with atomic_path(path, has_one_writer=True) as part:
+            save_file({name: value.cpu() for name, value in tensors.items()}, part, metadata)
     except Exception as error:  # safetensors wraps a full disk in an error class of its own
+        known = error if isinstance(error, OutputError) else output_error(path, error)
         raise OutputError(
-            f"{path}: the checkpoint could not be written ({error}). The one before it is "
-            "untouched; free some space and go on with `lfads resume`."
+            f"{known} A checkpoint that stood there before is untouched: `lfads resume` goes on "
+            "from it."
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _read(path: Path, device: torch.device) -> StateFile:

@@ -9,8 +9,8 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
+from lfads_torch.atomic import PART_SUFFIX, output_error
 from lfads_torch.errors import OutputError
-from lfads_torch.outputs.atomic import PART_SUFFIX, output_error
 from lfads_torch.outputs.run_folder import LOCK, RunFolder
 
 __all__ = ["TemporaryFolder", "copy_run", "pack_run", "unpack_run"]

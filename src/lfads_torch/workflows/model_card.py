@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lfads_torch.atomic import write_text
 from lfads_torch.errors import DataError, FormatError, RunError
-from lfads_torch.outputs.atomic import write_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lfads_torch.analysis.figures.look import styled
+from lfads_torch.atomic import atomic_path
 from lfads_torch.errors import OutputError
-from lfads_torch.outputs.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

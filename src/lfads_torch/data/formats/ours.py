@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.data.formats.atomic import replace_file
+from lfads_torch.atomic import write_bytes
 from lfads_torch.data.formats.base import Reader, ReadOptions, agreed_bin_width, naming
 from lfads_torch.data.formats.content import file_kind
 from lfads_torch.data.formats.hdf5_arrays import dataset_values, open_hdf5
@@ -43,7 +43,7 @@ def write_recording(recording: Recording, path: Path | str) -> None:
     # "v108" lets attributes exceed 64 KiB (provenance) and is read by every HDF5 since 2008.
     with h5py.File(image, "w", libver=("v108", "v108")) as file:
         _write_contents(file, recording)
-    replace_file(Path(path), image.getbuffer())
+    write_bytes(path, image.getbuffer())
 
 
 class OurFormat(Reader):

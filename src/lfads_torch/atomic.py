@@ -23,11 +23,13 @@ __all__ = [
     "output_error",
     "require_free_space",
     "require_writable_folder",
+    "write_bytes",
     "write_text",
 ]
 
 PART_SUFFIX = ".part"
 MIB = 2**20
+DAY_S = 86400.0
 
 # errno -> what was found, what to do
 REMEDIES: dict[int, tuple[str, str]] = {
@@ -82,17 +84,18 @@ def output_error(target: Path, error: BaseException) -> OutputError:
 
 
 @contextmanager
-def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(target: str | os.PathLike[str], *, has_one_writer: bool = False) -> Iterator[Path]:
     """A temporary path beside `target` to write to; it takes the target's place at the end.
 
     On an exception the temporary file is removed and the target stays as it was; a failure to
     write becomes an OutputError, any other exception passes. A symbolic link is followed, so
-    that the file it names is replaced and not the link.
+    that the file it names is replaced and not the link. What a killed process left of the same
+    target goes after a day; with `has_one_writer` (a lock keeps all others out) at once.
     """
     shown = Path(target)
     final = Path(os.path.realpath(shown))
     _require_file_name(shown, final)
-    _remove_leftovers(final)
+    _remove_leftovers(final, older_than_s=0.0 if has_one_writer else DAY_S)
     part = _part_path(final)
     try:
         yield part
@@ -111,6 +114,12 @@ def write_text(target: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 text file whole or not at all, with line feeds on every system."""
     with atomic_path(target) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
+
+
+def write_bytes(target: str | os.PathLike[str], content: bytes | memoryview) -> None:
+    """Write a binary file whole or not at all."""
+    with atomic_path(target) as part, part.open("wb") as file:
+        file.write(content)
 
 
 def require_writable_folder(folder: str | os.PathLike[str], *, create: bool = False) -> Path:
@@ -184,8 +193,8 @@ def _part_path(final: Path) -> Path:
     return final.with_name(name)
 
 
-def _remove_leftovers(final: Path) -> None:
-    """Remove what a killed process left of the same target, once it is a day old."""
+def _remove_leftovers(final: Path, *, older_than_s: float) -> None:
+    """Remove what a killed process left of the same target, once it has this age."""
     pattern = re.compile(
         rf"\.{re.escape(final.name[:100])}\.\d+-[0-9a-f]{{8}}{PART_SUFFIX}{re.escape(final.suffix)}"
     )
@@ -194,7 +203,7 @@ def _remove_leftovers(final: Path) -> None:
         old = [
             entry.path
             for entry in os.scandir(final.parent)
-            if pattern.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > 86400
+            if pattern.fullmatch(entry.name) and time.time() - entry.stat().st_mtime >= older_than_s
         ]
     except OSError:
         return

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from lfads_torch.errors import DataError, OutputError
-from lfads_torch.outputs.atomic import (
+from lfads_torch.atomic import (
     atomic_path,
     require_free_space,
     require_writable_folder,
     write_text,
 )
+from lfads_torch.errors import DataError, OutputError
 
 
 def names(folder: Path) -> list[str]:
@@ -163,7 +163,7 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
     target.write_text("old")
     script = (
         "import sys, time\n"
-        "from lfads_torch.outputs.atomic import atomic_path\n"
+        "from lfads_torch.atomic import atomic_path\n"
         "with atomic_path(sys.argv[1]) as part:\n"
         "    part.write_text('half'); print('ready', flush=True); time.sleep(60)\n"
     )
