@@ -144,8 +144,9 @@ def test_beta_weighs_against_the_summed_reconstruction(reduction: str, unit: str
     sizes = replace(MAZE, present_share=0.5)
     entries = (100 - 7) * 162 * 0.5
     entering, strength = published_scales(settings, sizes), betas(settings, sizes)
-    # loss = reconstruction + k KL; in units where the reconstruction is the sum, KL weighs beta.
-    shrinks = 1 / entries if reduction == "mean" else 1.0
+    # loss = reconstruction + k KL; in units where the reconstruction is the sum over the present
+    # entries, KL weighs beta. "sum" is the mean times all entries, the missing ones too.
+    shrinks = 1 / entries if reduction == "mean" else 1 / 0.5
     assert strength.inputs == pytest.approx(entering.inputs / shrinks)
     assert strength.initial_condition == pytest.approx(entering.initial_condition / shrinks)
     known = strength if unit == "beta" else entering

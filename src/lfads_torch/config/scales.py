@@ -1,8 +1,10 @@
 """Weights of the two divergences, in each of their units; time constants in bins.
 
 The loss weighs a divergence by k beside a reconstruction that is the mean over bins and units, so
-in units of the evidence bound (a summed reconstruction) its weight is `beta = k * T * N`, with T
-generated bins and N units, entries that are missing left out. Beside a sum, `beta = k`.
+in units of the evidence bound (a sum over present entries) its weight is `beta = k * T * N`, with T
+generated bins and N units, entries that are missing left out. The reconstruction's own sum counts
+T * N entries, present or not (`loss/reconstruction.py`), so beside it beta is k times the present
+share.
 """
 
 from __future__ import annotations
@@ -38,22 +40,26 @@ def entries_per_trial(settings: Settings, sizes: DataSizes) -> float:
     return n_generated_bins * sizes.n_units * sizes.present_share
 
 
+def beta_of_one(settings: Settings, sizes: DataSizes) -> float:
+    """The beta of a weight of 1 in the loss."""
+    if settings.loss.reconstruction == "sum":
+        return sizes.present_share
+    return entries_per_trial(settings, sizes)
+
+
 def published_scales(settings: Settings, sizes: DataSizes) -> DivergenceScales:
     """`k_ic` and `k_u` as they enter the loss, whatever their unit in the settings."""
     loss = settings.loss
     given = DivergenceScales(
         initial_condition=loss.kl_initial_condition_scale, inputs=loss.kl_input_scale
     )
-    is_converted = loss.kl_scale_unit == "beta" and loss.reconstruction == "mean"
-    return given.times(1.0 / entries_per_trial(settings, sizes)) if is_converted else given
+    is_converted = loss.kl_scale_unit == "beta"
+    return given.times(1.0 / beta_of_one(settings, sizes)) if is_converted else given
 
 
 def betas(settings: Settings, sizes: DataSizes) -> DivergenceScales:
     """The weights of both divergences in units of the evidence bound."""
-    entering = published_scales(settings, sizes)
-    if settings.loss.reconstruction == "sum":
-        return entering
-    return entering.times(entries_per_trial(settings, sizes))
+    return published_scales(settings, sizes).times(beta_of_one(settings, sizes))
 
 
 def time_constant_bins(model: ModelSettings, bin_width_s: float) -> float:
