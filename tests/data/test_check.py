@@ -105,6 +105,7 @@ ALL_HELD_OUT = Split(
 )
 INPUTS = np.zeros((60, 33, 2), dtype=np.float32)
 INPUTS[7, 3, 1] = np.nan
+INFINITE_INPUTS = np.where(np.isnan(INPUTS), -np.inf, INPUTS)
 HAND = np.zeros((60, 33, 2))
 HAND[7, 3, 1] = np.inf
 NO_UNIT_4_IN_TRAINING = (clean().split.trial_set == "train").nonzero()[0][:, None], slice(None), 6
@@ -121,8 +122,13 @@ CASES = {
     "unit_all_missing": ("error", changed(put((slice(None), slice(None), 5), np.nan)), "(u5)"),
     "trial_all_missing": ("warning", changed(put(9, np.nan)), "(509)"),
     "missing_values": ("note", changed(put((9, 3), np.nan)), "values are missing"),
-    "external_inputs_not_finite": (
-        "error", replace(clean(), external_inputs=INPUTS), "the first at trial 507, bin 3, input 1",
+    "external_inputs_infinite": (
+        "error", replace(clean(), external_inputs=INFINITE_INPUTS),
+        "the first at trial 507, bin 3, input 1",
+    ),
+    "external_inputs_missing": (
+        "warning", replace(clean(), external_inputs=INPUTS),
+        "encoded bins: 1; the first at trial 507, bin 3, input 1",
     ),
     "behaviour_not_finite": ("note", replace(clean(), behaviour={"hand": HAND}), "'hand'"),
     "one_trial": ("error", clean().take_trials(np.array([0])), "one trial"),
@@ -321,3 +327,14 @@ def test_the_maze_recording_raises_no_alarm() -> None:
             condition=file["condition"][:],
         )
     assert check(maze).findings == ()
+
+
+def test_external_inputs_may_be_missing_in_forward_bins() -> None:
+    recording = clean()
+    assert recording.split is not None
+    inputs = np.zeros((60, 33, 1))
+    inputs[:, 30:] = np.nan
+    forward = replace(recording.split, n_encoded_bins=30)
+    for split, codes in ((forward, set()), (recording.split, {"external_inputs_missing"})):
+        report = check(replace(recording, external_inputs=inputs).with_split(split))
+        assert {f.code for f in report.findings if f.code.startswith("external")} == codes

@@ -17,7 +17,12 @@ from lfads_torch.data.check.trials import (
     check_outlier_trials,
 )
 from lfads_torch.data.check.units import check_rates, check_shared_spikes, check_silent_units
-from lfads_torch.data.check.values import check_missing, check_signals, check_values
+from lfads_torch.data.check.values import (
+    check_external_inputs,
+    check_missing,
+    check_signals,
+    check_values,
+)
 from lfads_torch.data.recording import TEST, TRAIN, VALID, Recording
 
 __all__ = ["check_recording"]
@@ -37,8 +42,9 @@ def check_recording(recording: Recording, requirements: CheckRequirements) -> Ch
     )
     estimate = estimate_for(context)
     checks = (
-        check_values, check_missing, check_signals, check_number_of_trials, check_sets,
-        check_silent_units, check_rates, check_shared_spikes, check_synchronous_bins,
+        check_values, check_missing, check_external_inputs, check_signals,
+        check_number_of_trials, check_sets, check_silent_units, check_rates,
+        check_shared_spikes, check_synchronous_bins,
         check_bins, check_outlier_trials, check_copies, check_overlap, check_drift,
     )  # fmt: skip
     findings = [finding for check in checks for finding in check(context)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lfads_torch.data.check.context import CheckContext
 from lfads_torch.data.check.report import Finding, listed
 from lfads_torch.data.check.statistics import OddValues
 
-__all__ = ["check_missing", "check_signals", "check_values"]
+__all__ = ["check_external_inputs", "check_missing", "check_signals", "check_values"]
 
 
 def check_values(context: CheckContext) -> list[Finding]:
@@ -111,23 +112,43 @@ def check_missing(context: CheckContext) -> list[Finding]:
     return findings
 
 
-def check_signals(context: CheckContext) -> list[Finding]:
-    """External inputs must be numbers; behaviour may have gaps, which decoding leaves out."""
+def check_external_inputs(context: CheckContext) -> list[Finding]:
+    """Infinite values can't be used; missing ones count as 0, as they should in forward bins."""
     recording = context.recording
+    if recording.external_inputs is None:
+        return []
+    inputs = np.asarray(recording.external_inputs, dtype=np.float64)
+    split = context.split
+    n_encoded = recording.n_bins if split is None else split.n_encoded_bins
+    is_missing = np.isnan(inputs)
+    is_missing[:, n_encoded:] = False
     findings = []
-    inputs = recording.external_inputs
-    if inputs is not None and not np.isfinite(inputs).all():
-        trial, time, dimension = (int(place[0]) for place in np.nonzero(~np.isfinite(inputs)))
+    if np.isinf(inputs).any():
         findings.append(
             Finding(
                 severity="error",
-                code="external_inputs_not_finite",
-                message=f"{int((~np.isfinite(inputs)).sum())} values of the external inputs are "
-                f"NaN or infinite, the first at trial {recording.trial_ids[trial]}, bin {time}, "
-                f"input {dimension}.",
-                remedy="Write 0 (or the signal's resting value) where the input is not known.",
+                code="external_inputs_infinite",
+                message=_said_of_inputs(context, np.isinf(inputs), "infinite"),
+                remedy="Replace them by numbers, or by NaN where the input is not known.",
             )
         )
+    if is_missing.any():
+        findings.append(
+            Finding(
+                severity="warning",
+                code="external_inputs_missing",
+                message=_said_of_inputs(context, is_missing, "missing (NaN) in encoded bins"),
+                remedy="The generator takes them for 0. Write the signal's resting value where 0 "
+                "is not it.",
+            )
+        )
+    return findings
+
+
+def check_signals(context: CheckContext) -> list[Finding]:
+    """Behaviour may have gaps, which decoding leaves out."""
+    recording = context.recording
+    findings = []
     for name, values in recording.behaviour.items():
         n_wrong = int((~np.isfinite(np.asarray(values, dtype=np.float64))).sum())
         if n_wrong:
@@ -141,6 +162,14 @@ def check_signals(context: CheckContext) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _said_of_inputs(context: CheckContext, is_wrong: NDArray[np.bool_], kind: str) -> str:
+    trial, time, dimension = (int(place[0]) for place in np.nonzero(is_wrong))
+    return (
+        f"Values of the external inputs that are {kind}: {int(is_wrong.sum())}; the first at trial "
+        f"{context.recording.trial_ids[trial]}, bin {time}, input {dimension}."
+    )
 
 
 def _said(context: CheckContext, odd: OddValues, kind: str) -> str:
