@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from lfads_torch.analysis.figures.averages import (
 )
 from lfads_torch.analysis.figures.base import FigureChoice, FigureInputs
 from lfads_torch.analysis.figures.inferred_inputs import prior_scale
-from lfads_torch.analysis.figures.loss_curves import best_epoch, term
+from lfads_torch.analysis.figures.loss_curves import best_epoch, chosen_epoch, term
 from lfads_torch.analysis.figures.rate_truth import r2_per_unit
 from lfads_torch.analysis.figures.selection import chosen_trials
 
@@ -85,6 +86,11 @@ def test_the_best_epoch_comes_after_both_ramps_and_is_finite():
     ]
     assert best_epoch(metrics) == (2, 0)
     assert best_epoch(metrics[:1]) is None
+    assert best_epoch(metrics, waits_for_ramps=False) == (0, 0)
+    inputs = FigureInputs(metrics=metrics, settings={"training": {"best_from": "start"}})
+    assert chosen_epoch(inputs) == (0, 0)
+    assert chosen_epoch(replace(inputs, settings={})) == (2, 0)
+    assert chosen_epoch(replace(inputs, run={"refit": {"run": "first"}})) is None
     assert np.isnan(term(metrics, "valid_score")[2, 1])
     assert np.isnan(term(metrics, "no_such_term")).all()
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from lfads_torch.analysis.figures.base import FigureInputs
 from lfads_torch.analysis.report import render_report, write_report
-from lfads_torch.analysis.report_facts import beta_rows, set_rows, warnings
+from lfads_torch.analysis.report_facts import beta_rows, headline, set_rows, warnings
 from lfads_torch.analysis.report_scores import highlights, score_rows
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import OutputError, SettingsError
@@ -152,6 +152,18 @@ def test_warnings_name_the_term_and_the_missing_test_set(page):
     )
     assert "w" in warnings(stopped)
     assert any("'failed'" in text for text in warnings(stopped))
+
+
+def test_a_refit_says_that_nothing_was_selected():
+    made = nasty_run()
+    rates = made.rates.assign(trial_set=("trial", np.array(["train"] * 5, dtype=object)))
+    refit = replace(made, rates=rates, run={"status": "finished", "refit": {"run": "first"}})
+    said = " ".join(headline(refit) + warnings(refit))
+    assert "a refit of first" in said
+    assert "no figure here says how the model does on new trials" in said
+    assert "best epoch" not in said
+    assert "used for selection" not in said
+    assert "used for selection" in " ".join(headline(made) + warnings(made))
 
 
 def test_a_run_that_left_nothing_still_has_a_page():

@@ -15,7 +15,7 @@ import numpy as np
 
 from lfads_torch.analysis.figures import aligned
 from lfads_torch.analysis.figures.base import FigureInputs
-from lfads_torch.analysis.figures.loss_curves import best_epoch, term
+from lfads_torch.analysis.figures.loss_curves import chosen_epoch, term
 
 __all__ = [
     "beta_rows",
@@ -79,7 +79,14 @@ def _status_sentence(inputs: FigureInputs) -> str:
 
 
 def _training_sentences(inputs: FigureInputs) -> list[str]:
-    best = best_epoch(inputs.metrics)
+    refit = inputs.run.get("refit")
+    if refit:
+        return [
+            f"It is a refit of {refit.get('run', 'another run')}: the number of epochs was set "
+            "beforehand and the last one is kept. Its score is of training trials; nothing was "
+            "selected on it."
+        ]
+    best = chosen_epoch(inputs)
     if best is None:
         return [
             "No epoch counted as the best one: the ramps were not over, or no score was finite."
@@ -108,7 +115,12 @@ def warnings(inputs: FigureInputs) -> list[str]:
         found += [f"Epoch {row.get('epoch')}: {text}" for text in row.get("messages") or ()]
     found += _not_finite(inputs.metrics)
     sets = set() if inputs.rates is None else set(aligned.trial_sets(inputs))
-    if sets and "test" not in sets and "new" not in sets:
+    if sets and "test" not in sets and "new" not in sets and "valid" not in sets:
+        found.append(
+            "Every trial below served for training: no figure here says how the model does on new "
+            "trials. Evaluate it on a recording kept aside."
+        )
+    elif sets and "test" not in sets and "new" not in sets:
         found.append(
             "There is no test set: the validation figures below were used for selection and "
             "flatter the model. Set split.test_fraction, or evaluate on a recording kept aside."

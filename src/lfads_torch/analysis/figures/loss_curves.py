@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["LossCurves", "best_epoch", "term"]
+__all__ = ["LossCurves", "best_epoch", "chosen_epoch", "term"]
 
 # Panels: title, unit, logarithmic, and the curves as (key of metrics.jsonl, name, colour, width).
 Curve = tuple[str, str, str, float]
@@ -47,9 +47,9 @@ class LossCurves(FigureRecipe):
     title = "Training: every term of the loss"
     caption = (
         "Top: reconstruction (negative log-likelihood) of train and validation trials, and the "
-        "smoothed validation score that decides the best epoch (dashed line; only epochs after "
-        "both ramps count). Around it: the other terms, the gradient's norm, the learning rate and "
-        "the ramps. With several members, the best one is drawn bold and the others thin. The "
+        "smoothed validation score that decides the best epoch (dashed line; as a rule only "
+        "epochs after both ramps count). Around it: the other terms, the gradient's norm, the "
+        "learning rate and the ramps. With several members, the best one is drawn bold and the others thin. The "
         "first epochs may leave a panel at the top; a gap is a number that was not finite."
     )
     caveat = (
@@ -70,7 +70,7 @@ class LossCurves(FigureRecipe):
         figure.clear()
         grid = figure.add_gridspec(n_rows, 3, height_ratios=[1.5] + [1.0] * (n_rows - 1))
         epoch = np.array([float(row["epoch"]) for row in inputs.metrics])
-        best = best_epoch(inputs.metrics)
+        best = chosen_epoch(inputs)
         for place, (title, unit, is_log, curves) in enumerate(shown):
             panel = figure.add_subplot(grid[0, :2] if place == 0 else grid[divmod(place + 1, 3)])
             _draw_panel(panel, inputs.metrics, epoch, curves=curves, is_log=is_log, best=best)
@@ -91,10 +91,26 @@ def term(metrics: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:
     return values
 
 
-def best_epoch(metrics: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
-    """Row of the best smoothed score after both ramps, and its member; `None` if there is none."""
+def chosen_epoch(inputs: FigureInputs) -> tuple[int, int] | None:
+    """Row and member of the epoch whose weights the run kept as the best ones.
+
+    `None` where no epoch counted, and for a refit: its last epoch is kept, whatever its score.
+    """
+    if inputs.run.get("refit"):
+        return None
+    training = inputs.settings.get("training") or {}
+    return best_epoch(inputs.metrics, waits_for_ramps=training.get("best_from") != "start")
+
+
+def best_epoch(
+    metrics: Sequence[Mapping[str, Any]], *, waits_for_ramps: bool = True
+) -> tuple[int, int] | None:
+    """Row of the best smoothed score and its member; `None` if there is none.
+
+    Only epochs after both ramps count, unless `training.best_from` of the run said otherwise.
+    """
     score = term(metrics, "valid_score")
-    for ramp in ("ramp_kl", "ramp_l2"):
+    for ramp in ("ramp_kl", "ramp_l2") if waits_for_ramps else ():
         weight = term(metrics, ramp)
         if np.isfinite(weight).any():
             score = np.where(weight >= 1.0, score, np.nan)
