@@ -49,8 +49,9 @@ class LossCurves(FigureRecipe):
         "Top: reconstruction (negative log-likelihood) of train and validation trials, and the "
         "smoothed validation score that decides the best epoch (dashed line; as a rule only "
         "epochs after both ramps count). Around it: the other terms, the gradient's norm, the "
-        "learning rate and the ramps. With several members, the best one is drawn bold and the others thin. The "
-        "first epochs may leave a panel at the top; a gap is a number that was not finite."
+        "learning rate and the ramps. With several members, the best one is drawn bold and the "
+        "others thin. The first epochs may leave a panel at the top; a gap is a number that was "
+        "not finite."
     )
     caveat = (
         "The validation score chose the best epoch, so it is no estimate for new trials. Train "
