@@ -80,7 +80,9 @@ def output_error(target: Path, error: BaseException) -> OutputError:
     )
     if number == errno.ENOSPC:
         found += _free_space_text(target)
-    return OutputError(f"{target}: cannot be written, {found}. {remedy} Nothing was left there.")
+    return OutputError(
+        f"{target}: cannot be written, {found}. {remedy} Nothing half-written is left."
+    )
 
 
 @contextmanager
