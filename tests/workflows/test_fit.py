@@ -78,6 +78,16 @@ def test_the_observer_sees_every_epoch_and_what_was_adapted(fitted):
     assert any(text.startswith("kernels: portable") for text in watcher.said)
 
 
+def test_warnings_of_the_check_are_said_and_its_estimate_is_of_this_fit(fitted):
+    run, watcher = fitted
+    stored = run.read_check()
+    warned = [each["message"] for each in stored["findings"] if each["severity"] == "warning"]
+    assert any("Training trials: 11" in text for text in warned)
+    assert all(any(text.startswith(one) for text in watcher.said) for one in warned)
+    estimate = stored["estimate"]
+    assert estimate["seconds"] == pytest.approx(6 * estimate["seconds_per_epoch"])
+
+
 def test_the_best_file_has_the_weights_of_the_lowest_score_after_the_ramps(fitted):
     run, _ = fitted
     rows = run.metrics.read()
@@ -231,11 +241,11 @@ def test_a_full_disk_fails_with_its_reason_and_the_run_goes_on_when_there_is_spa
 
     with monkeypatch.context() as patch:
         patch.setattr(safetensors.torch, "save_file", full_at_the_fifth)
-        with pytest.raises(OutputError, match="No space left"):
+        with pytest.raises(OutputError, match="no space left"):
             fit_run(recording(), settings(), tmp_path / "run")
     found = status(tmp_path / "run")
     assert (found["status"], found["can_resume"]) == ("failed", True)
-    assert "No space left" in found["reason"]
+    assert "no space left" in found["reason"]
     run = resume_run(tmp_path / "run")
     assert differences(run, whole) == []
     assert run.read_record().reason is None

@@ -85,7 +85,7 @@ def train_anew(
         folder, _record(recording, settings, options), overwrite=options.overwrite
     )
     with run.lock():
-        _store_description(run, recording, settings, options)
+        _store_description(run, recording, settings, options, observer)
         return _train(run, recording, settings, options, observer, state=None)
 
 
@@ -174,21 +174,30 @@ def _record(recording: Recording, settings: Settings, options: FitOptions) -> Ru
 
 
 def _store_description(
-    run: RunFolder, recording: Recording, settings: Settings, options: FitOptions
+    run: RunFolder,
+    recording: Recording,
+    settings: Settings,
+    options: FitOptions,
+    observer: Observer,
 ) -> None:
     from lfads_torch.config.tree import to_yaml
     from lfads_torch.data.check.check import check_recording
     from lfads_torch.data.check.context import CheckRequirements
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.split_file import split_as_document
+    from lfads_torch.workflows.check_file import plan_of
     from lfads_torch.workflows.model_card import card_of, write_card
 
     run.write_settings(to_yaml(settings))
     if recording.split is not None:
         run.write_split(split_as_document(recording.split, recording))
     if not options.refit:  # the data were checked for the run that it refits
-        needs = CheckRequirements(observation=settings.loss.observation)
-        run.write_check(check_recording(recording, needs).to_json())
+        needs = CheckRequirements(observation=settings.loss.observation, plan=plan_of(settings))
+        report = check_recording(recording, needs)
+        run.write_check(report.to_json())
+        for finding in report.findings:
+            if finding.severity == "warning":
+                observer.message(f"{finding.message} {finding.remedy}")
     write_card(run, card_of(recording))
     if options.data_path is None:
         write_recording(recording, run.path / "recording.h5")
