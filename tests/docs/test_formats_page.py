@@ -16,6 +16,7 @@ from lfads_torch.outputs.rates_file import RatesChunk
 from lfads_torch.outputs.run_lock import LockHolder
 from lfads_torch.outputs.run_record import RunRecord
 from lfads_torch.training.loop import EpochReport
+from lfads_torch.workflows.compare import ComparedPair, ComparedScore, Comparison
 from lfads_torch.workflows.model_card import ModelCard
 from lfads_torch.workflows.scores.record import Evaluation, to_json
 
@@ -48,6 +49,10 @@ EVALUATION = Evaluation(
         [run_folder.RECORD, run_folder.LOCK, *run_folder.OURS],
         list(EpochReport(0, 0, 0.0, {}, ()).row()),
         list(to_json(EVALUATION)),
+        *(
+            [each.name for each in fields(kind)]
+            for kind in (Comparison, ComparedPair, ComparedScore)
+        ),
     ],
 )
 def test_every_name_is_on_the_page(names: list[str]) -> None:
