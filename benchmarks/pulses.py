@@ -60,10 +60,10 @@ def settings_of_the_task(epochs: int) -> Settings:
         "training.epochs": epochs,
         "training.patience": 0,
         "loss.kl_scale_unit": "beta",
-        "loss.kl_initial_condition_scale": 1.0,
-        "loss.kl_input_scale": 1.0,
-        "loss.kl_ramp_increase": epochs // 3,
-        "loss.l2_ramp_increase": epochs // 3,
+        "loss.kl_initial_condition_scale": 0.1,
+        "loss.kl_input_scale": 0.3,
+        "loss.kl_ramp_increase": epochs // 2,
+        "loss.l2_ramp_increase": epochs // 2,
         "inference.n_samples": 10,
         "run.threads": 1,
     }
@@ -129,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--systems", nargs="+", choices=tuple(SYSTEMS), default=tuple(SYSTEMS))
     parser.add_argument("--runs", type=Path, default=Path("runs/pulses"))
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=200)
     given = parser.parse_args()
     for name in given.systems:
         result = one_system(name, given.runs, given.epochs)
