@@ -75,7 +75,19 @@ def test_a_pooled_ratio_is_resampled_as_a_ratio():
         / np.log(2)
         for row in weights
     ]
-    np.testing.assert_allclose([interval.low, interval.high], np.quantile(slow, [0.025, 0.975]))
+    centred = np.array(slow) + interval.value - np.mean(slow)
+    np.testing.assert_allclose([interval.low, interval.high], np.quantile(centred, [0.025, 0.975]))
+
+
+def test_a_score_that_every_resampling_lowers_stays_inside_its_interval():
+    class NoisierWhenTrialsRepeat:
+        value, n_trials = 0.57, 20
+
+        def resample(self, weights):
+            return 0.5 + 0.001 * (weights[:, 0] - 1)
+
+    interval = trial_bootstrap(NoisierWhenTrialsRepeat(), rng())
+    assert interval.low < 0.57 < interval.high
 
 
 def test_one_trial_gives_a_point_and_undefined_resamplings_are_counted():

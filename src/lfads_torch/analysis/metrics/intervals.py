@@ -57,6 +57,8 @@ def trial_bootstrap(
 ) -> Interval:
     """Percentile interval of a score when its trials are drawn again with replacement.
 
+    The resampled scores are shifted so that their mean is the score itself.
+
     With one trial the interval is the value itself; it then says nothing about other trials.
     """
     weights = _trial_weights(score.n_trials, rng, n_samples)
@@ -157,7 +159,10 @@ def _interval(
             f"the interval at level {level} has {len(known)} resamplings in which the score is "
             "defined; a level between 0 and 1 and trials that carry the score are needed."
         )
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    # Trials that are drawn twice are not new data, which shifts some scores in every resampling
+    # (an average over repeated trials is noisier): the spread is kept, the shift is taken out.
+    centred = known + (value - known.mean())
+    low, high = np.quantile(centred, [(1 - level) / 2, (1 + level) / 2])
     return Interval(
         value=value,
         low=float(low),
