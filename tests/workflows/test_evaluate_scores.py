@@ -146,8 +146,32 @@ def test_pulses_are_timed_against_chance(evaluation, stored):
     score = evaluation.score("inferred_input_timing")
     assert 0 < has_pulse.sum() < len(valid)
     assert score.n_trials == has_pulse.sum() == sum(score.details["lead_lag_counts"])
-    assert set(score.beside) == {"chance (random bin)", "chance (other trials' pulses)"}
+    assert set(score.beside) == {
+        "chance (random bin)",
+        "chance (other trials' pulses)",
+        "by innovations",
+    }
     assert score.trial_ids.tolist() == recording.trial_ids[valid][has_pulse].tolist()
+
+
+def test_pulses_are_timed_by_the_largest_input_over_its_stationary_width(evaluation, run, stored):
+    recording, rates, _, valid = stored
+    is_on = recording.true_inputs[valid, 2:, 0] != 0  # two bins start the generator
+    mean = rates["inferred_input_mean"].values[valid].astype(float)
+    prior = inputs.prior_of(load_model(run, recording))
+    stationary = mean / rates.attrs["input_prior_std"]
+    innovations = stationary.copy()
+    step = mean[:, 1:] - prior.coefficient * mean[:, :-1]
+    innovations[:, 1:] = step / np.sqrt(prior.variance)
+    errors = [
+        BIN * ((each**2).sum(axis=2).argmax(axis=1) - is_on.argmax(axis=1))[is_on.any(axis=1)]
+        for each in (stationary, innovations)
+    ]
+    score = evaluation.score("inferred_input_timing")
+    assert not np.array_equal(*errors)
+    np.testing.assert_allclose(score.trial_score.error_s, errors[0], atol=1e-9)
+    share = (np.abs(errors[1]) < 0.031).mean()
+    assert score.beside["by innovations"] == pytest.approx(share)
 
 
 def test_pulse_times_are_onsets_and_nothing_else_is_a_pulse():

@@ -86,10 +86,10 @@ def test_whitened_draws_of_the_prior_are_standard_normal():
         ],
         axis=2,
     )
-    square = whitened_magnitude(draws, PRIOR) ** 2
+    square = whitened_magnitude(draws, PRIOR, whiten="innovations") ** 2
     np.testing.assert_allclose(square.mean(axis=0), 3.0, rtol=0.06)
     assert abs(np.corrcoef(square[:, 1], square[:, 2])[0, 1]) < 0.06
-    stationary = whitened_magnitude(draws, PRIOR, whiten="stationary") ** 2
+    stationary = whitened_magnitude(draws, PRIOR) ** 2
     np.testing.assert_allclose(stationary.mean(axis=0), 3.0, rtol=0.06)
     expected = (draws[7, 2] ** 2 / PRIOR.stationary_variance).sum()
     assert stationary[7, 2] == pytest.approx(expected)
@@ -100,7 +100,8 @@ def test_the_input_of_a_step_is_timed_at_its_onset_and_whatever_its_sign():
     inputs[0, 20:23, 0] = 2.0
     inputs[1, 20:23, 0] = -2.0
     time_s = (np.arange(33) + 0.5) * 0.01
-    largest = largest_input_time(whitened_magnitude(inputs, PRIOR), time_s=time_s)
+    magnitude = whitened_magnitude(inputs, PRIOR, whiten="innovations")
+    largest = largest_input_time(magnitude, time_s=time_s)
     np.testing.assert_allclose(largest, 0.205)
 
 
@@ -153,7 +154,7 @@ def test_messages():
         input_content(mean[:, :, :2], std[:, :, :2], PRIOR)
     with pytest.raises(DataError, match="variances above 0"):
         AutoregressivePrior(time_constant_bins=np.ones(1), variance=np.zeros(1))
-    with pytest.raises(SettingsError, match='"innovations" or "stationary"'):
+    with pytest.raises(SettingsError, match='"stationary" or "innovations"'):
         whitened_magnitude(mean, PRIOR, whiten="both")
     with pytest.raises(DataError, match="0 of 2 trials have a pulse time"):
         pulse_timing(np.ones((2, 3)), time_s=np.arange(3), pulse_time_s=np.full(2, np.nan))

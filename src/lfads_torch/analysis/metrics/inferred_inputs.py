@@ -105,12 +105,13 @@ def whitened_magnitude(
     mean: Numbers,
     prior: AutoregressivePrior,
     *,
-    whiten: Literal["innovations", "stationary"] = "innovations",
+    whiten: Literal["stationary", "innovations"] = "stationary",
 ) -> NDArray[np.float64]:
     """Length of the prior-whitened input over dimensions, [trial, bin].
 
+    "stationary", which pulses are timed by, only divides by sqrt(v1), and keeps the slow part.
     "innovations" are independent and of unit variance under the prior: `u_1 / sqrt(v1)`, then
-    `(u_t - a u_{t-1}) / sqrt(v)`. "stationary" only divides by sqrt(v1), and keeps the slow part.
+    `(u_t - a u_{t-1}) / sqrt(v)`.
     """
     u = as_three_axes("inferred input means", mean)
     need_shape("prior variances", prior.variance, (u.shape[2],))
@@ -119,7 +120,7 @@ def whitened_magnitude(
     if whiten == "innovations":
         white[:, 1:] = (u[:, 1:] - prior.coefficient * u[:, :-1]) / np.sqrt(prior.variance)
     elif whiten != "stationary":
-        raise SettingsError(f'whiten is {whiten!r}; "innovations" or "stationary" is needed.')
+        raise SettingsError(f'whiten is {whiten!r}; "stationary" or "innovations" is needed.')
     return np.asarray(np.sqrt((white**2).sum(axis=2)))
 
 

@@ -29,9 +29,10 @@ CONTENT_NOTE = (
     "scale of the inputs are arbitrary"
 )
 TIMING_NOTE = (
-    "share of pulses within 30 ms of the largest prior-whitened input; the controller sees later "
-    "bins, so an input may lead its event. Control: the same score on a matched recording without "
-    "pulses"
+    "share of pulses within 30 ms of the largest input, in units of the prior's stationary width "
+    "(by innovations: of what the prior would not expect from the bin before); the controller sees "
+    "later bins, so an input may lead its event. Control: the same score on a matched recording "
+    "without pulses"
 )
 
 
@@ -167,12 +168,9 @@ def _timing(case: Case, mean: NDArray[np.float64], prior: AutoregressivePrior) -
     own = case.evaluated
     times = pulse_times(np.asarray(own.recording.true_inputs), own.recording.time_s)
     times = np.where(times >= own.time_s[0] - 0.5 * case.bin_width_s, times, np.nan)
-    score = pulse_timing(
-        whitened_magnitude(mean, prior),
-        time_s=own.time_s,
-        pulse_time_s=times,
-        tolerance_s=TOLERANCE_S,
-    )
+    timed = partial(pulse_timing, time_s=own.time_s, pulse_time_s=times, tolerance_s=TOLERANCE_S)
+    score = timed(whitened_magnitude(mean, prior, whiten="stationary"))
+    by_innovations = timed(whitened_magnitude(mean, prior, whiten="innovations"))
     edges, counts = lead_lag_histogram(score, bin_width_s=case.bin_width_s)
     return Measured(
         trial_score=score,
@@ -180,8 +178,10 @@ def _timing(case: Case, mean: NDArray[np.float64], prior: AutoregressivePrior) -
         beside={
             "chance (random bin)": score.chance_uniform,
             "chance (other trials' pulses)": score.chance_permuted,
+            "by innovations": by_innovations.value,
         },
         details={
+            "scaled_by": "stationary width of the prior",
             "lead_lag_edges_s": edges,
             "lead_lag_counts": counts,
             "median_lead_lag_s": float(np.median(score.error_s)),
