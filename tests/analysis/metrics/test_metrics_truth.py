@@ -5,9 +5,8 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from lfads_torch.analysis.metrics.strength import effective_beta, weight_of_beta
 from lfads_torch.analysis.metrics.truth import fit_affine, true_latent_r2, true_rate_r2
-from lfads_torch.errors import DataError, SettingsError
+from lfads_torch.errors import DataError
 
 
 def flat(values):
@@ -69,18 +68,3 @@ def test_messages():
         fit_affine(factors, latents[:3])
     with pytest.raises(DataError, match="factors have shape"):
         true_latent_r2(factors, latents, factors=factors[:, :, :2], latents=latents)
-
-
-def test_beta_of_the_maze_settings():
-    sizes = {"n_bins": 100, "n_units": 162}
-    assert effective_beta(1.2e-6, **sizes) == pytest.approx(0.019, abs=5e-4)
-    assert effective_beta(5.5e-6, **sizes) == pytest.approx(0.089, abs=5e-4)
-
-
-def test_beta_counts_what_is_fitted_and_can_be_inverted():
-    shares = {"n_bins": 3, "n_units": 5, "present_fraction": 0.8, "gradient_fraction": 0.25}
-    assert effective_beta(2.0, **shares) == pytest.approx(2.0 * 15 * 0.8 / 0.25)
-    assert weight_of_beta(effective_beta(2.0, **shares), **shares) == pytest.approx(2.0)
-    for wrong in ({"n_bins": 0}, {"present_fraction": 0.0}, {"gradient_fraction": 1.5}):
-        with pytest.raises(SettingsError, match="at least one bin and unit"):
-            effective_beta(1.0, **(shares | wrong))
