@@ -71,7 +71,9 @@ def test_replaced_values_are_new_and_count_as_chosen() -> None:
 
 
 def test_records_made_by_hand_can_be_checked() -> None:
-    settings = Settings(model=ModelSettings(n_factors=3), loss=LossSettings(scale=1))
+    loss = LossSettings()
+    object.__setattr__(loss, "scale", 1)  # the shape checker would refuse an int in the call
+    settings = Settings(model=ModelSettings(n_factors=3), loss=loss)
     assert check_settings(settings) == settings
     assert type(check_settings(settings).loss.scale) is float
 

@@ -389,5 +389,6 @@ def test_nothing_to_generate_is_an_error(scan):
 def test_too_few_bins_of_an_input_are_an_error(scan, missing):
     case = random_case(Sizes(external=1))
     case.tensors[missing] = case.tensors[missing][:, :3]
-    with pytest.raises((ValueError, IndexError, RuntimeError)):
+    # TypeError: with --check-shapes the checker is the first to say it.
+    with pytest.raises((ValueError, IndexError, RuntimeError, TypeError)):
         case.run(scan)

@@ -94,8 +94,9 @@ def test_it_starts_from_the_weights_of_the_member_it_refits(run, refitted):
     original = load_model(run, read_recording_of(run), member=best.member)
     whole = start_state(original.assembly).weights[best.member]
     alone = start_state(model.assembly, first_member=best.member).weights[0]
-    is_bias = original.assembly.task.layout.views(torch.arange(len(whole))[None])
-    readout = is_bias["readout.tiny.bias"].flatten()  # it starts at the training mean
+    places = torch.arange(len(whole), dtype=torch.float64)[None]
+    named = original.assembly.task.layout.views(places)
+    readout = named["readout.tiny.bias"].flatten().long()  # it starts at the training mean
     same = torch.ones(len(whole), dtype=torch.bool)
     same[readout] = False
     assert torch.equal(whole[same], alone[same])

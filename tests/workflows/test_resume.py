@@ -135,7 +135,7 @@ def test_processes_that_are_killed_at_random_moments(tmp_path, signals):
         wait_for_epochs(folder, 2, process)
         time.sleep(chance.uniform(0.0, 0.05))
         os.kill(process.pid, by)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=300)
         ends.append(process.returncode)
         found = status(folder)
         assert (found["status"], found["can_resume"]) == ("interrupted", True), errors.decode()
@@ -144,7 +144,7 @@ def test_processes_that_are_killed_at_random_moments(tmp_path, signals):
         )
     assert ends == [-by if by == signal.SIGKILL else 0 for by in signals]
     process = child(folder, overrides)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors.decode()
     run = fit_run(recording(), settings(*overrides), tmp_path / "whole")
     leftovers = [path.name for path in folder.rglob("*") if ".part" in path.name]
