@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -93,16 +94,25 @@ def estimate_fit(plan: FitPlan, sizes: DataSizes) -> FitEstimate:
     )
 
 
-def measured_flops_per_s(n_trials: int, n_hidden: int, *, seconds: float = 0.03) -> float:
-    """Operations per second of float32 products [n_trials, H] x [H, 3H] on this machine."""
+def measured_flops_per_s(n_trials: int, n_hidden: int, *, seconds: float = 0.1) -> float:
+    """Operations per second of float32 products [n_trials, H] x [H, 3H] on one core.
+
+    The fastest of all products that fit into `seconds`, on one thread: where other processes hold
+    the cores, threads wait for each other, and a mean would say more about the neighbours than
+    about the machine. Products this small gain little from more threads.
+    """
+    from threadpoolctl import threadpool_limits
+
     states = np.ones((max(n_trials, 1), n_hidden), dtype=np.float32)
     weights = np.ones((n_hidden, 3 * n_hidden), dtype=np.float32)
-    states @ weights  # the first product also starts the threads
-    n_products, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds or n_products == 0:
-        states @ weights
-        n_products += 1
-    return 6.0 * states.shape[0] * n_hidden**2 * n_products / max(elapsed, 1e-9)
+    fastest = math.inf
+    with threadpool_limits(limits=1):
+        end = time.perf_counter() + seconds
+        while fastest == math.inf or time.perf_counter() < end:
+            start = time.perf_counter()
+            states @ weights
+            fastest = min(fastest, time.perf_counter() - start)
+    return 6.0 * states.shape[0] * n_hidden**2 / max(fastest, 1e-9)
 
 
 def _flops_per_trial(plan: FitPlan, sizes: DataSizes) -> float:
