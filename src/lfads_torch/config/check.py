@@ -119,7 +119,8 @@ def _whole_number(value: object) -> object:
 
 def _error(mistakes: list[str]) -> SettingsError:
     if len(mistakes) == 1:
-        return SettingsError(f"settings: {mistakes[0]}.")
+        only = mistakes[0]
+        return SettingsError(f"settings: {only}" + ("" if only.endswith("?") else "."))
     listed = "".join(f"\n  - {mistake}" for mistake in mistakes)
     return SettingsError(f"settings: {len(mistakes)} mistakes.{listed}")
 
