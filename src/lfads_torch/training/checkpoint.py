@@ -122,7 +122,10 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
     from safetensors.torch import save_file
 
     try:
-        # The run's lock keeps others out.
+        # The run's lock keeps others out. safetensors writes through a file .tmp* of its own in
+        # this folder, which stays behind when the process is killed meanwhile.
+        for left in path.parent.glob(".tmp*"):
+            left.unlink(missing_ok=True)
         with atomic_path(path, has_one_writer=True) as part:
             save_file({name: value.cpu() for name, value in tensors.items()}, part, metadata)
     except Exception as error:  # safetensors wraps a full disk in an error class of its own
