@@ -252,7 +252,9 @@ def test_the_list_of_figures_draws_nothing_and_imports_no_pyplot():
 
 
 def test_an_unknown_figure_names_the_nearest_and_all():
-    with pytest.raises(SettingsError, match=r"no figure 'rate'; the nearest is 'rates'.*psth"):
+    with pytest.raises(
+        SettingsError, match=r"figure: there is no 'rate'. Did you mean 'rates'.*psth"
+    ):
         choose_figure("rate")
 
 
@@ -279,7 +281,7 @@ def test_a_figure_of_ones_own_is_loaded_by_its_place(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     assert choose_figure("my_figures:Mine").name == "mine"
     for wrong, message in (
-        ("my_figures:NoFigure", "is not a figure"),
+        ("my_figures:NoFigure", "is of another kind; derive the class from .*FigureRecipe"),
         ("my_figures:Absent", "could not be loaded"),
         ("no_such_package:Figure", "could not be loaded"),
     ):

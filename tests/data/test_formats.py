@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields, replace
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 import scipy.io
 
-from lfads_torch.data.formats import choose
 from lfads_torch.data.formats.arrays import recording_from_arrays
 from lfads_torch.data.formats.base import ReadOptions
 from lfads_torch.data.formats.choose import read_recording, reader_places
@@ -365,7 +365,7 @@ def test_a_reader_can_be_named_by_module_and_class(tmp_path, plug_in):
 
 def test_a_plug_in_is_asked_by_content_before_the_general_layouts(tmp_path, monkeypatch, plug_in):
     point = EntryPoint("every_other", plug_in, "lfads_torch.readers")
-    monkeypatch.setattr(choose, "entry_points", lambda group: [point] * (group == point.group))
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point] * (group == point.group))
     assert list(reader_places()) == ["recording", "every_other", "lfads_torch", "matlab", "arrays"]
     (tmp_path / "x.h5").write_bytes(b"every other line")
     assert read_recording(tmp_path / "x.h5").bin_width_s == 0.5

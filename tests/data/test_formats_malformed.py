@@ -469,10 +469,13 @@ def test_a_run_is_no_recording(tmp_path):
 @pytest.mark.parametrize(
     ("reader", "message"),
     [
-        ("matlap", "no reader 'matlap'. Did you mean 'matlab'"),
-        ("no.such.module:Reader", "can't be loaded"),
-        ("pathlib:Path", "is no reader; a subclass"),
-        ("pathlib:NoSuchClass", "can't be loaded"),
+        ("matlap", "reader: there is no 'matlap'. Did you mean 'matlab'"),
+        ("no.such.module:Reader", "could not be loaded"),
+        (
+            "pathlib:Path",
+            "is of another kind; derive the class from lfads_torch.data.formats.base.Reader",
+        ),
+        ("pathlib:NoSuchClass", "could not be loaded"),
     ],
 )
 def test_unknown_readers(tmp_path, reader, message):

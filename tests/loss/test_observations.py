@@ -111,10 +111,10 @@ def test_a_family_of_ones_own_is_named_by_module_and_class():
 @pytest.mark.parametrize(
     ("name", "needed"),
     [
-        ("poison", "choose poisson, gaussian"),
-        ("no_such_package:Family", "cannot be loaded"),
-        ("lfads_torch.loss.observations.poisson:Poison", "cannot be loaded"),
-        ("collections:OrderedDict", "is not an observation family"),
+        ("poison", "Known are poisson, gaussian"),
+        ("no_such_package:Family", "could not be loaded"),
+        ("lfads_torch.loss.observations.poisson:Poison", "could not be loaded"),
+        ("collections:OrderedDict", "is of another kind"),
     ],
 )
 def test_what_is_no_family_is_refused_by_name(name, needed):

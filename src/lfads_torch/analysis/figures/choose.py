@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from types import MappingProxyType
 
 from lfads_torch.analysis.figures.base import FigureRecipe
-from lfads_torch.errors import SettingsError
+from lfads_torch.plugins import load_plugin, plugin_names
 
 __all__ = ["FIGURES", "choose_figure", "figure_names"]
 
@@ -31,38 +28,12 @@ _ENTRY_POINTS = "lfads_torch.figures"
 
 def figure_names() -> list[str]:
     """Every figure that can be asked for by name, those of installed plug-ins last."""
-    plugged = sorted(point.name for point in entry_points(group=_ENTRY_POINTS))
-    return [*FIGURES, *(name for name in plugged if name not in FIGURES)]
+    return plugin_names(FIGURES, _ENTRY_POINTS)
 
 
 def choose_figure(name: str) -> FigureRecipe:
     """The figure of this name, of an entry point, or of "package.module:Class"."""
-    if name in FIGURES:
-        return _load(FIGURES[name])
-    if ":" in name:
-        return _load(name)
-    for point in entry_points(group=_ENTRY_POINTS, name=name):
-        return _load(point.value)
-    known = figure_names()
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    raise SettingsError(
-        f"there is no figure {name!r}; the nearest is {near[0]!r}. Figures: {', '.join(known)}, "
-        'or one of your own as "package.module:Class".'
+    chosen = load_plugin(
+        name, FigureRecipe, what="figure", ours=FIGURES, entry_points=_ENTRY_POINTS
     )
-
-
-def _load(where: str) -> FigureRecipe:
-    module_name, _, class_name = where.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(
-            f"the figure {where!r} could not be loaded: {error}. It is needed as "
-            '"package.module:Class", in a package that Python can import.'
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, FigureRecipe)):
-        raise SettingsError(
-            f"{where!r} is not a figure: derive the class from "
-            "lfads_torch.analysis.figures.base.FigureRecipe."
-        )
-    return found()
+    return chosen()

@@ -6,16 +6,14 @@ layouts. Readers are imported when they are asked, so a plug-in costs nothing be
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from lfads_torch.data.formats.base import Reader, ReadOptions
 from lfads_torch.data.formats.content import file_kind, need_readable_file, what_cannot_be_read
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import FormatError
+from lfads_torch.plugins import load_plugin, plugin_places
 
 __all__ = ["ENTRY_POINT_GROUP", "read_recording", "reader_places"]
 
@@ -41,7 +39,7 @@ def read_recording(
     need_readable_file(path)
     options = ReadOptions() if options is None else options
     if reader is not None:
-        return _load(reader, _place(reader)).read(path, options)
+        return _load(reader, reader_places()).read(path, options)
     for candidate in _readers():
         if candidate.recognises(path):
             return candidate.read(path, options)
@@ -50,41 +48,15 @@ def read_recording(
 
 def reader_places() -> dict[str, str]:
     """Every reader by name, as "package.module:Class", in the order in which they are asked."""
-    plug_ins = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return {**OURS, **plug_ins, **GENERAL}
+    return {**OURS, **plugin_places(ENTRY_POINT_GROUP), **GENERAL}
 
 
 def _readers() -> Iterator[Reader]:
-    for name, place in reader_places().items():
-        yield _load(name, place)
-
-
-def _place(reader: str) -> str:
-    if ":" in reader:
-        return reader
     places = reader_places()
-    if reader not in places:
-        close = difflib.get_close_matches(reader, places, n=1, cutoff=0.4)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise FormatError(
-            f"there is no reader {reader!r}.{hint} Known are {', '.join(places)}, or any "
-            '"package.module:Class".'
-        )
-    return places[reader]
+    for name in places:
+        yield _load(name, places)
 
 
-def _load(name: str, place: str) -> Reader:
-    module, _, class_name = place.partition(":")
-    try:
-        reader_class = getattr(import_module(module), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise FormatError(
-            f"reader {name!r} ({place}) can't be loaded: {error}. Install what it needs, or "
-            "remove the plug-in."
-        ) from error
-    if not (isinstance(reader_class, type) and issubclass(reader_class, Reader)):
-        raise FormatError(
-            f"reader {name!r} ({place}) is no reader; a subclass of "
-            "lfads_torch.data.formats.base.Reader is needed."
-        )
-    return reader_class()
+def _load(name: str, places: dict[str, str]) -> Reader:
+    reader = load_plugin(name, Reader, what="reader", ours=places, error=FormatError)
+    return reader()

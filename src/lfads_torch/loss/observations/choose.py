@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
-from lfads_torch.errors import DataError, SettingsError
+from lfads_torch.errors import DataError
+from lfads_torch.plugins import load_plugin
 
 if TYPE_CHECKING:
     import torch
@@ -21,31 +21,19 @@ OBSERVATIONS = {
 
 
 def choose_observation(name: str) -> Observation:
-    """A family of ours by its name, or anybody's by `package.module:Class`.
+    """A family of ours by its name, that of an entry point, or anybody's by `package.module:Class`.
 
     Raises SettingsError where the name is unknown or is no observation family.
     """
     from lfads_torch.loss.observations.base import Observation
 
-    where = OBSERVATIONS.get(name, name)
-    module_name, _, class_name = where.partition(":")
-    if not class_name:
-        raise SettingsError(
-            f"loss.observation: {name!r} is not known; choose {', '.join(OBSERVATIONS)}, or name a "
-            "class of your own as package.module:Class."
-        )
-    try:
-        family = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(
-            f"loss.observation: {name!r} cannot be loaded ({error}); is the package installed, and "
-            "is the class spelled as in its file?"
-        ) from error
-    if not (isinstance(family, type) and issubclass(family, Observation)):
-        raise SettingsError(
-            f"loss.observation: {name!r} is not an observation family; derive the class from "
-            "lfads_torch.loss.observations.base.Observation."
-        )
+    family = load_plugin(
+        name,
+        Observation,
+        what="loss.observation",
+        ours=OBSERVATIONS,
+        entry_points="lfads_torch.observations",
+    )
     return family()
 
 

@@ -1,0 +1,97 @@
+"""Parts by name: ours, those of installed packages, or anybody's as "package.module:Class".
+
+A class is imported only when it is asked for, so a part that nobody uses costs nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from importlib import import_module, metadata
+from types import MappingProxyType
+from typing import TypeVar
+
+from lfads_torch.errors import LfadsError, SettingsError
+
+__all__ = ["load_plugin", "plugin_names", "plugin_places"]
+
+T = TypeVar("T")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def plugin_places(entry_points: str) -> dict[str, str]:
+    """What installed packages offer in this group of entry points: name to "package.module:Class".
+
+    In the order of the names; which package was installed first does not matter.
+    """
+    found = metadata.entry_points(group=entry_points)
+    return dict(sorted((point.name, point.value) for point in found))
+
+
+def plugin_names(ours: Mapping[str, str], entry_points: str | None = None) -> list[str]:
+    """Every name that `load_plugin` knows: ours in their order, then those of installed packages.
+
+    A name of ours cannot be taken by another package.
+    """
+    plugged = plugin_places(entry_points) if entry_points else {}
+    return [*ours, *(name for name in plugged if name not in ours)]
+
+
+def load_plugin(
+    where: str,
+    base: type[T],
+    *,
+    what: str,
+    ours: Mapping[str, str] = _NOTHING,
+    entry_points: str | None = None,
+    error: type[LfadsError] = SettingsError,
+) -> type[T]:
+    """The class that `where` names; it is derived from `base` and has all that `base` asks for.
+
+    `where` is a name in `ours` (name to "package.module:Class"), the name of an entry point of the
+    group `entry_points`, or "package.module:Class". `what` begins every message: a setting's name
+    ("search.selection") or a word ("reader"). Raises `error` where nothing is known by that name,
+    it cannot be imported, or it is of another kind.
+    """
+    place = _place(where, ours, entry_points)
+    if place is None:
+        raise error(f"{what}: {_unknown(where, plugin_names(ours, entry_points))}")
+    title = repr(where) if place == where else f"{where!r} ({place})"
+    try:
+        found = _import(place)
+    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as reason:
+        raise error(
+            f"{what}: {title} could not be loaded: {reason}. Install the package "
+            'with all it imports, and spell the class as its file does: "package.module:Class".'
+        ) from reason
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise error(
+            f"{what}: {title} is of another kind; derive the class from "
+            f"{base.__module__}.{base.__qualname__}."
+        )
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+        raise error(f"{what}: {title} is incomplete; write its {missing}.")
+    return found
+
+
+def _place(where: str, ours: Mapping[str, str], entry_points: str | None) -> str | None:
+    if where in ours:
+        return ours[where]
+    if ":" in where:
+        return where
+    return plugin_places(entry_points).get(where) if entry_points else None
+
+
+def _import(place: str) -> object:
+    module, _, class_name = place.partition(":")
+    found: object = getattr(import_module(module), class_name)
+    return found
+
+
+def _unknown(where: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(where, known, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    listed = f"Known are {', '.join(known)}, or name" if known else "Name"
+    return f'there is no {where!r}.{hint} {listed} a class of your own as "package.module:Class".'
