@@ -13,6 +13,7 @@ import torch
 from run_cases import Watcher, differences, recording, settings
 
 from lfads_torch.config.read import read_settings
+from lfads_torch.data.check import check
 from lfads_torch.data.fingerprint import fingerprint
 from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.formats.ours import write_recording
@@ -177,6 +178,9 @@ def spoiled(kind: str):
     if kind == "nothing to validate":
         sets = np.where(original.split.trial_set == "valid", "unused", original.split.trial_set)
         return original.with_split(replace(original.split, trial_set=sets))
+    if kind == "nothing to train":
+        sets = np.where(original.split.trial_set == "train", "unused", original.split.trial_set)
+        return original.with_split(replace(original.split, trial_set=sets))
     if kind == "no unit to encode":
         return original.with_split(replace(original.split, is_encoded=np.zeros(5, bool)))
     counts[:, :, 2] = np.nan
@@ -184,12 +188,33 @@ def spoiled(kind: str):
 
 
 @pytest.mark.parametrize(
-    "kind", ["negative", "fraction", "nothing to validate", "no unit to encode", "all missing"]
+    "kind",
+    [
+        "negative",
+        "fraction",
+        "nothing to train",
+        "nothing to validate",
+        "no unit to encode",
+        "all missing",
+    ],
 )
 def test_what_cannot_be_fitted_is_refused_before_anything_is_written(tmp_path, kind):
     with pytest.raises(DataError):
         fit_run(spoiled(kind), settings(), tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_data_are_checked_once(tmp_path, monkeypatch):
+    reports, check_recording = [], check.check_recording
+
+    def counted(*given):
+        reports.append(check_recording(*given))
+        return reports[-1]
+
+    monkeypatch.setattr(check, "check_recording", counted)
+    run = fit_run(recording(), settings("training.epochs=1"), tmp_path / "run")
+    (report,) = reports
+    assert run.read_check()["findings"] == json.loads(json.dumps(report.to_json()))["findings"]
 
 
 def test_a_folder_with_a_run_is_not_overwritten_unasked(fitted, tmp_path):

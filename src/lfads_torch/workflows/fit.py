@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from lfads_torch.training.state import PopulationState
     from lfads_torch.workflows.assemble import Assembly
 
-__all__ = ["FitOptions", "Observer", "Quiet", "fit_run", "resume_run", "train_anew"]
+__all__ = [
+    "FitOptions",
+    "Observer",
+    "Prepared",
+    "Quiet",
+    "fit_run",
+    "prepare",
+    "resume_run",
+    "train_anew",
+]
 
 
 class Observer(Protocol):
@@ -54,6 +63,15 @@ class FitOptions:
     warnings: tuple[str, ...] = ()  # likewise
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A recording with its split, settings resolved for it, and what the check found."""
+
+    recording: Recording
+    settings: Settings
+    check: Mapping[str, Any] | None  # content of check.json; None: none is stored
+
+
 def fit_run(
     recording: Recording,
     settings: Settings,
@@ -68,24 +86,20 @@ def fit_run(
     before anything slow or written, RunError where the folder is taken.
     """
     watcher = observer or Quiet()
-    recording, settings = prepare(recording, settings, watcher)
-    return train_anew(recording, settings, folder, options=options, observer=watcher)
+    prepared = prepare(recording, settings, watcher)
+    return train_anew(prepared, folder, options=options, observer=watcher)
 
 
 def train_anew(
-    recording: Recording,
-    settings: Settings,
-    folder: Path,
-    *,
-    options: FitOptions,
-    observer: Observer,
+    prepared: Prepared, folder: Path, *, options: FitOptions, observer: Observer
 ) -> RunFolder:
     """As `fit_run`, of a recording and settings that are checked and resolved already."""
+    recording, settings = prepared.recording, prepared.settings
     run = RunFolder.create(
         folder, _record(recording, settings, options), overwrite=options.overwrite
     )
     with run.lock():
-        _store_description(run, recording, settings, options, observer)
+        _store_description(run, prepared, options)
         return _train(run, recording, settings, options, observer, state=None)
 
 
@@ -121,10 +135,8 @@ def _kernels_of(run: RunFolder, options: FitOptions) -> str:
     return (run.read_record().backend or "auto") if options.kernels == "auto" else options.kernels
 
 
-def prepare(
-    recording: Recording, settings: Settings, observer: Observer
-) -> tuple[Recording, Settings]:
-    """Split, check and resolve; what cannot work raises, what is unusual is said."""
+def prepare(recording: Recording, settings: Settings, observer: Observer) -> Prepared:
+    """Split, resolve and check; what cannot work raises, what is unusual is said."""
     from lfads_torch.config.resolve import resolve
     from lfads_torch.config.rules import check_against_data
     from lfads_torch.config.sizes import sizes_of
@@ -132,20 +144,24 @@ def prepare(
     from lfads_torch.data.check.context import CheckRequirements
     from lfads_torch.data.check.report import errors_of
     from lfads_torch.data.splitting import split_recording
+    from lfads_torch.workflows.check_file import plan_of
 
     if recording.split is None:
         recording = recording.with_split(split_recording(recording, settings.split))
-    needs = CheckRequirements(observation=settings.loss.observation)
+    sizes = sizes_of(recording)
+    resolution = resolve(settings, sizes)
+    settings = resolution.settings
+    needs = CheckRequirements(observation=settings.loss.observation, plan=plan_of(settings))
     report = check_recording(recording, needs)
     problems = errors_of(report)
     if problems:
         listed = "".join(f"\n  - {each.message} {each.remedy}" for each in problems)
         raise DataError(f"{recording.session}: this recording cannot be fitted:{listed}")
-    sizes = sizes_of(recording)
-    resolution = resolve(settings, sizes)
-    for text in (*resolution.notes, *check_against_data(resolution.settings, sizes)):
+    unusual = [each for each in report.findings if each.severity == "warning"]
+    said = [f"{each.message} {each.remedy}" for each in unusual]
+    for text in (*resolution.notes, *check_against_data(settings, sizes), *said):
         observer.message(text)
-    return recording, resolution.settings
+    return Prepared(recording=recording, settings=settings, check=report.to_json())
 
 
 def _record(recording: Recording, settings: Settings, options: FitOptions) -> RunRecord:
@@ -173,31 +189,18 @@ def _record(recording: Recording, settings: Settings, options: FitOptions) -> Ru
     )
 
 
-def _store_description(
-    run: RunFolder,
-    recording: Recording,
-    settings: Settings,
-    options: FitOptions,
-    observer: Observer,
-) -> None:
+def _store_description(run: RunFolder, prepared: Prepared, options: FitOptions) -> None:
     from lfads_torch.config.tree import to_yaml
-    from lfads_torch.data.check.check import check_recording
-    from lfads_torch.data.check.context import CheckRequirements
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.split_file import split_as_document
-    from lfads_torch.workflows.check_file import plan_of
     from lfads_torch.workflows.model_card import card_of, write_card
 
-    run.write_settings(to_yaml(settings))
+    recording = prepared.recording
+    run.write_settings(to_yaml(prepared.settings))
     if recording.split is not None:
         run.write_split(split_as_document(recording.split, recording))
-    if not options.refit:  # the data were checked for the run that it refits
-        needs = CheckRequirements(observation=settings.loss.observation, plan=plan_of(settings))
-        report = check_recording(recording, needs)
-        run.write_check(report.to_json())
-        for finding in report.findings:
-            if finding.severity == "warning":
-                observer.message(f"{finding.message} {finding.remedy}")
+    if prepared.check is not None:
+        run.write_check(prepared.check)
     write_card(run, card_of(recording))
     if options.data_path is None:
         write_recording(recording, run.path / "recording.h5")

@@ -15,7 +15,7 @@ import numpy as np
 
 from lfads_torch.data.recording import TEST, TRAIN, VALID
 from lfads_torch.errors import DataError, RunError
-from lfads_torch.workflows.fit import FitOptions, Observer, Quiet, train_anew
+from lfads_torch.workflows.fit import FitOptions, Observer, Prepared, Quiet, train_anew
 
 if TYPE_CHECKING:
     from lfads_torch.config.tree import Settings
@@ -49,9 +49,13 @@ def refit_run(
     path = asked.data_path or (None if record.data_path is None else Path(record.data_path))
     warning = _warning(run, recording, best, include_test=include_test)
     watcher.message(warning)
-    refitted = train_anew(
-        _joined(recording, run, include_test=include_test),
-        _settings(read_settings_of(run), best),
+    prepared = Prepared(
+        recording=_joined(recording, run, include_test=include_test),
+        settings=_settings(read_settings_of(run), best),
+        check=run.read_check() if run.check_path.is_file() else None,
+    )
+    return train_anew(
+        prepared,
         folder,
         options=replace(
             asked,
@@ -69,9 +73,6 @@ def refit_run(
         ),
         observer=watcher,
     )
-    if run.check_path.is_file():
-        refitted.write_check(run.read_check())
-    return refitted
 
 
 @dataclass(frozen=True)
