@@ -23,6 +23,9 @@ def population(dtype: torch.dtype = torch.float64) -> PopulationState:
         "learning_rate": torch.tensor(RATE, dtype=dtype),
         "weight_decay": torch.tensor(DECAY, dtype=dtype),
         "max_gradient_norm": torch.tensor(CLIP, dtype=dtype),
+        "beta1": torch.full((3,), SETTINGS.beta1, dtype=dtype),
+        "beta2": torch.full((3,), SETTINGS.beta2, dtype=dtype),
+        "epsilon": torch.full((3,), SETTINGS.epsilon, dtype=dtype),
     }
     return PopulationState(
         weights=weights,
@@ -49,7 +52,6 @@ def update(state: PopulationState, gradient: Tensor, step: int, active: list[boo
     adamw_step(
         state,
         gradient,
-        SETTINGS,
         decay_ramp=torch.full((3,), ramp_at(step), dtype=gradient.dtype),
         norm=gradient_norm(gradient),
         is_active=torch.tensor(active),

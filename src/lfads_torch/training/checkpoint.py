@@ -18,9 +18,20 @@ from lfads_torch.training.state import Clocks, PopulationState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jaxtyping import Float, Int
+
     from lfads_torch.model.weights import Layout
 
-__all__ = ["load_state", "load_weights", "read_clock", "save_best", "save_state"]
+__all__ = [
+    "BestModels",
+    "load_best",
+    "load_extras",
+    "load_state",
+    "load_weights",
+    "read_clock",
+    "save_best",
+    "save_state",
+]
 
 _FORMAT, _VERSION = "lfads-torch state", 1
 _BUFFERS = {
@@ -37,8 +48,62 @@ class StateFile:
     metadata: Mapping[str, str]
 
 
-def save_state(path: Path, state: PopulationState, layout: Layout, *, seed: int) -> None:
-    """Everything that exact resume needs. Raises OutputError; an older file then stays whole."""
+@dataclass(frozen=True)
+class BestModels:
+    """Weights to keep, one row per member, with what they were trained by when they were best."""
+
+    weights: Float[Tensor, "K n"]
+    hyperparameters: Hyperparameters
+    score: Float[Tensor, " K"]
+    epoch: Int[Tensor, " K"]  # -1: no epoch counted as best
+    members: Int[Tensor, " K"]
+
+    @classmethod
+    def of(cls, state: PopulationState) -> BestModels:
+        """Each member's best weights; the last ones of a member that has no best epoch yet."""
+        clocks = state.clocks
+        has_best = (clocks.best_epoch >= 0)[:, None]
+        return cls(
+            weights=torch.where(has_best, state.best_weights, state.weights),
+            hyperparameters=state.hyperparameters,
+            score=clocks.best_score,
+            epoch=clocks.best_epoch,
+            members=state.members,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything but the hyperparameters, by name."""
+        names = ("weights", "score", "epoch", "members")
+        return {name: getattr(self, name) for name in names}
+
+    def take(self, rows: Tensor) -> BestModels:
+        taken = {name: value[rows] for name, value in self.tensors().items()}
+        return BestModels(hyperparameters=self.hyperparameters.take(rows), **taken)
+
+    def named(self, layout: Layout, prefix: str = "") -> dict[str, Tensor]:
+        """As they are stored in a file."""
+        views = layout.views(self.weights)
+        tensors = {f"{prefix}weights/{name}": view.contiguous() for name, view in views.items()}
+        own = self.hyperparameters.as_dict()
+        tensors |= {f"{prefix}hyperparameters/{name}": value for name, value in own.items()}
+        tensors[f"{prefix}clock/best_epoch"] = self.epoch
+        tensors[f"{prefix}clock/best_score"] = self.score
+        tensors[f"{prefix}members"] = self.members
+        return tensors
+
+
+def save_state(
+    path: Path,
+    state: PopulationState,
+    layout: Layout,
+    *,
+    seed: int,
+    extras: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Everything that exact resume needs; `extras` are stored beside it under their names.
+
+    Raises OutputError; an older file then stays whole.
+    """
     tensors = {
         f"{kind}/{name}": view.contiguous()
         for kind, attribute in _BUFFERS.items()
@@ -48,18 +113,44 @@ def save_state(path: Path, state: PopulationState, layout: Layout, *, seed: int)
     tensors |= {f"hyperparameters/{name}": value for name, value in own.items()}
     tensors |= {f"clock/{name}": value for name, value in state.clocks.as_dict().items()}
     tensors["members"] = state.members
-    _write(path, tensors, _metadata(state, seed))
+    _write(path, tensors | dict(extras or {}), _metadata(state, seed))
 
 
-def save_best(path: Path, state: PopulationState, layout: Layout, *, seed: int) -> None:
-    """Each member's best weights; the last ones of a member that has no best epoch yet."""
-    has_best = (state.clocks.best_epoch >= 0)[:, None]
-    weights = torch.where(has_best, state.best_weights, state.weights)
-    tensors = {f"weights/{name}": view.contiguous() for name, view in layout.views(weights).items()}
-    tensors["members"] = state.members
-    tensors["clock/best_epoch"] = state.clocks.best_epoch
-    tensors["clock/best_score"] = state.clocks.best_score
-    _write(path, tensors, _metadata(state, seed))
+def save_best(
+    path: Path,
+    state: PopulationState,
+    layout: Layout,
+    *,
+    seed: int,
+    models: BestModels | None = None,
+) -> None:
+    """The models to infer with: each member's best, or those given. Raises OutputError."""
+    models = BestModels.of(state) if models is None else models
+    _write(path, models.named(layout), _metadata(state, seed))
+
+
+def load_best(path: Path, layout: Layout, device: torch.device, *, prefix: str = "") -> BestModels:
+    """The models of a best file, or of a state file where they are stored as extras."""
+    stored = _read(path, device)
+    names = Hyperparameters.names()
+    own = {name: _entry(stored, f"{prefix}hyperparameters/{name}", path) for name in names}
+    return BestModels(
+        weights=_flat(stored, f"{prefix}weights", layout, path),
+        hyperparameters=Hyperparameters(**own),
+        score=_entry(stored, f"{prefix}clock/best_score", path),
+        epoch=_entry(stored, f"{prefix}clock/best_epoch", path),
+        members=_entry(stored, f"{prefix}members", path),
+    )
+
+
+def load_extras(path: Path, device: torch.device, *, prefix: str) -> dict[str, Tensor]:
+    """The extras of a state file whose names begin with the prefix, without it."""
+    stored = _read(path, device).tensors
+    return {
+        name.removeprefix(prefix): value
+        for name, value in stored.items()
+        if name.startswith(prefix)
+    }
 
 
 def load_state(path: Path, layout: Layout, device: torch.device) -> PopulationState:

@@ -27,6 +27,9 @@ class Hyperparameters:
     learning_rate: Float[Tensor, " P"]
     weight_decay: Float[Tensor, " P"]
     max_gradient_norm: Float[Tensor, " P"]
+    beta1: Float[Tensor, " P"]
+    beta2: Float[Tensor, " P"]
+    epsilon: Float[Tensor, " P"]
     dropout_rate: Float[Tensor, " P"]
     coordinated_dropout_rate: Float[Tensor, " P"]
     coordinated_dropout_pass_rate: Float[Tensor, " P"]
@@ -70,6 +73,11 @@ class Hyperparameters:
 
     def take(self, parent: Tensor) -> Hyperparameters:
         return Hyperparameters(**{name: value[parent] for name, value in self.as_dict().items()})
+
+    def put(self, rows: Tensor, part: Hyperparameters) -> None:
+        """Overwrite these members' numbers, in place."""
+        for name, value in self.as_dict().items():
+            value[rows] = getattr(part, name)
 
     def l2_scales(self) -> dict[str, Float[Tensor, " P"]]:
         """By the part of the model whose recurrent matrix they weigh."""

@@ -1,11 +1,11 @@
-"""Epochs: train, score, keep the best, roll back what diverged, stop when it is time."""
+"""Epochs: train, score, keep the best, deal with what diverged, stop when it is time."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from lfads_torch.errors import DivergenceError
 from lfads_torch.training.batches import balanced_batches, total_size
 from lfads_torch.training.score import validation_reconstruction
+from lfads_torch.training.state import CHECKED_TERMS
 from lfads_torch.training.step import StepReport, loss_weights, training_step
 from lfads_torch.training.streams import Streams
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import Task
 
-__all__ = ["EpochReport", "TrainingData", "advance"]
+__all__ = ["AdvanceOptions", "EpochReport", "TrainingData", "advance"]
 
 _TERMS = ("reconstruction", "kl_initial_condition", "kl_inputs", "l2", "loss")
 _MAX_ROLLBACKS = 5
@@ -38,6 +39,16 @@ class TrainingData:
     valid: tuple[ResidentTrials, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AdvanceOptions:
+    """How a population trains, beside what the task says."""
+
+    # A single model goes back to the epoch's start at a lower rate. In a search a member that left
+    # the finite numbers is frozen and waits to be replaced.
+    diverged: Literal["roll_back", "freeze"] = "roll_back"
+    members_at_once: int = 0  # groups of this many train in turn, to bound memory; 0: all at once
+
+
 @dataclass(frozen=True)
 class EpochReport:
     """One finished epoch: for every quantity a list over members (`docs/formats.md`)."""
@@ -45,12 +56,15 @@ class EpochReport:
     epoch: int
     step: int
     seconds: float
+    members: tuple[int, ...]  # permanent ids, in the order of the lists
     values: dict[str, list[float]]  # terms, gradient_norm, learning_rate, scores, ramps
-    messages: tuple[str, ...]  # rollbacks and stops, in words
+    messages: tuple[str, ...]  # what diverged or stopped, in words
 
     def row(self) -> dict[str, object]:
-        """A line of metrics.jsonl."""
+        """A line of metrics.jsonl; `members` only where the ids are not 0, 1, 2, ..."""
         row = {"epoch": self.epoch, "step": self.step, "seconds": self.seconds, **self.values}
+        if self.members != tuple(range(len(self.members))):
+            row |= {"members": list(self.members)}
         return row | {"messages": list(self.messages)} if self.messages else row
 
 
@@ -63,22 +77,46 @@ def advance(
     n_epochs: int,
     observe: Callable[[EpochReport], None],
     wants_stop: Callable[[], bool] = lambda: False,
+    options: AdvanceOptions = AdvanceOptions(),
 ) -> None:
     """Train for up to `n_epochs` more epochs; `state` changes in place.
 
     `observe` is called after every epoch, when the state is whole and can be stored. Ends early
     once every member has stopped, or when `wants_stop` says so between epochs. Raises
-    DivergenceError if no member can go on.
+    DivergenceError if members roll back and none can go on; frozen ones raise nothing.
     """
     for _ in range(n_epochs):
         if bool(state.clocks.is_stopped.all()) or wants_stop():
             return
-        observe(_epoch(state, task, data, seed))
+        observe(_epoch(state, task, data, seed, options))
 
 
-def _epoch(state: PopulationState, task: Task, data: TrainingData, seed: int) -> EpochReport:
+def _epoch(
+    state: PopulationState, task: Task, data: TrainingData, seed: int, options: AdvanceOptions
+) -> EpochReport:
+    """One epoch of all members, group after group: what a member does depends on no other one."""
+    size = options.members_at_once
+    if not 0 < size < state.n_members:
+        report = _epoch_of_group(state, task, data, seed, options)
+    else:
+        reports = []
+        for rows in torch.arange(state.n_members, device=state.weights.device).split(size):
+            part = state.part(rows)
+            reports.append(_epoch_of_group(part, task, data, seed, options))
+            state.put(rows, part)
+        state.step, state.epoch = part.step, part.epoch
+        report = _joined(reports)
+    if options.diverged == "roll_back":
+        _require_somebody(state, report)
+    return report
+
+
+def _epoch_of_group(
+    state: PopulationState, task: Task, data: TrainingData, seed: int, options: AdvanceOptions
+) -> EpochReport:
     started = time.perf_counter()
-    before = state.copy()
+    was_stopped = state.clocks.is_stopped
+    before = state.copy() if options.diverged == "roll_back" else None
     scales = loss_weights(state, task)
     means, is_finite = _train(state, task, data, seed)
     score = validation_reconstruction(state, task, data.valid, seed=seed)
@@ -86,17 +124,38 @@ def _epoch(state: PopulationState, task: Task, data: TrainingData, seed: int) ->
     means["learning_rate"] = state.hyperparameters.learning_rate.clone()  # the one in use
     means["valid_reconstruction"] = score
     is_finite["valid_reconstruction"] = score.isfinite()
-    has_failed = ~torch.stack(list(is_finite.values())).all(0) & ~before.clocks.is_stopped
-    messages = _roll_back(state, before, is_finite, has_failed)
+    has_failed = ~torch.stack(list(is_finite.values())).all(0) & ~was_stopped
+    if before is None:
+        messages = _freeze(state, is_finite, has_failed)
+    else:
+        messages = _roll_back(state, before, is_finite, has_failed)
     # A member that went back is not scored: the score is of weights that it no longer has.
     _keep_score(state, task, score.where(~has_failed, torch.nan), scales)
     messages += _stop_or_slow(state, task, scales)
     means["valid_score"] = state.clocks.smoothed
     epoch = state.epoch
     state.epoch += 1
-    state.clocks.epochs = state.clocks.epochs + ~(before.clocks.is_stopped | has_failed)
+    state.clocks.epochs = state.clocks.epochs + ~(was_stopped | has_failed)
     values = {name: value.double().tolist() for name, value in means.items()}
-    return EpochReport(epoch, state.step, time.perf_counter() - started, values, tuple(messages))
+    members = tuple(state.members.tolist())
+    seconds = time.perf_counter() - started
+    return EpochReport(epoch, state.step, seconds, members, values, tuple(messages))
+
+
+def _joined(reports: list[EpochReport]) -> EpochReport:
+    """The groups' reports as one of the population."""
+    first = reports[0]
+    return EpochReport(
+        epoch=first.epoch,
+        step=first.step,
+        seconds=sum(report.seconds for report in reports),
+        members=tuple(member for report in reports for member in report.members),
+        values={
+            name: [value for report in reports for value in report.values[name]]
+            for name in first.values
+        },
+        messages=tuple(text for report in reports for text in report.messages),
+    )
 
 
 def _train(
@@ -123,6 +182,30 @@ def _named(report: StepReport) -> dict[str, Tensor]:
     return {**terms, "gradient_norm": report.gradient_norm}
 
 
+def _freeze(
+    state: PopulationState, is_finite: dict[str, Bool[Tensor, " P"]], failed: Bool[Tensor, " P"]
+) -> list[str]:
+    """Members that left the finite numbers stop, without a score, and remember what broke."""
+    if not bool(failed.any()):
+        return []
+    clocks = state.clocks
+    clocks.is_stopped = clocks.is_stopped | failed
+    clocks.smoothed = torch.where(failed, torch.nan, clocks.smoothed)
+    messages = []
+    for p in failed.nonzero().flatten().tolist():
+        term = _first_broken(is_finite, p)
+        clocks.broken[p] = CHECKED_TERMS.index(term)
+        messages.append(
+            f"member {int(state.members[p])}: {term} was not finite in epoch {state.epoch}; it is "
+            "frozen until it is replaced"
+        )
+    return messages
+
+
+def _first_broken(is_finite: dict[str, Bool[Tensor, " P"]], p: int) -> str:
+    return next(name for name in CHECKED_TERMS if not bool(is_finite[name][p]))
+
+
 def _roll_back(
     state: PopulationState,
     before: PopulationState,
@@ -131,7 +214,7 @@ def _roll_back(
 ) -> list[str]:
     """Members that left the finite numbers return to the epoch's start at half their rate.
 
-    After five returns a member stops; if no member is left, DivergenceError says which term broke.
+    After five returns a member stops.
     """
     if not bool(failed.any()):
         return []
@@ -143,21 +226,24 @@ def _roll_back(
     state.clocks.is_stopped = state.clocks.is_stopped | given_up
     messages = []
     for p in failed.nonzero().flatten().tolist():
-        term = next(name for name, fine in is_finite.items() if not bool(fine[p]))
         member = int(state.members[p])
         ending = "it stops" if bool(given_up[p]) else f"its learning rate is now {rate[p]:.2g}"
         messages.append(
-            f"member {member}: {term} was not finite in epoch {state.epoch}; it went back to the "
-            f"start of the epoch and {ending}"
-        )
-    if bool(given_up.any()) and bool(
-        (state.clocks.is_stopped & (state.clocks.best_epoch < 0)).all()
-    ):
-        raise DivergenceError(
-            f"training left the finite numbers {_MAX_ROLLBACKS + 1} times: {messages[-1]}. Lower "
-            "training.learning_rate, or look at the data with `lfads check`."
+            f"member {member}: {_first_broken(is_finite, p)} was not finite in epoch "
+            f"{state.epoch}; it went back to the start of the epoch and {ending}"
         )
     return messages
+
+
+def _require_somebody(state: PopulationState, report: EpochReport) -> None:
+    """Raise DivergenceError, with the term that broke, if no member is left and none has a best."""
+    clocks = state.clocks
+    has_given_up = clocks.rollbacks > _MAX_ROLLBACKS
+    if bool(has_given_up.any()) and bool((clocks.is_stopped & (clocks.best_epoch < 0)).all()):
+        raise DivergenceError(
+            f"training left the finite numbers {_MAX_ROLLBACKS + 1} times: {report.messages[-1]}. "
+            "Lower training.learning_rate, or look at the data with `lfads check`."
+        )
 
 
 def _revert(state: PopulationState, before: PopulationState, failed: Tensor) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-    from lfads_torch.training.settings import TrainingSettings
     from lfads_torch.training.state import PopulationState
 
 __all__ = ["adamw_step", "gradient_norm"]
@@ -29,7 +28,6 @@ def gradient_norm(gradient: Float[Tensor, "P n"]) -> Float[Tensor, " P"]:
 def adamw_step(
     state: PopulationState,
     gradient: Float[Tensor, "P n"],
-    settings: TrainingSettings,
     *,
     decay_ramp: Float[Tensor, " P"],
     norm: Float[Tensor, " P"],
@@ -45,12 +43,12 @@ def adamw_step(
     gradient = torch.where(active, gradient * scale, 0.0)
     steps = state.clocks.steps + is_active
     state.clocks.steps = steps
-    moment1 = torch.lerp(state.moment1, gradient, 1.0 - settings.beta1)
-    moment2 = torch.lerp(state.moment2, gradient.square(), 1.0 - settings.beta2)
+    moment1 = torch.lerp(state.moment1, gradient, (1.0 - own.beta1)[:, None])
+    moment2 = torch.lerp(state.moment2, gradient.square(), (1.0 - own.beta2)[:, None])
     counted = steps.clamp_min(1).double()
-    correction1 = (1.0 - settings.beta1**counted).to(gradient.dtype)[:, None]
-    correction2 = (1.0 - settings.beta2**counted).to(gradient.dtype)[:, None]
-    root = (moment2 / correction2).sqrt_().add_(settings.epsilon)
+    correction1 = (1.0 - own.beta1.double() ** counted).to(gradient.dtype)[:, None]
+    correction2 = (1.0 - own.beta2.double() ** counted).to(gradient.dtype)[:, None]
+    root = (moment2 / correction2).sqrt_().add_(own.epsilon[:, None])
     rate = own.learning_rate[:, None]
     shrink = 1.0 - rate * (own.weight_decay * decay_ramp)[:, None]
     updated = state.weights * shrink - rate / correction1 * moment1 / root

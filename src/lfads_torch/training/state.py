@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from lfads_torch.model.weights import Layout
     from lfads_torch.training.hyperparameters import Hyperparameters
 
-__all__ = ["Clocks", "PopulationState", "new_state"]
+__all__ = ["CHECKED_TERMS", "Clocks", "PopulationState", "new_state"]
+
+# What must stay finite, in the order in which a failure is named.
+CHECKED_TERMS = (
+    "reconstruction", "kl_initial_condition", "kl_inputs", "l2", "loss", "gradient_norm",
+    "valid_reconstruction",
+)  # fmt: skip
+_BUFFERS = ("weights", "moment1", "moment2", "best_weights")
 
 
 @dataclass
@@ -37,6 +44,7 @@ class Clocks:
     plateau_wait: Int[Tensor, " P"]
     rollbacks: Int[Tensor, " P"]
     is_stopped: Bool[Tensor, " P"]
+    broken: Int[Tensor, " P"]  # the term that froze it, by its place in CHECKED_TERMS; -1: none
 
     @classmethod
     def start(cls, n_members: int, device: torch.device) -> Clocks:
@@ -57,10 +65,19 @@ class Clocks:
             plateau_wait=whole(0),
             rollbacks=whole(0),
             is_stopped=torch.zeros(n_members, dtype=torch.bool, device=device),
+            broken=whole(-1),
         )
 
     def as_dict(self) -> dict[str, Tensor]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def take(self, source: Tensor) -> Clocks:
+        return Clocks(**{name: value[source] for name, value in self.as_dict().items()})
+
+    def put(self, rows: Tensor, part: Clocks) -> None:
+        """Overwrite these members' clocks, in place."""
+        for name, value in self.as_dict().items():
+            value[rows] = getattr(part, name)
 
 
 @dataclass
@@ -92,28 +109,32 @@ class PopulationState:
 
     def restore(self, source: Int[Tensor, " P"], other: PopulationState) -> None:
         """Copy into slot p the model of slot `source[p]` of another state of the same shape."""
-        for name in ("weights", "moment1", "moment2", "best_weights"):
+        for name in _BUFFERS:
             setattr(self, name, getattr(other, name)[source])
         self.hyperparameters = other.hyperparameters.take(source)
-        clocks = {name: value[source] for name, value in other.clocks.as_dict().items()}
-        self.clocks = Clocks(**clocks)
+        self.clocks = other.clocks.take(source)
 
-    def copy(self) -> PopulationState:
-        """An independent copy, to go back to."""
-        everyone = torch.arange(self.n_members, device=self.weights.device)
-        clone = PopulationState(
-            weights=self.weights,
-            moment1=self.moment1,
-            moment2=self.moment2,
-            best_weights=self.best_weights,
-            hyperparameters=self.hyperparameters,
-            clocks=self.clocks,
-            members=self.members.clone(),
+    def part(self, rows: Int[Tensor, " R"]) -> PopulationState:
+        """Some members as a population of their own, with their ids; nothing is shared."""
+        return PopulationState(
+            **{name: getattr(self, name)[rows] for name in _BUFFERS},
+            hyperparameters=self.hyperparameters.take(rows),
+            clocks=self.clocks.take(rows),
+            members=self.members[rows],
             step=self.step,
             epoch=self.epoch,
         )
-        clone.take(everyone)
-        return clone
+
+    def put(self, rows: Int[Tensor, " R"], part: PopulationState) -> None:
+        """Write a part back to where it was taken from, in place."""
+        for name in _BUFFERS:
+            getattr(self, name)[rows] = getattr(part, name)
+        self.hyperparameters.put(rows, part.hyperparameters)
+        self.clocks.put(rows, part.clocks)
+
+    def copy(self) -> PopulationState:
+        """An independent copy, to go back to."""
+        return self.part(torch.arange(self.n_members, device=self.weights.device))
 
 
 def new_state(

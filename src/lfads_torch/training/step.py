@@ -181,7 +181,6 @@ def _update(
     adamw_step(
         state,
         gradient,
-        task.training,
         decay_ramp=scales.ramp_l2,
         norm=norm,
         is_active=is_finite & ~state.clocks.is_stopped,
