@@ -32,7 +32,7 @@ class Archive:
     @classmethod
     def of_founders(cls, population: PopulationState) -> Archive:
         """Empty, for the lines that begin with these members."""
-        models = BestModels.of(population)
+        models = BestModels.of(population.copy())  # a file cannot hold tensors that share memory
         infinity = torch.full_like(models.score, float("inf"))
         nothing = torch.full_like(models.epoch, -1)
         return cls(replace(models, score=infinity, epoch=nothing), nothing.clone())

@@ -72,7 +72,7 @@ class SearchObserver(Protocol):
         """An epoch is done; `state` is whole."""
 
     def generation(self, state: SearchState, report: GenerationReport) -> None:
-        """A generation is done, nobody is replaced yet."""
+        """A generation is done; unless it was the last, `state` already begins the next one."""
 
     def began(self, state: SearchState) -> None:
         """The next generation is about to train."""
