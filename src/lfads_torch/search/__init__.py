@@ -1,1 +1,1 @@
-"""Between generations: which hyperparameters are searched, who is copied, what is changed, when to stop."""
+"""Between generations: what is searched, who is copied, what changes, when to stop."""

@@ -1,4 +1,4 @@
-"""One line of history for every member and generation, as `history.csv` has it (docs/formats.md)."""
+"""One line of history for every member and generation, as in `history.csv` (docs/formats.md)."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.errors import SettingsError
 from lfads_torch.plugins import load_plugin
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lfads_torch.search.settings import SearchSettings
     from lfads_torch.search.space import Range
 
-__all__ = ["LogSymmetric", "PerturbationRule", "first_values", "perturbation_rule", "resampled"]
+__all__ = ["LogSymmetric", "PerturbationRule", "changed", "first_values", "perturbation_rule"]
 
 Values = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ class PerturbationRule(ABC):
 
     @abstractmethod
     def perturbed(self, values: Values, of: Range, draws: Draws) -> Values:
-        """The members' new values [P] of one hyperparameter; within the range if limits are kept."""
+        """The members' new values [P] of one hyperparameter, inside its range if limits are kept."""
 
 
 class LogSymmetric(PerturbationRule):
@@ -59,8 +60,8 @@ class LogSymmetric(PerturbationRule):
         is_inside = (tried >= of.low) & (tried <= of.high)
         first = is_inside.argmax(1)  # 0 where none is
         found = tried[np.arange(len(values)), first]
-        changed = np.where(is_inside.any(1), found, np.clip(tried[:, -1], of.low, of.high))
-        return np.where(values == 0.0, 0.0, changed)
+        inside = np.where(is_inside.any(1), found, np.clip(tried[:, -1], of.low, of.high))
+        return np.where(values == 0.0, 0.0, inside)
 
 
 _OURS: Mapping[str, str] = MappingProxyType(
@@ -87,7 +88,38 @@ def first_values(of: Range, draws: Draws) -> Values:
     return np.full(draws.n_members, float(of.first))
 
 
-def resampled(of: Range, draws: Draws) -> Values:
+def changed(
+    rule: PerturbationRule,
+    values: Values,
+    of: Range,
+    draws: Draws,
+    *,
+    resample_probability: float,
+) -> Values:
+    """The members' next values [P]: perturbed, or with that probability drawn anew.
+
+    A value of 0 is not searched and stays. Raises SettingsError if the rule's answer is no values.
+    """
+    perturbed = _checked(rule, rule.perturbed(values.copy(), of, draws), of, len(values))
+    is_resampled = draws.uniform(f"whether.{of.name}", 1)[:, 0] < resample_probability
+    after = np.where(is_resampled, _resampled(of, draws), perturbed)
+    return np.where(values == 0.0, 0.0, after)
+
+
+def _checked(rule: PerturbationRule, perturbed: Values, of: Range, n: int) -> Values:
+    """What the rule gave, where it is a finite number for every member."""
+    found = np.asarray(perturbed)
+    is_number = found.shape == (n,) and np.issubdtype(found.dtype, np.number)
+    if not is_number or not bool(np.isfinite(found).all()):
+        raise SettingsError(
+            f"search.perturbation: {type(rule).__name__} gave "
+            f"{np.array2string(found, threshold=9)} for {of.name}; {n} finite numbers are needed, "
+            "one for each member that changes. Mend its `perturbed`."
+        )
+    return found
+
+
+def _resampled(of: Range, draws: Draws) -> Values:
     """New values from the range, [P]; in the logarithm unless the first ones were uniform."""
     return _drawn(of, draws, f"resample.{of.name}", is_log=of.first != "uniform" and of.low > 0.0)
 

@@ -21,7 +21,7 @@ from lfads_torch.search.history import (
     best_by_generation,
     generation_report,
 )
-from lfads_torch.search.perturb import perturbation_rule, resampled
+from lfads_torch.search.perturb import changed, perturbation_rule
 from lfads_torch.search.select import choose_parents, selection_rule
 from lfads_torch.search.stopping import has_converged
 from lfads_torch.training.loop import AdvanceOptions, advance
@@ -214,8 +214,6 @@ def _perturb(
     for each in plan.space if len(positions) else ():
         own = getattr(state.population.hyperparameters, each.field)
         before = own[positions].double().cpu().numpy()
-        is_resampled = draws.uniform(f"whether.{each.name}", 1)[:, 0] < (
-            plan.settings.resample_probability
-        )
-        after = np.where(is_resampled, resampled(each, draws), rule.perturbed(before, each, draws))
+        share = plan.settings.resample_probability
+        after = changed(rule, before, each, draws, resample_probability=share)
         own[positions] = torch.as_tensor(after, dtype=own.dtype, device=own.device)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.errors import DivergenceError
+from lfads_torch.errors import DivergenceError, SettingsError
 from lfads_torch.plugins import load_plugin
 
 if TYPE_CHECKING:
@@ -80,7 +80,10 @@ class AgainstRandom(SelectionRule):
 
 
 class Truncation(SelectionRule):
-    """The worst share of the population takes from members of the best share, drawn at random."""
+    """The worst share of the population takes from members of the best share, drawn at random.
+
+    The share is rounded down, to one member at least.
+    """
 
     def __init__(self, share: float = 0.2) -> None:
         self._share = share
@@ -91,9 +94,10 @@ class Truncation(SelectionRule):
 
     def parents(self, scores: Scores, draws: Draws) -> Parents:
         parents = np.arange(len(scores))
-        n = int(self._share * len(scores))
-        if n == 0:
+        if len(scores) == 1:
             return parents
+        # A share of .29 of 100 is 29, though the product of the two floats is below it.
+        n = max(1, int(self._share * len(scores) + 1e-9))
         ranked = np.argsort(scores, kind="stable")
         best, worst = ranked[:n], ranked[-n:]
         drawn = best[draws.below("best", n)]
@@ -106,15 +110,28 @@ def choose_parents(rule: SelectionRule, scores: Scores, draws: Draws) -> Parents
     """What the rule says; members that would take from one without a finite score are given
     a random finite member instead.
 
-    Raises DivergenceError if no score is finite.
+    Raises DivergenceError if no score is finite, SettingsError if the rule's answer is no parents.
     """
     is_finite = np.isfinite(scores)
     if not is_finite.any():
         raise DivergenceError("no member of the population has a finite score")
-    parents = rule.parents(np.where(is_finite, scores, np.inf), draws)
+    parents = _checked(rule, rule.parents(np.where(is_finite, scores, np.inf), draws), len(scores))
     finite = np.flatnonzero(is_finite)
     anyone = finite[draws.below("anyone", len(finite))]
     return np.where(is_finite[parents], parents, anyone)
+
+
+def _checked(rule: SelectionRule, parents: Parents, n: int) -> Parents:
+    """What the rule gave, where it is a position for every member."""
+    found = np.asarray(parents)
+    is_position = found.shape == (n,) and np.issubdtype(found.dtype, np.integer)
+    if not is_position or not bool(((found >= 0) & (found < n)).all()):
+        raise SettingsError(
+            f"search.selection: {type(rule).__name__} gave {np.array2string(found, threshold=9)} "
+            f"as parents; {n} whole numbers from 0 to {n - 1} are needed, the position of each "
+            "member's parent. Mend its `parents`."
+        )
+    return found
 
 
 _HERE = "lfads_torch.search.select"

@@ -1,4 +1,4 @@
-"""What a search is besides its population: where it stands, who descends from whom, the best so far."""
+"""What a search is besides its population: where it stands, descent, the best so far."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lfads_torch.search.draws import Draws
 from lfads_torch.search.perturb import first_values
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from jaxtyping import Int
@@ -82,17 +83,34 @@ def load_search(path: Path, layout: Layout, device: torch.device) -> SearchState
     population = load_state(path, layout, device)
     extras = load_extras(path, device, prefix=_PREFIX)
     try:
+        archive = Archive(load_best(path, layout, device, prefix=f"{_PREFIX}best/"), extras["slot"])
+        _require_whole(extras, population, archive)
         return SearchState(
             population=population,
             generation=int(extras["generation"]),
             parent=extras["parent"],
             founder=extras["founder"],
-            archive=Archive(
-                load_best(path, layout, device, prefix=f"{_PREFIX}best/"), extras["slot"]
-            ),
+            archive=archive,
         )
     except (KeyError, ValueError) as error:
         raise RunError(
             f"{path}: holds no search ({error}); one that `lfads search` wrote is needed. Restore "
             "it from a copy, or search again."
         ) from error
+
+
+def _require_whole(
+    extras: Mapping[str, Tensor], population: PopulationState, archive: Archive
+) -> None:
+    """Raise ValueError where the parts of a stored search do not belong together."""
+    n, lines = population.n_members, archive.models.members
+    needed = {"generation": 1, "parent": n, "founder": n, "slot": len(lines)}
+    for name, size in needed.items():
+        if tuple(extras[name].shape) != (size,):
+            found = tuple(extras[name].shape)
+            raise ValueError(f"{name!r} has the shape {found}, needed {(size,)}")
+    if not bool(torch.isin(extras["founder"], lines).all()):
+        raise ValueError(
+            f"the founders {extras['founder'].tolist()} are not all among the lines "
+            f"{lines.tolist()}"
+        )

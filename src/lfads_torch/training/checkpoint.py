@@ -29,6 +29,7 @@ __all__ = [
     "load_state",
     "load_weights",
     "read_clock",
+    "read_members",
     "save_best",
     "save_state",
 ]
@@ -134,13 +135,17 @@ def load_best(path: Path, layout: Layout, device: torch.device, *, prefix: str =
     stored = _read(path, device)
     names = Hyperparameters.names()
     own = {name: _entry(stored, f"{prefix}hyperparameters/{name}", path) for name in names}
-    return BestModels(
-        weights=_flat(stored, f"{prefix}weights", layout, path),
-        hyperparameters=Hyperparameters(**own),
-        score=_entry(stored, f"{prefix}clock/best_score", path),
-        epoch=_entry(stored, f"{prefix}clock/best_epoch", path),
-        members=_entry(stored, f"{prefix}members", path),
-    )
+    found = {
+        "weights": _flat(stored, f"{prefix}weights", layout, path),
+        "score": _entry(stored, f"{prefix}clock/best_score", path),
+        "epoch": _entry(stored, f"{prefix}clock/best_epoch", path),
+        "members": _entry(stored, f"{prefix}members", path),
+    }
+    try:
+        _require_rows(found["members"], {**own, **found})
+    except ValueError as error:
+        raise _incomplete(path, error) from error
+    return BestModels(hyperparameters=Hyperparameters(**own), **found)
 
 
 def load_extras(path: Path, device: torch.device, *, prefix: str) -> dict[str, Tensor]:
@@ -160,11 +165,14 @@ def load_state(path: Path, layout: Layout, device: torch.device) -> PopulationSt
     names = Clocks.start(1, device).as_dict()
     try:
         own = {name: stored.tensors[f"hyperparameters/{name}"] for name in Hyperparameters.names()}
+        clocks = {name: stored.tensors[f"clock/{name}"] for name in names}
+        members = stored.tensors["members"]
+        _require_rows(members, {**buffers, **own, **clocks})
         return PopulationState(
             **buffers,
             hyperparameters=Hyperparameters(**own),
-            clocks=Clocks(**{name: stored.tensors[f"clock/{name}"] for name in names}),
-            members=stored.tensors["members"],
+            clocks=Clocks(**clocks),
+            members=members,
             step=int(stored.metadata["step"]),
             epoch=int(stored.metadata["epoch"]),
         )
@@ -179,6 +187,12 @@ def load_weights(path: Path, layout: Layout, device: torch.device) -> tuple[Tens
     return weights, _entry(stored, "members", path)
 
 
+def read_members(path: Path, device: torch.device) -> list[int]:
+    """The members' ids of a state or best file."""
+    members: list[int] = _entry(_read(path, device), "members", path).tolist()
+    return members
+
+
 def read_clock(path: Path, name: str, device: torch.device) -> Tensor:
     """One clock [P] of a state or best file."""
     return _entry(_read(path, device), f"clock/{name}", path)
@@ -189,6 +203,14 @@ def _entry(stored: StateFile, name: str, path: Path) -> Tensor:
         return stored.tensors[name]
     except KeyError as error:
         raise _incomplete(path, error) from error
+
+
+def _require_rows(members: Tensor, tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where a tensor has not one row per member."""
+    n = members.numel()
+    for name, value in {"members": members, **tensors}.items():
+        if value.ndim == 0 or value.shape[0] != n:
+            raise ValueError(f"{name!r} has the shape {tuple(value.shape)}; there are {n} members")
 
 
 def _incomplete(path: Path, error: Exception) -> RunError:
