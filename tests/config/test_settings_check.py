@@ -58,7 +58,11 @@ MALFORMED = [
     ("model.fac_dim", 8, "is no setting; did you mean model.n_factors?"),
     ("trainer.lr_init", 8, "trainer is no setting; did you mean the section training?"),
     ("learning_rate", 1e-3, "is no setting; did you mean training.learning_rate?"),
-    ("run.qqqqqq", 1, "is no setting; the settings of run are seed, n_seeds, device"),
+    (
+        "run.qqqqqq",
+        1,
+        "is no setting; the settings of run are seed, n_seeds, members_at_once, device",
+    ),
     ("zzz.seed", 1, "zzz is no setting; the sections are model, loss, augmentation"),
     ("model.n_factors.more", 1, "model.n_factors.more is no setting"),
     ("model", 5, "model is 5; needed are settings, indented below `model:`"),

@@ -85,7 +85,7 @@ def test_a_mistake_that_an_override_mends_is_none(tmp_path: Path) -> None:
         ("run:\n  preset: 3\n", "line 2) is 3; needed is one of auto"),
         ("run:\n  seed:\n", "line 2) is empty; needed is a whole number"),
         ("model:\n  1: 2\n", "model.1 ("),
-        ("#" * 1_000_001, "bytes; a settings file has a few thousand"),
+        ("#" * 1_000_001, "bytes; a YAML file of settings has a few thousand"),
     ],
     ids=range(11),
 )

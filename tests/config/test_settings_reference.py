@@ -18,7 +18,7 @@ def test_every_setting_stands_in_the_reference() -> None:
 
 def test_the_tables_of_the_reference_are_regular() -> None:
     tables = [block for block in settings_reference().split("\n\n") if block.startswith("|")]
-    assert len(tables) == 8
+    assert len(tables) == 9
     for table in tables:
         assert len({line.replace(r"\|", "").count("|") for line in table.splitlines()}) == 1
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lfads_torch.config.layers import dotted_names, laid_over, nested
 from lfads_torch.config.preset_choice import AUTO, preset_names, preset_values
+from lfads_torch.config.small_text import small_text
 from lfads_torch.config.tree import Settings
 from lfads_torch.config.yaml_text import SettingsText, read_mapping, read_scalar
 from lfads_torch.errors import SettingsError
@@ -14,7 +15,6 @@ from lfads_torch.errors import SettingsError
 __all__ = ["read_settings"]
 
 _PRESET = "run.preset"
-_LARGEST_FILE_BYTES = 1_000_000
 
 
 def read_settings(
@@ -73,19 +73,4 @@ def _read_overrides(overrides: tuple[str, ...]) -> tuple[dict[str, object], list
 
 
 def _read_file(path: Path) -> SettingsText:
-    try:
-        if path.stat().st_size > _LARGEST_FILE_BYTES:
-            raise SettingsError(
-                f"{path} has {path.stat().st_size} bytes; a settings file has a few thousand. "
-                "Is it the data file? Give that as the recording."
-            )
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"{path} is not a text file in UTF-8; needed is a YAML file of settings."
-        ) from error
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read ({error.strerror or error}); needed is a YAML file of settings."
-        ) from error
-    return read_mapping(text, str(path))
+    return read_mapping(small_text(path, what="a YAML file of settings"), str(path))

@@ -73,6 +73,12 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             f"loss.observation is the text {settings.loss.observation!r}; needed is poisson, "
             "gaussian, or a class of yours written as package.module:Class"
         )
+    factor = settings.search.halving_factor
+    if factor & (factor - 1):
+        yield (
+            f"search.halving_factor is {factor}; needed is a power of two, such as "
+            f"{1 << factor.bit_length()}: every round of halving keeps half of the members"
+        )
 
 
 def _impossible(settings: Settings, sizes: DataSizes) -> Iterator[str]:

@@ -17,7 +17,8 @@ from lfads_torch.errors import SettingsError
 from lfads_torch.model.settings import ModelSettings
 
 __all__ = [
-    "DivergenceScales", "betas", "entries_per_trial", "published_scales", "time_constant_bins",
+    "DivergenceScales", "beta_of_one", "betas", "entries_per_trial", "published_scales",
+    "time_constant_bins",
 ]  # fmt: skip
 
 

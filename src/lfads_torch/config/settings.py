@@ -18,6 +18,12 @@ class RunSettings:
         0, "seed of everything random but the split", at_least=0, at_most=4294967295
     )
     n_seeds: int = setting(1, "restarts trained as members of one population", at_least=1)
+    members_at_once: int = setting(
+        0,
+        "members that train at once, the others in turn; 0: as memory allows",
+        unit="members",
+        at_least=0,
+    )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "where to compute; auto: cuda where there is one"
     )

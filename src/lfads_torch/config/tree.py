@@ -11,6 +11,7 @@ from lfads_torch.data.settings import SplitSettings
 from lfads_torch.loss.settings import LossSettings
 from lfads_torch.model.settings import ModelSettings
 from lfads_torch.outputs.settings import InferenceSettings
+from lfads_torch.search.settings import SearchSettings
 from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
 
 __all__ = ["SettingValue", "Settings", "flatten", "section_types", "to_dict", "to_yaml"]
@@ -30,6 +31,7 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     run: RunSettings = field(default_factory=RunSettings)

@@ -15,7 +15,7 @@ import yaml
 
 from lfads_torch.errors import SettingsError
 
-__all__ = ["SettingsText", "read_mapping", "read_scalar", "scalar_text"]
+__all__ = ["SettingsText", "read_mapping", "read_rows", "read_scalar", "scalar_text"]
 
 _PLAIN_TAGS = ("bool", "int", "float", "null", "str", "timestamp", "value", "merge", "seq", "map")
 
@@ -52,6 +52,22 @@ def read_mapping(text: str, source: str) -> SettingsText:
         else:
             result.values[section] = _value(node, section, result)
     return result
+
+
+def read_rows(text: str, source: str) -> tuple[list[dict[str, object]], list[str]]:
+    """A list of mappings with plain values, and what is wrong in it."""
+    root = _compose(text, source)
+    if root is None or not isinstance(root, yaml.SequenceNode):
+        return [], [f"{source} holds no list; needed is a list of `- name: value`"]
+    result = SettingsText()
+    rows: list[dict[str, object]] = []
+    for node in root.value:
+        line = node.start_mark.line + 1
+        if not isinstance(node, yaml.MappingNode):
+            result.mistakes.append(f"line {line} is not of the form `name: value`")
+            continue
+        rows.append({key: _value(child, key, result) for key, child in _entries(node, "", result)})
+    return rows, [f"{source}: {each}" for each in result.mistakes]
 
 
 def read_scalar(text: str, source: str) -> object:

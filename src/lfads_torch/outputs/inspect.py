@@ -26,7 +26,9 @@ __all__ = ["Description", "describe", "rows"]
 Description = dict[str, Any]  # JSON values; nested dicts are sections
 
 STATE_FORMAT = "lfads-torch state"
-SETTINGS_SECTIONS = {"model", "loss", "augmentation", "training", "split", "inference", "run"}
+SETTINGS_SECTIONS = {
+    "model", "loss", "augmentation", "training", "search", "split", "inference", "run",
+}  # fmt: skip
 WANTED = (
     "a run folder, recording, split, rates, state (safetensors), metrics.jsonl, settings.yaml or "
     "other file of lfads-torch is needed"
