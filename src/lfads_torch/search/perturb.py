@@ -39,7 +39,7 @@ class PerturbationRule(ABC):
 
     @abstractmethod
     def perturbed(self, values: Values, of: Range, draws: Draws) -> Values:
-        """The members' new values [P] of one hyperparameter, inside its range if limits are kept."""
+        """The members' new values [P] of one hyperparameter, in its range if limits are kept."""
 
 
 class LogSymmetric(PerturbationRule):
@@ -54,7 +54,7 @@ class LogSymmetric(PerturbationRule):
         uniform = draws.uniform(f"perturb.{of.name}", 2 * _DRAWS)
         sign = np.where(uniform[:, 0::2] < 0.5, -1.0, 1.0)
         least, most = np.log1p(_LEAST_STEP * of.weight), np.log1p(of.weight)
-        tried = values[:, None] * np.exp(sign * (least + (most - least) * uniform[:, 1::2]))
+        tried: Values = values[:, None] * np.exp(sign * (least + (most - least) * uniform[:, 1::2]))
         if not of.keeps_limits:
             return tried[:, 0]
         is_inside = (tried >= of.low) & (tried <= of.high)
@@ -128,4 +128,5 @@ def _drawn(of: Range, draws: Draws, site: str, *, is_log: bool) -> Values:
     uniform = draws.uniform(site, 1)[:, 0]
     if not is_log:
         return of.low + (of.high - of.low) * uniform
-    return np.exp(np.log(of.low) + (np.log(of.high) - np.log(of.low)) * uniform)
+    drawn: Values = np.exp(np.log(of.low) + (np.log(of.high) - np.log(of.low)) * uniform)
+    return drawn

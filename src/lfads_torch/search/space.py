@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
@@ -78,17 +79,17 @@ Space = tuple[Range, ...]
 
 def published_space(*, has_controller: bool = True) -> Space:
     """The ranges of AutoLFADS (Keshtkaran, Sedler et al. 2022), in published units."""
-    free = {"weight": 0.8, "keeps_limits": False}
+    free = partial(Range, weight=0.8, keeps_limits=False)
     ranges = (
         Range(name="training.learning_rate", low=1e-5, high=5e-3, first=4e-3, weight=0.3),
         Range(name="augmentation.dropout_rate", low=0.0, high=0.6, first="uniform", weight=0.3),
         Range(
             name="augmentation.coordinated_dropout_rate", low=0.01, high=0.7, first=0.5, weight=0.3
         ),
-        Range(name="loss.l2_generator_scale", low=1e-4, high=1.0, **free),
-        Range(name="loss.l2_controller_scale", low=1e-4, high=1.0, **free),
-        Range(name="loss.kl_initial_condition_scale", low=1e-6, high=1e-3, **free),
-        Range(name="loss.kl_input_scale", low=1e-6, high=1e-4, **free),
+        free(name="loss.l2_generator_scale", low=1e-4, high=1.0),
+        free(name="loss.l2_controller_scale", low=1e-4, high=1.0),
+        free(name="loss.kl_initial_condition_scale", low=1e-6, high=1e-3),
+        free(name="loss.kl_input_scale", low=1e-6, high=1e-4),
     )
     of_controller = ("loss.l2_controller_scale", "loss.kl_input_scale")
     return tuple(each for each in ranges if has_controller or each.name not in of_controller)
