@@ -9,6 +9,7 @@ from lfads_torch.config.tree import Settings
 from lfads_torch.data.recording import Recording
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import machine_text, now_text
+from lfads_torch.search.history import GenerationReport
 from lfads_torch.training.loop import EpochReport
 from lfads_torch.workflows.fit import FitOptions, fit_run, resume_run
 from lfads_torch.workflows.infer import infer_to_file
@@ -31,6 +32,9 @@ class PrintedProgress:
         self._last = time.monotonic()
         scores = " ".join(f"{value:.5f}" for value in report.values["valid_score"])
         print(f"{self._name}: epoch {report.epoch}, {report.seconds:.1f} s, {scores}", flush=True)
+
+    def generation(self, report: GenerationReport, settings: Settings) -> None:
+        print(f"{self._name}: generation {report.generation}, best {report.best:.5f}", flush=True)
 
 
 def ensure_run(folder: Path, recording: Recording, settings: Settings) -> RunFolder:

@@ -17,6 +17,7 @@ from lfads_torch.config.read import read_settings
 from lfads_torch.config.tree import Settings
 from lfads_torch.data.recording import Recording, Split
 from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.search.history import GenerationReport
 from lfads_torch.training.loop import EpochReport
 
 __all__ = ["Watcher", "child", "differences", "recording", "settings"]
@@ -74,6 +75,7 @@ class Watcher:
     def __init__(self, after: Callable[[EpochReport], None] = lambda report: None) -> None:
         self.said: list[str] = []
         self.reports: list[EpochReport] = []
+        self.generations: list[GenerationReport] = []
         self._after = after
 
     def message(self, text: str) -> None:
@@ -82,6 +84,9 @@ class Watcher:
     def epoch(self, report: EpochReport, settings: Settings) -> None:
         self.reports.append(report)
         self._after(report)
+
+    def generation(self, report: GenerationReport, settings: Settings) -> None:
+        self.generations.append(report)
 
 
 CHILD = """

@@ -56,6 +56,9 @@ class Messages:
     def epoch(self, report: object, settings: object) -> None:
         raise AssertionError("finishing trains nothing")
 
+    def generation(self, report: object, settings: object) -> None:
+        raise AssertionError("finishing searches nothing")
+
 
 def written(run: RunFolder) -> dict[str, int]:
     return {name: (run.path / name).stat().st_mtime_ns for name in RESULTS}

@@ -37,6 +37,9 @@ def report(
         def epoch(self, report: object, settings: object) -> None:
             return
 
+        def generation(self, report: object, settings: object) -> None:
+            return
+
     with recorded_in(folder.log_path):
         is_finished = folder.read_record().status == "finished"
         if is_finished and (anew or missing_results(folder)):

@@ -37,6 +37,9 @@ CHECK = "check.json"
 METRICS = "metrics.jsonl"
 LAST = "checkpoints/last.safetensors"
 BEST = "checkpoints/best.safetensors"
+GENERATION = "checkpoints/generation.safetensors"
+HISTORY = "history.csv"
+SPACE = "space.yaml"
 RATES = "rates.nc"
 SCORES = "scores.json"
 REPORT = "report.html"
@@ -44,8 +47,10 @@ LOG = "log.txt"
 LOCK = "lock.json"
 
 # Without any of these, nothing that took time to compute would be lost.
-RESULTS = (METRICS, LAST, BEST, RATES, SCORES, REPORT)
-OURS = (SETTINGS, SPLIT, CHECK, *RESULTS, LOG, "recording.h5", "model.json")
+RESULTS = (METRICS, HISTORY, LAST, BEST, RATES, SCORES, REPORT)
+OURS = (
+    SETTINGS, SPLIT, CHECK, SPACE, *RESULTS, GENERATION, LOG, "recording.h5", "model.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,19 @@ class RunFolder:
     @property
     def best_checkpoint_path(self) -> Path:
         return self.path / BEST
+
+    @property
+    def generation_checkpoint_path(self) -> Path:
+        """The state of a search when its present generation began."""
+        return self.path / GENERATION
+
+    @property
+    def history_path(self) -> Path:
+        return self.path / HISTORY
+
+    @property
+    def space_path(self) -> Path:
+        return self.path / SPACE
 
     @property
     def rates_path(self) -> Path:

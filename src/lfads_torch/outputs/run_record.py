@@ -46,6 +46,7 @@ class RunRecord:
     data_fingerprint: str | None = None
     read_options: Mapping[str, Any] = field(default_factory=dict)  # how the file was read
     refit: Mapping[str, Any] = field(default_factory=dict)  # of which run, epochs, validation
+    search: Mapping[str, Any] = field(default_factory=dict)  # of a search: method, ending, best
     warnings: tuple[str, ...] = ()  # what a reader of the results must know
     sizes: Mapping[str, int] = field(default_factory=dict)
     beta: Mapping[str, Any] = field(default_factory=dict)  # name -> number or one per member

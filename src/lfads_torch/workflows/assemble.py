@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from lfads_torch.config.sizes import DataSizes
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.recording import Recording, Split
     from lfads_torch.loss.observations.base import Observation, UnitMoments
@@ -35,6 +36,7 @@ class Assembly:
     trials: ResidentTrials
     split: Split
     settings: Settings
+    data_sizes: DataSizes
 
     @property
     def has_validation(self) -> bool:
@@ -90,7 +92,7 @@ def assemble(
         device=device,
         dtype=dtype,
     )
-    return Assembly(task, trials, split, settings)
+    return Assembly(task, trials, split, settings, sizes_of(recording))
 
 
 def start_state(assembly: Assembly, *, first_member: int = 0) -> PopulationState:

@@ -314,10 +314,12 @@ class LFADS(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         return recording
 
     def _members(self, members: Members) -> list[int | None]:
+        from lfads_torch.workflows.stored import members_of
+
         if members == "best":
             return [None]
         if members == "all":
-            return list(range(self._run.read_record().n_members))
+            return list(members_of(self._run))
         raise SettingsError(f'members is {members!r}; "best" or "all" is needed.')
 
     def _inferred(self, recording: Recording, member: int | None) -> xarray.Dataset:

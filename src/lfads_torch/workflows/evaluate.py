@@ -80,10 +80,11 @@ def evaluate_run(
 
 def evaluate(run: RunFolder, request: Request) -> Evaluation:
     """As `evaluate_run`; also for one member, or for some of the set's trials."""
+    from lfads_torch.workflows.stored import betas_of
+
     source = _source(run, request)
     positions = _positions(source, request)
     case = _case(run, source, positions, request)
-    record = run.read_record()
     return Evaluation(
         run=run.path.name,
         member=source.model.member,
@@ -92,7 +93,7 @@ def evaluate(run: RunFolder, request: Request) -> Evaluation:
         is_new_recording=source.is_new,
         trial_ids=source.recording.trial_ids[positions],
         scores=tuple(_scores(case)),
-        beta=dict(record.beta),
+        beta=betas_of(source.model, run.read_record()),
         rates_from="inferred" if source.rates is None else source.rates.name,
         protocol={
             **asdict(request.protocol),

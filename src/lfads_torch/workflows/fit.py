@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lfads_torch.atomic import write_text
 from lfads_torch.errors import DataError, LfadsError, RunError
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED, RunRecord, library_versions, machine_text
 
 if TYPE_CHECKING:
+    from lfads_torch.config.sizes import DataSizes
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.recording import Recording
+    from lfads_torch.search.history import GenerationReport
     from lfads_torch.training.loop import EpochReport
-    from lfads_torch.training.state import PopulationState
     from lfads_torch.workflows.assemble import Assembly
 
 __all__ = [
@@ -34,11 +35,13 @@ __all__ = [
 
 
 class Observer(Protocol):
-    """Who watches a fit: the command line's live view, a log, or nobody."""
+    """Who watches a fit or a search: the command line's live view, a log, or nobody."""
 
     def message(self, text: str) -> None: ...
 
     def epoch(self, report: EpochReport, settings: Settings) -> None: ...
+
+    def generation(self, report: GenerationReport, settings: Settings) -> None: ...
 
 
 class Quiet:
@@ -47,6 +50,8 @@ class Quiet:
     def message(self, text: str) -> None: ...
 
     def epoch(self, report: EpochReport, settings: Settings) -> None: ...
+
+    def generation(self, report: GenerationReport, settings: Settings) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,8 @@ class FitOptions:
     allow_different_numbers: bool = False
     command: tuple[str, ...] = ()
     refit: Mapping[str, Any] = field(default_factory=dict)  # goes into the record, JSON values
+    search: Mapping[str, Any] = field(default_factory=dict)  # likewise
+    texts: Mapping[str, str] = field(default_factory=dict)  # more files of the folder, by name
     warnings: tuple[str, ...] = ()  # likewise
 
 
@@ -100,7 +107,7 @@ def train_anew(
     )
     with run.lock():
         _store_description(run, prepared, options)
-        return _train(run, recording, settings, options, observer, state=None)
+        return _train(run, recording, settings, options, observer, is_resumed=False)
 
 
 def resume_run(
@@ -127,7 +134,7 @@ def resume_run(
     _require_same_numbers(run, settings, options)
     with run.lock():
         run.set_status("running")
-        return _train(run, recording, settings, options, watcher, state="stored")
+        return _train(run, recording, settings, options, watcher, is_resumed=True)
 
 
 def _kernels_of(run: RunFolder, options: FitOptions) -> str:
@@ -135,8 +142,17 @@ def _kernels_of(run: RunFolder, options: FitOptions) -> str:
     return (run.read_record().backend or "auto") if options.kernels == "auto" else options.kernels
 
 
-def prepare(recording: Recording, settings: Settings, observer: Observer) -> Prepared:
-    """Split, resolve and check; what cannot work raises, what is unusual is said."""
+def prepare(
+    recording: Recording,
+    settings: Settings,
+    observer: Observer,
+    *,
+    adapt: Callable[[Settings, DataSizes], Settings] = lambda settings, sizes: settings,
+) -> Prepared:
+    """Split, resolve and check; what cannot work raises, what is unusual is said.
+
+    `adapt` has the last word on the resolved settings.
+    """
     from lfads_torch.config.resolve import resolve
     from lfads_torch.config.rules import check_against_data
     from lfads_torch.config.sizes import sizes_of
@@ -150,7 +166,7 @@ def prepare(recording: Recording, settings: Settings, observer: Observer) -> Pre
         recording = recording.with_split(split_recording(recording, settings.split))
     sizes = sizes_of(recording)
     resolution = resolve(settings, sizes)
-    settings = resolution.settings
+    settings = adapt(resolution.settings, sizes)
     needs = CheckRequirements(observation=settings.loss.observation, plan=plan_of(settings))
     report = check_recording(recording, needs)
     problems = errors_of(report)
@@ -183,7 +199,7 @@ def _record(recording: Recording, settings: Settings, options: FitOptions) -> Ru
         warnings=options.warnings,
         sizes={name: int(value) for name, value in vars(sizes).items() if name != "present_share"},
         beta={"initial_condition": beta.initial_condition, "inputs": beta.inputs},
-        grouping="one program for all members",
+        search=options.search,
         versions=library_versions(),
         machine=machine_text(),
     )
@@ -202,6 +218,8 @@ def _store_description(run: RunFolder, prepared: Prepared, options: FitOptions) 
     if prepared.check is not None:
         run.write_check(prepared.check)
     write_card(run, card_of(recording))
+    for name, text in options.texts.items():
+        write_text(run.path / name, text)
     if options.data_path is None:
         write_recording(recording, run.path / "recording.h5")
 
@@ -213,8 +231,10 @@ def _train(
     options: FitOptions,
     watcher: Observer,
     *,
-    state: str | None,
+    is_resumed: bool,
 ) -> RunFolder:
+    from lfads_torch.workflows.advance_fit import train_fit
+    from lfads_torch.workflows.advance_search import train_search
     from lfads_torch.workflows.assemble import assemble
     from lfads_torch.workflows.device import choose_device, memory_errors
 
@@ -223,91 +243,12 @@ def _train(
             device = choose_device(settings.run)
             assembly = assemble(recording, settings, kernels=options.kernels, device=device)
             _record_numbers(run, assembly)
-            _advance(run, assembly, settings, watcher, is_resumed=state is not None)
+            train = train_search if run.read_record().search else train_fit
+            train(run, assembly, watcher, is_resumed=is_resumed)
     except LfadsError as error:
         run.set_status("failed", reason=str(error))
         raise
     return run
-
-
-def _advance(
-    run: RunFolder, assembly: Assembly, settings: Settings, watcher: Observer, *, is_resumed: bool
-) -> None:
-    from lfads_torch.training.checkpoint import load_state
-    from lfads_torch.training.loop import advance
-    from lfads_torch.workflows.assemble import start_state
-    from lfads_torch.workflows.interruption import Interruption
-
-    task, path = assembly.task, run.last_checkpoint_path
-    watcher.message(f"kernels: {task.kernels.name} ({task.kernels.reason})")
-    if is_resumed and path.exists():
-        state = load_state(path, task.layout, task.device)
-        run.metrics.truncate_after(state.epoch - 1)
-        watcher.message(f"resumed after epoch {state.epoch - 1}")
-    else:
-        # The refit of a member starts from that member's own initial weights.
-        state = start_state(assembly, first_member=int(run.read_record().refit.get("member", 0)))
-        run.metrics.truncate_after(-1)
-    keeper = _Keeper(run, assembly, state, watcher)
-    with Interruption(watcher.message) as interruption:
-        advance(
-            state,
-            task,
-            assembly.training_data(),
-            seed=settings.run.seed,
-            n_epochs=settings.training.epochs - state.epoch,
-            observe=keeper.observe,
-            wants_stop=lambda: interruption.is_wanted,
-        )
-        keeper.store()
-    is_done = state.epoch >= settings.training.epochs or bool(state.clocks.is_stopped.all())
-    if is_done:
-        run.set_status("finished")
-    else:
-        run.set_status("interrupted", reason=interruption.signal_name)
-        watcher.message(
-            f"stored after epoch {state.epoch - 1}; go on with: lfads resume {run.path}"
-        )
-
-
-class _Keeper:
-    """Writes metrics after every epoch and checkpoints from time to time."""
-
-    def __init__(
-        self, run: RunFolder, assembly: Assembly, state: PopulationState, watcher: Observer
-    ) -> None:
-        self._run, self._assembly, self._state, self._watcher = run, assembly, state, watcher
-        self._stored_at = time.monotonic()
-
-    def observe(self, report: EpochReport) -> None:
-        if not self._assembly.has_validation:
-            _keep_last(self._state)
-        self._run.metrics.append(report.row())
-        for text in report.messages:
-            self._watcher.message(text)
-        self._watcher.epoch(report, self._assembly.settings)
-        interval = self._assembly.settings.training.checkpoint_interval_s
-        if time.monotonic() - self._stored_at >= interval:
-            self.store()
-
-    def store(self) -> None:
-        from lfads_torch.training.checkpoint import save_best, save_state
-
-        layout, seed = self._assembly.task.layout, self._assembly.settings.run.seed
-        save_state(self._run.last_checkpoint_path, self._state, layout, seed=seed)
-        save_best(self._run.best_checkpoint_path, self._state, layout, seed=seed)
-        self._stored_at = time.monotonic()
-
-
-def _keep_last(state: PopulationState) -> None:
-    """Make the last weights the best ones: scores of training trials choose nothing."""
-    import torch
-
-    clocks = state.clocks
-    goes_on = ~clocks.is_stopped | (clocks.best_epoch < 0)
-    state.best_weights = torch.where(goes_on[:, None], state.weights, state.best_weights)
-    clocks.best_epoch = torch.where(goes_on, state.epoch - 1, clocks.best_epoch)
-    clocks.best_score = torch.where(goes_on, clocks.smoothed, clocks.best_score)
 
 
 def _record_numbers(run: RunFolder, assembly: Assembly) -> None:

@@ -111,9 +111,10 @@ def _header(
 ) -> RatesHeader:
     from lfads_torch import __version__
     from lfads_torch.outputs.rates_file import RatesHeader
+    from lfads_torch.workflows.stored import betas_of
 
     settings, card, start = model.settings, model.card, model.settings.model.ic_bins
-    record, split = run.read_record(), model.assembly.split
+    beta, split = betas_of(model, run.read_record()), model.assembly.split
     n_generated = card.n_bins - start
     trial_set = np.full(recording.n_trials, "new") if is_new else split.trial_set
     return RatesHeader(
@@ -137,8 +138,8 @@ def _header(
             "run": run.path.name,
             "member": model.member,
             "n_posterior_samples": settings.inference.n_samples,
-            "beta_initial_condition": record.beta.get("initial_condition"),
-            "beta_inputs": record.beta.get("inputs"),
+            "beta_initial_condition": beta.get("initial_condition"),
+            "beta_inputs": beta.get("inputs"),
             "observation": settings.loss.observation,
             "session": recording.session,
             "version": __version__,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lfads_torch.config.tree import Settings
+    from lfads_torch.search.history import GenerationReport
     from lfads_torch.training.loop import EpochReport
 
 __all__ = ["Listener"]
@@ -28,3 +29,11 @@ class Listener:
             scores = ", ".join(f"{value:.4f}" for value in report.values["valid_score"])
             last = settings.training.epochs - 1
             print(f"epoch {report.epoch} (the last is {last}): valid_score {scores} nats per entry")
+
+    def generation(self, report: GenerationReport, settings: Settings) -> None:
+        if self._is_printing:
+            last = settings.search.generations - 1
+            print(
+                f"generation {report.generation} (the last is {last} at most): best score "
+                f"{report.best:.4f} nats per entry"
+            )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lfads_torch.errors import LfadsError
+from lfads_torch.errors import LfadsError, RunError, SettingsError
 
 if TYPE_CHECKING:
     from lfads_torch.analysis.figures.base import FigureInputs
@@ -36,6 +36,7 @@ def figure_inputs(
     """
     from lfads_torch.analysis.figures.base import FigureInputs
     from lfads_torch.config.tree import to_dict
+    from lfads_torch.outputs.history_file import read_history
     from lfads_torch.outputs.json_text import plain
     from lfads_torch.outputs.rates_file import open_rates
     from lfads_torch.workflows.stored import read_settings_of
@@ -53,7 +54,25 @@ def figure_inputs(
             run=plain(run.read_record()),
             settings=to_dict(read_settings_of(run)) if run.settings_path.is_file() else {},
             check=run.read_check() if run.check_path.is_file() else {},
+            history=read_history(run.history_path),
+            space=_space_of(run),
         )
+
+
+def _space_of(run: RunFolder) -> dict[str, Any]:  # values of `space.yaml`, see docs/formats.md
+    from lfads_torch.config.yaml_text import read_mapping
+
+    path = run.space_path
+    if not path.is_file():
+        return {}
+    try:
+        read = read_mapping(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError, SettingsError) as error:
+        raise RunError(
+            f"{path}: cannot be read ({error}). The file was changed or the disk is damaged: "
+            "restore it from a copy."
+        ) from error
+    return {name: entry for name, entry in read.values.items() if isinstance(entry, dict)}
 
 
 def recording_if_there(run: RunFolder) -> Recording | None:

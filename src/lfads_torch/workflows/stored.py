@@ -16,10 +16,20 @@ if TYPE_CHECKING:
     from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.outputs.run_record import RunRecord
+    from lfads_torch.training.hyperparameters import Hyperparameters
     from lfads_torch.workflows.assemble import Assembly
     from lfads_torch.workflows.model_card import ModelCard
 
-__all__ = ["TrainedModel", "load_model", "read_options_of", "read_recording_of", "read_settings_of"]
+__all__ = [
+    "TrainedModel",
+    "betas_of",
+    "load_model",
+    "members_of",
+    "read_options_of",
+    "read_recording_of",
+    "read_settings_of",
+]
 
 
 def read_settings_of(run: RunFolder) -> Settings:
@@ -77,6 +87,7 @@ class TrainedModel:
     assembly: Assembly
     weights: Tensor  # [1, n]
     member: int
+    hyperparameters: Hyperparameters  # [1] each: as they were when the weights were best
     card: ModelCard
     run_path: Path
 
@@ -94,6 +105,7 @@ def load_model(
     """
     import torch
 
+    from lfads_torch.training.checkpoint import load_best
     from lfads_torch.workflows.assemble import assemble
     from lfads_torch.workflows.device import choose_device
 
@@ -103,16 +115,57 @@ def load_model(
     recording = with_model_split(aligned, card)
     device = choose_device(settings.run)
     assembly = assemble(recording, settings, kernels=kernels, device=device)
-    weights, members, scores = _best(run, assembly)
+    best = load_best(run.best_checkpoint_path, assembly.task.layout, device)
+    members = best.members.tolist()
     if member is None:
-        position = int(torch.argmin(torch.where(scores.isfinite(), scores, torch.inf)))
-    elif member in members.tolist():
-        position = members.tolist().index(member)
+        position = int(torch.argmin(torch.where(best.score.isfinite(), best.score, torch.inf)))
+    elif member in members:
+        position = members.index(member)
     else:
-        raise RunError(f"{run.path}: there is no member {member}; there are {members.tolist()}.")
+        raise RunError(f"{run.path}: there is no member {member}; there are {members}.")
+    chosen = best.take(torch.tensor([position], device=device))
     return TrainedModel(
-        assembly, weights[position : position + 1], int(members[position]), card, run.path
+        assembly=assembly,
+        weights=chosen.weights,
+        member=members[position],
+        hyperparameters=chosen.hyperparameters,
+        card=card,
+        run_path=run.path,
     )
+
+
+def members_of(run: RunFolder) -> list[int]:
+    """Ids of the models that a run keeps: its members; of a search, the founders of its lines."""
+    import torch
+
+    from lfads_torch.training.checkpoint import read_members
+
+    return read_members(run.best_checkpoint_path, torch.device("cpu"))
+
+
+def betas_of(model: TrainedModel, record: RunRecord) -> dict[str, float | None]:
+    """Weights of the divergences of this member, in units of the evidence bound.
+
+    The record has those of the run, and of a search those of its best member: beta goes with the
+    scale.
+    """
+    recorded = dict(record.beta)
+    winner = record.search.get("best", {}).get("hyperparameters")
+    if winner is None:
+        return recorded
+    own = model.hyperparameters
+    scales = {
+        "initial_condition": (
+            own.kl_initial_condition_scale,
+            winner["loss.kl_initial_condition_scale"],
+        ),
+        "inputs": (own.kl_input_scale, winner["loss.kl_input_scale"]),
+    }
+    return {
+        name: recorded[name] * float(mine) / winners if winners else recorded[name]
+        for name, (mine, winners) in scales.items()
+        if recorded.get(name) is not None
+    }
 
 
 def with_model_split(recording: Recording, card: ModelCard) -> Recording:
@@ -133,11 +186,3 @@ def with_model_split(recording: Recording, card: ModelCard) -> Recording:
     return recording.with_split(
         Split(trial_set=nobody, is_encoded=is_encoded, n_encoded_bins=card.n_encoded_bins)
     )
-
-
-def _best(run: RunFolder, assembly: Assembly) -> tuple[Tensor, Tensor, Tensor]:
-    from lfads_torch.training.checkpoint import load_weights, read_clock
-
-    path = run.best_checkpoint_path
-    weights, members = load_weights(path, assembly.task.layout, assembly.task.device)
-    return weights, members, read_clock(path, "best_score", assembly.task.device)

@@ -1,0 +1,95 @@
+"""Search: a population that tunes its own hyperparameters, from a recording to a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import DataError, SettingsError
+from lfads_torch.outputs.run_folder import SPACE, RunFolder
+from lfads_torch.workflows.fit import FitOptions, Observer, Quiet, prepare, train_anew
+
+if TYPE_CHECKING:
+    from lfads_torch.config.sizes import DataSizes
+    from lfads_torch.config.space import SpaceChoice
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.recording import Recording
+
+__all__ = ["search_run"]
+
+
+def search_run(
+    recording: Recording,
+    settings: Settings,
+    folder: Path,
+    *,
+    choice: SpaceChoice | None = None,
+    values: tuple[Mapping[str, float], ...] = (),
+    options: FitOptions = FitOptions(),
+    observer: Observer | None = None,
+) -> RunFolder:
+    """Search on a recording and store everything but the rates (see `workflows.finish`).
+
+    `choice` says what is searched (without it: AutoLFADS' own space). `values` are the members of
+    `search.method=list`: per member, hyperparameters by dotted name. Raises DataError or
+    SettingsError before anything slow or written, RunError where the folder is taken, and
+    DivergenceError when no member has finite numbers any more.
+    """
+    from lfads_torch.config.sizes import sizes_of
+    from lfads_torch.config.space import SpaceChoice, choose_space, space_to_yaml
+    from lfads_torch.search.perturb import perturbation_rule
+    from lfads_torch.search.select import selection_rule
+
+    watcher = observer or Quiet()
+    _require_values(settings, values)
+    selection_rule(settings.search)  # raises for what cannot be loaded
+    perturbation_rule(settings.search)
+    prepared = prepare(
+        recording,
+        settings,
+        watcher,
+        adapt=lambda settings, sizes: _for_a_search(settings, sizes, n_values=len(values)),
+    )
+    if prepared.recording.split is None or not len(prepared.recording.split.trials("valid")):
+        raise DataError(
+            f"{recording.session}: the split has no validation trials; a search compares its "
+            "members on them. Give it some, such as --valid-fraction 0.2."
+        )
+    sizes = sizes_of(prepared.recording)
+    is_list = settings.search.method == "list"
+    space = () if is_list else choose_space(choice or SpaceChoice(), prepared.settings, sizes)
+    options = replace(
+        options,
+        search={"method": settings.search.method, "values": [dict(each) for each in values]},
+        texts={SPACE: space_to_yaml(space)},
+    )
+    return train_anew(prepared, folder, options=options, observer=watcher)
+
+
+def _require_values(settings: Settings, values: tuple[Mapping[str, float], ...]) -> None:
+    is_list = settings.search.method == "list"
+    if is_list and not values:
+        raise SettingsError(
+            "search.method is list, but no list was given. Give one with --list FILE: a line of "
+            "hyperparameters per member."
+        )
+    if values and not is_list:
+        raise SettingsError(
+            f"search.method is {settings.search.method}, which draws its own values; a list is "
+            "for search.method=list. Leave one of them out."
+        )
+
+
+def _for_a_search(settings: Settings, sizes: DataSizes, *, n_values: int) -> Settings:
+    """As many members and epochs as the search may use; what stops or slows a single fit is off."""
+    from lfads_torch.search.schedule import schedule_of
+
+    search = replace(settings.search, population=n_values or settings.search.population)
+    steps = sizes.steps_per_epoch(settings.training.batch_size)
+    schedule = schedule_of(search, settings.loss, steps_per_epoch=steps)
+    n_start = schedule.n_members(schedule.first_generation, search.population)
+    training = replace(settings.training, epochs=schedule.n_epochs, patience=0, plateau_factor=1.0)
+    run = replace(settings.run, n_seeds=n_start)
+    return replace(settings, search=search, training=training, run=run)
