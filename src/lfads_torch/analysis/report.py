@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfads_torch.analysis import report_facts, report_scores
+from lfads_torch.analysis import report_facts, report_scores, search_story
 from lfads_torch.analysis.figures.base import (
     FigureChoice,
     FigureInputs,
@@ -17,6 +17,7 @@ from lfads_torch.analysis.figures.base import (
 from lfads_torch.analysis.figures.choose import FIGURES, choose_figure
 from lfads_torch.analysis.figures.encode import as_data_uri
 from lfads_torch.analysis.figures.look import LAYOUT_DOTS_PER_INCH
+from lfads_torch.analysis.search_history import is_search
 from lfads_torch.atomic import write_text
 from lfads_torch.errors import DataError
 
@@ -80,10 +81,24 @@ def render_report(
         findings=report_facts.finding_rows(inputs.check),
         was_checked=bool(inputs.check),
         scores=table,
-        figures=[_section(choose_figure(name), inputs, choice) for name in figures],
+        search=search_story.search_story(inputs),
+        figures=_sections(figures, inputs, choice),
+        winner=search_story.winner_text(inputs),
         settings=report_facts.settings_text(inputs.settings),
         versions=report_facts.version_rows(inputs.run),
     )
+
+
+def _sections(
+    names: Sequence[str], inputs: FigureInputs, choice: FigureChoice | None
+) -> list[FigureSection]:
+    """The figures in this order; those of a search only where the run is one."""
+    recipes = [choose_figure(name) for name in names]
+    return [
+        _section(recipe, inputs, choice)
+        for recipe in recipes
+        if not recipe.is_of_a_search or is_search(inputs.run, inputs.history)
+    ]
 
 
 def _section(

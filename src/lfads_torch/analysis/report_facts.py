@@ -15,7 +15,8 @@ import numpy as np
 
 from lfads_torch.analysis.figures import aligned
 from lfads_torch.analysis.figures.base import FigureInputs
-from lfads_torch.analysis.figures.loss_curves import chosen_epoch, term
+from lfads_torch.analysis.figures.loss_curves import chosen_epoch, member_ids, term
+from lfads_torch.analysis.search_history import is_search
 
 __all__ = [
     "beta_rows",
@@ -92,12 +93,15 @@ def _training_sentences(inputs: FigureInputs) -> list[str]:
             "No epoch counted as the best one: the ramps were not over, or no score was finite."
         ]
     row, member = best
-    score = term(inputs.metrics, "valid_score")
-    of_members = f", member {member} of {score.shape[1]}" if score.shape[1] > 1 else ""
+    score, ids = term(inputs.metrics, "valid_score"), member_ids(inputs.metrics)
+    word = "slot" if is_search(inputs.run, inputs.history) else "member"
+    of_members = f", {word} {ids[member]} of {len(ids)}" if len(ids) > 1 else ""
     sentence = (
         f"The best epoch is {inputs.metrics[row]['epoch']}{of_members}: smoothed validation score "
         f"{score[row, member]:.5g} (reconstruction in nats, lower is better; used for selection)."
     )
+    if is_search(inputs.run, inputs.history):
+        return [sentence, "How it was found is told under “The search”."]
     if row == len(inputs.metrics) - 1 and len(inputs.metrics) > 1:
         return [sentence, "It is the last epoch: the score was still falling, so train longer."]
     return [sentence]
@@ -113,7 +117,8 @@ def warnings(inputs: FigureInputs) -> list[str]:
         )
     for row in inputs.metrics:
         found += [f"Epoch {row.get('epoch')}: {text}" for text in row.get("messages") or ()]
-    found += _not_finite(inputs.metrics)
+    if not is_search(inputs.run, inputs.history):  # its story names the members that were frozen
+        found += _not_finite(inputs.metrics)
     sets = set() if inputs.rates is None else set(aligned.trial_sets(inputs))
     if sets and "test" not in sets and "new" not in sets and "valid" not in sets:
         found.append(
@@ -214,7 +219,10 @@ def set_rows(inputs: FigureInputs) -> list[tuple[str, int, str]]:
     names = [*_ROLES, *sorted(set(labels) - set(_ROLES))]
     counted = [(name, int((labels == name).sum())) for name in names]
     shown = {**aligned.SET_WORDS, "unused": "unused"}
-    return [(shown.get(name, name), n, _ROLES.get(name, "")) for name, n in counted if n]
+    roles = dict(_ROLES)
+    if is_search(inputs.run, inputs.history):
+        roles["valid"] = "drove the search and chose the best epoch"
+    return [(shown.get(name, name), n, roles.get(name, "")) for name, n in counted if n]
 
 
 def set_remarks(inputs: FigureInputs) -> list[str]:

@@ -17,9 +17,7 @@ from lfads_torch.atomic import write_text
 from lfads_torch.errors import RunError
 from lfads_torch.outputs.json_text import plain
 
-__all__ = ["COLUMNS", "HISTORY", "SPACE", "Row", "read_history", "searched_names", "write_history"]
-
-HISTORY, SPACE = "history.csv", "space.yaml"  # names in the run folder
+__all__ = ["COLUMNS", "Row", "read_history", "searched_names", "write_history"]
 
 WHOLE = ("generation", "member", "parent", "founder", "first_epoch", "last_epoch", "best_epoch",
          "is_frozen")  # fmt: skip

@@ -35,6 +35,8 @@ class FigureInputs:
     run: Json = field(default_factory=dict)  # run.json
     settings: Json = field(default_factory=dict)  # settings.yaml
     check: Json = field(default_factory=dict)  # check.json
+    history: Sequence[Json] = ()  # history.csv of a search, a mapping per generation and member
+    space: Json = field(default_factory=dict)  # space.yaml of a search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class FigureRecipe(ABC):
     title: ClassVar[str]
     caption: ClassVar[str]  # what it shows
     caveat: ClassVar[str]  # what it cannot tell
+    is_of_a_search: ClassVar[bool] = False  # then the page of another run passes over it
 
     @abstractmethod
     def needs(self, inputs: FigureInputs) -> str | None:

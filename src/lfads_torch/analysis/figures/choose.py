@@ -20,6 +20,10 @@ FIGURES: Mapping[str, str] = MappingProxyType(  # in the order of the report
         "factors_3d": f"{_HERE}.factors_3d:Factors3D",
         "inferred_inputs": f"{_HERE}.inferred_inputs:InferredInputs",
         "initial_conditions": f"{_HERE}.initial_conditions:InitialConditions",
+        "search_progression": f"{_HERE}.search_progression:SearchProgression",
+        "search_scores": f"{_HERE}.search_scores:SearchScores",
+        "search_tree": f"{_HERE}.search_tree:SearchTree",
+        "search_sensitivity": f"{_HERE}.search_sensitivity:SearchSensitivity",
         "loss_curves": f"{_HERE}.loss_curves:LossCurves",
     }
 )

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from lfads_torch.analysis.figures.base import FigureChoice, FigureInputs, FigureRecipe
 from lfads_torch.analysis.figures.look import MODEL_COLOUR, SET_COLOURS, panel_grid
+from lfads_torch.analysis.search_history import search_history
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["LossCurves", "best_epoch", "chosen_epoch", "term"]
+__all__ = ["LossCurves", "best_epoch", "bold_columns", "chosen_epoch", "member_ids", "term"]
 
 # Panels: title, unit, logarithmic, and the curves as (key of metrics.jsonl, name, colour, width).
 Curve = tuple[str, str, str, float]
@@ -71,42 +72,86 @@ class LossCurves(FigureRecipe):
         figure.clear()
         grid = figure.add_gridspec(n_rows, 3, height_ratios=[1.5] + [1.0] * (n_rows - 1))
         epoch = np.array([float(row["epoch"]) for row in inputs.metrics])
-        best = chosen_epoch(inputs)
+        best, bold = chosen_epoch(inputs), bold_columns(inputs)
         for place, (title, unit, is_log, curves) in enumerate(shown):
             panel = figure.add_subplot(grid[0, :2] if place == 0 else grid[divmod(place + 1, 3)])
-            _draw_panel(panel, inputs.metrics, epoch, curves=curves, is_log=is_log, best=best)
+            drawn = _draw_curves(panel, inputs.metrics, epoch, curves=curves, bold=bold)
+            _scale(panel, drawn, is_ramp=curves[0][0].startswith("ramp"), is_log=is_log,
+                   is_search=bool(inputs.history))  # fmt: skip
+            _mark_best(panel, inputs, best, n_curves=len(curves))
             panel.set(title=title, ylabel=unit)
             panel.set_xlabel("epoch" if place + 3 >= len(shown) or place < 2 else "")
         return figure
 
 
+def member_ids(metrics: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Ids of all members of the run, in order: those of the rows, or 0, 1, ... without any."""
+    found: set[int] = set()
+    for row in metrics:
+        sizes = [len(value) for value in row.values() if isinstance(value, (list, tuple))]
+        found.update(row.get("members") or range(max(sizes, default=1)))
+    return sorted(found) or [0]
+
+
 def term(metrics: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:
-    """One term over the epochs [epoch, member]; NaN where it is null or was not written."""
-    rows = [row.get(key) for row in metrics]
-    lists = [value if isinstance(value, (list, tuple)) else [value] for value in rows]
-    n_members = max((len(value) for value in lists), default=1)
-    values = np.full((len(lists), n_members), np.nan)
-    for row, value in enumerate(lists):
-        for member, number in enumerate(value):
-            values[row, member] = np.nan if number is None else float(number)
+    """One term over the epochs [epoch, member], members as `member_ids` has them.
+
+    NaN where it is null, was not written, or the member was not there.
+    """
+    ids = member_ids(metrics)
+    column = {member: place for place, member in enumerate(ids)}
+    values = np.full((len(metrics), len(ids)), np.nan)
+    for place, row in enumerate(metrics):
+        value = row.get(key)
+        numbers = list(value) if isinstance(value, (list, tuple)) else [value] * len(ids)
+        members = row.get("members") or range(len(numbers))
+        for member, number in zip(members, numbers, strict=False):
+            values[place, column[member]] = np.nan if number is None else float(number)
     return values
 
 
 def chosen_epoch(inputs: FigureInputs) -> tuple[int, int] | None:
-    """Row and member of the epoch whose weights the run kept as the best ones.
+    """Row and column of the epoch whose weights the run kept as the best ones.
 
     `None` where no epoch counted, and for a refit: its last epoch is kept, whatever its score.
     """
     if inputs.run.get("refit"):
         return None
+    best = (inputs.run.get("search") or {}).get("best") or {}
+    rows = [n for n, row in enumerate(inputs.metrics) if row.get("epoch") == best.get("epoch")]
+    ids = member_ids(inputs.metrics)
+    if rows and best.get("slot") in ids:
+        return rows[0], ids.index(best["slot"])
     training = inputs.settings.get("training") or {}
     return best_epoch(inputs.metrics, waits_for_ramps=training.get("best_from") != "start")
+
+
+def bold_columns(inputs: FigureInputs) -> NDArray[np.int64]:
+    """Column [epoch] of the curve to follow, -1: none.
+
+    The best member's; of a search the best state's ancestors', which were in other slots.
+    """
+    best = chosen_epoch(inputs)
+    columns = np.full(len(inputs.metrics), 0 if best is None else best[1], dtype=np.int64)
+    if not inputs.history:
+        return columns
+    history, ids = search_history(inputs.history, inputs.run), member_ids(inputs.metrics)
+    epoch = np.array([int(row["epoch"]) for row in inputs.metrics])
+    columns[:] = -1
+    for generation, winner in zip(history.generations, history.winner, strict=True):
+        spans = [row for row in inputs.history if row["generation"] == generation]
+        first, last = spans[0].get("first_epoch"), spans[0].get("last_epoch")
+        if winner >= 0 and first is not None and last is not None:
+            slot = int(history.members[winner])
+            shown = ids.index(slot) if slot in ids else -1
+            columns[(epoch >= first) & (epoch <= last)] = shown
+    return columns
 
 
 def best_epoch(
     metrics: Sequence[Mapping[str, Any]], *, waits_for_ramps: bool = True
 ) -> tuple[int, int] | None:
-    """Row of the best smoothed score and its member; `None` if there is none.
+    """Row and column of the best smoothed score; `None` if there is none.
 
     Only epochs after both ramps count, unless `training.best_from` of the run said otherwise.
     """
@@ -125,57 +170,66 @@ def _is_there(metrics: Sequence[Mapping[str, Any]], curves: tuple[Curve, ...]) -
     return any(np.isfinite(term(metrics, key)).any() for key, *_ in curves)
 
 
-def _draw_panel(
+def _draw_curves(
     panel: Axes,
     metrics: Sequence[Mapping[str, Any]],
     epoch: NDArray[np.float64],
     *,
     curves: tuple[Curve, ...],
-    is_log: bool,
-    best: tuple[int, int] | None,
-) -> None:
-    member = 0 if best is None else best[1]
+    bold: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """The values drawn [curve, epoch, member]."""
     drawn = []
     for key, name, colour, width in curves:
         values = term(metrics, key)
-        shown = min(member, values.shape[1] - 1)
-        others = np.delete(values, shown, axis=1)
+        others = np.array(values)
+        if (bold == bold[0]).all():  # one member; a descent leaves its slots to others
+            others = np.delete(values, max(bold[0], 0), axis=1)
         if others.size:
-            panel.plot(epoch, others, color=colour, linewidth=0.5, alpha=0.45)
+            alpha = 0.45 if others.shape[1] < 10 else 0.25
+            panel.plot(epoch, others, color=colour, linewidth=0.5, alpha=alpha)
+        own = np.where(bold >= 0, values[np.arange(len(bold)), bold], np.nan)
         marker = "." if len(epoch) == 1 else ""
-        panel.plot(
-            epoch, values[:, shown], color=colour, linewidth=width, label=name, marker=marker
-        )
+        panel.plot(epoch, own, color=colour, linewidth=width, label=name, marker=marker)
         drawn.append(values)
-    if best is not None:
-        panel.axvline(epoch[best[0]], color="#333333", linewidth=0.9, linestyle=(0, (4, 3)))
-    positive = np.nanmin(np.concatenate(drawn)) > 0 if drawn else False
-    if curves[0][0].startswith("ramp"):
+    return np.stack(drawn)
+
+
+def _scale(
+    panel: Axes, drawn: NDArray[np.float64], *, is_ramp: bool, is_log: bool, is_search: bool
+) -> None:
+    if is_ramp:
         panel.set_ylim(-0.03, 1.06)
-    elif is_log and positive:
+    elif is_log and np.nanmin(drawn) > 0:
         panel.set_yscale("log")
     else:
-        _limit(panel, np.concatenate([values[len(values) // 20 :] for values in drawn]))
-    if len(curves) > 1:
-        _legend(panel, epoch, best, n_members=max(values.shape[1] for values in drawn))
+        _limit(panel, drawn[:, drawn.shape[1] // 20 :], highest=0.98 if is_search else 1.0)
 
 
-def _limit(panel: Axes, values: NDArray[np.float64]) -> None:
-    """Keep the first twentieth of the epochs, often far above the rest, from setting the scale."""
+def _limit(panel: Axes, values: NDArray[np.float64], *, highest: float) -> None:
+    """Keep the first epochs, often far above the rest, from setting the scale.
+
+    `highest`: the quantile that does; of a search not the members that went astray either.
+    """
     known = values[np.isfinite(values)]
-    if known.size and known.max() > known.min():
-        margin = 0.06 * (known.max() - known.min())
-        panel.set_ylim(known.min() - margin, known.max() + margin)
+    top = float(np.quantile(known, highest)) if known.size else 0.0
+    if known.size and top > known.min():
+        margin = 0.06 * (top - known.min())
+        panel.set_ylim(known.min() - margin, top + margin)
 
 
-def _legend(
-    panel: Axes, epoch: NDArray[np.float64], best: tuple[int, int] | None, *, n_members: int
+def _mark_best(
+    panel: Axes, inputs: FigureInputs, best: tuple[int, int] | None, *, n_curves: int
 ) -> None:
-    from matplotlib.lines import Line2D
-
+    """A line at the best epoch, and the legend of a panel with several curves."""
     handles, labels = panel.get_legend_handles_labels()
-    if best is not None and len(handles) == len(_SCORE):
-        of_member = f", member {best[1]} of {n_members}" if n_members > 1 else ""
-        handles.append(Line2D([], [], color="#333333", linewidth=0.9, linestyle=(0, (4, 3))))
-        labels.append(f"best epoch: {epoch[best[0]]:.0f}{of_member}")
-    panel.legend(handles, labels, loc="best")
+    if best is not None:
+        ids, epoch = member_ids(inputs.metrics), inputs.metrics[best[0]]["epoch"]
+        word = "slot" if inputs.history else "member"
+        of_member = f", {word} {ids[best[1]]} of {len(ids)}" if len(ids) > 1 else ""
+        line = panel.axvline(epoch, color="#333333", linewidth=0.9, linestyle=(0, (4, 3)))
+        if n_curves == len(_SCORE):
+            handles.append(line)
+            labels.append(f"best epoch: {epoch:.0f}{of_member}")
+    if n_curves > 1:
+        panel.legend(handles, labels, loc="best")
