@@ -20,3 +20,10 @@ class InferenceSettings:
         0, "trials at once; 0: as many as fit in about 1 GiB", unit="trials", at_least=0
     )
     save_generator_states: bool = setting(False, "also save the generator's states (large)")
+    ensemble: int = setting(
+        1,
+        "models of different lines whose rates are averaged, the best ones; nothing else is "
+        "averaged. 1: the best model alone",
+        unit="models",
+        at_least=1,
+    )
