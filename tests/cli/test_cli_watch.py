@@ -31,7 +31,10 @@ def report(epoch: int, scores: list[float], *, ramp: float = 1.0) -> EpochReport
         "learning_rate": [4e-3] * len(scores),
         "valid_score": scores,
     }
-    return EpochReport(epoch=epoch, step=epoch + 1, seconds=2.0, values=values, messages=())
+    members = tuple(range(len(scores)))
+    return EpochReport(
+        epoch=epoch, step=epoch + 1, seconds=2.0, members=members, values=values, messages=()
+    )
 
 
 def standing_after(*reports: EpochReport) -> Standing:

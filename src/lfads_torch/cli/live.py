@@ -1,4 +1,4 @@
-"""The live view of a fit in a terminal."""
+"""The live view of a fit or a search in a terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from lfads_torch.cli.standing import Standing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from lfads_torch.cli.search_standing import SearchStanding
 
 __all__ = ["LiveView"]
 
@@ -26,19 +28,27 @@ class LiveView:
     def message(self, text: str) -> None:
         self._console.print(text, markup=False)
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: Standing | SearchStanding) -> None:
         if not self._is_running:
             self._live.start()
             self._is_running = True
-        self._live.update(_picture(standing), refresh=True)
+        self._live.update(self._picture(standing), refresh=True)
 
     def close(self) -> None:
         if self._is_running:
             self._live.stop()
             self._is_running = False
 
+    def _picture(self, standing: Standing | SearchStanding) -> RenderableType:
+        if isinstance(standing, Standing):
+            return _of_a_fit(standing)
+        from lfads_torch.cli.live_search import search_picture
 
-def _picture(standing: Standing) -> RenderableType:
+        size = self._console.size
+        return search_picture(standing, width=size.width, height=size.height)
+
+
+def _of_a_fit(standing: Standing) -> RenderableType:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text

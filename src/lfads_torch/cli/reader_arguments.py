@@ -10,9 +10,10 @@ from cyclopts import Group, Parameter
 if TYPE_CHECKING:
     from lfads_torch.data.formats.base import ReadOptions
 
-__all__ = ["ReaderArguments"]
+__all__ = ["ReaderArguments", "SearchReaderArguments"]
 
 _GROUP = Group("Reading the file", sort_key=20)
+_START_HELP = "left edge of the first bin, s from the alignment event"
 
 
 @Parameter(name="*", group=_GROUP)
@@ -29,9 +30,9 @@ class ReaderArguments:
     external_inputs: Annotated[str | None, Parameter(help="array [trial, bin, input]")] = None
     trial_ids: Annotated[str | None, Parameter(help="array with each trial's id")] = None
     unit_ids: Annotated[str | None, Parameter(help="array with each unit's id")] = None
-    start: Annotated[
-        float | None, Parameter(help="left edge of the first bin, s from the alignment event")
-    ] = None
+    start: Annotated[float | None, Parameter(name=("--start", "--start-s"), help=_START_HELP)] = (
+        None
+    )
     session: Annotated[str | None, Parameter(help="name of the session")] = None
 
     def read_options(self) -> ReadOptions:
@@ -48,3 +49,11 @@ class ReaderArguments:
             start_s=self.start,
             session=self.session,
         )
+
+
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True, kw_only=True)
+class SearchReaderArguments(ReaderArguments):
+    """The same for `lfads search`, whose own `--start` says how the search begins."""
+
+    start: Annotated[float | None, Parameter(name="--start-s", help=_START_HELP)] = None

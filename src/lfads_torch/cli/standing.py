@@ -25,11 +25,12 @@ class Standing:
     """The latest epoch and the best one so far, of the member that leads.
 
     The leading member has the lowest smoothed score of all epochs that count; before there is one,
-    of the latest epoch.
+    and where members are replaced, of the latest epoch. Members are known by their permanent ids.
     """
 
     n_epochs: int  # at most
     waits_for_ramps: bool = True  # only epochs after both ramps count (training.best_from)
+    replaces_members: bool = False  # a search: the best so far may be gone
     row: Mapping[str, Any] = field(default_factory=dict)  # of metrics.jsonl: JSON values
     best_score: float = math.inf
     best_epoch: int | None = None
@@ -41,23 +42,28 @@ class Standing:
         self.row = row
         self.seconds.append(float(row["seconds"]))
         ramps = [_numbers(row.get(name), missing=1.0) for name in ("ramp_kl", "ramp_l2")]
-        for member, score in enumerate(self._scores()):
-            is_over = all(len(ramp) > member and ramp[member] >= 1.0 for ramp in ramps)
+        for place, (member, score) in enumerate(zip(self.members, self.scores(), strict=True)):
+            is_over = all(len(ramp) > place and ramp[place] >= 1.0 for ramp in ramps)
             if (is_over or not self.waits_for_ramps) and score < self.best_score:
                 self.best_score, self.best_epoch = score, int(row["epoch"])
                 self.best_member = member
 
     @property
+    def members(self) -> list[int]:
+        """Ids, in the order of the row's lists."""
+        return list(self.row.get("members", range(len(self.scores()))))
+
+    @property
     def member(self) -> int:
         """The member that is shown."""
-        scores = self._scores()
-        if self.best_epoch is None and scores:
-            return scores.index(min(scores))
+        scores, members = self.scores(), self.members
+        if scores and (self.best_epoch is None or self.replaces_members):
+            return members[scores.index(min(scores))]
         return self.best_member
 
     @property
     def n_members(self) -> int:
-        return len(self._scores()) or 1
+        return len(self.scores()) or 1
 
     @property
     def seconds_per_epoch(self) -> float:
@@ -97,19 +103,33 @@ class Standing:
 
     def line(self) -> str:
         """Everything in one line."""
-        terms = ", ".join(f"{name} {value}" for name, value in self.terms())
         member = f", member {self.member} of {self.n_members}" if self.n_members > 1 else ""
+        return f"epoch {self.n_done} of {self.n_epochs}{member}: {self.details()}"
+
+    def details(self) -> str:
+        """Terms, score, rate and pace."""
+        terms = ", ".join(f"{name} {value}" for name, value in self.terms())
         return (
-            f"epoch {self.n_done} of {self.n_epochs}{member}: {terms}; score {self.score_text()}, "
-            f"learning rate {self.rate_text()}; {self.pace_text()}"
+            f"{terms}; score {self.score_text()}, learning rate {self.rate_text()}; "
+            f"{self.pace_text()}"
         )
 
-    def _scores(self) -> list[float]:
-        return _numbers(self.row.get("valid_score"), missing=math.inf)
+    def scores(self) -> list[float]:
+        """Smoothed scores of the latest epoch; infinite where there is none."""
+        return self.numbers("valid_score", missing=math.inf)
+
+    def numbers(self, name: str, *, missing: float = math.nan) -> list[float]:
+        """A quantity of the latest epoch, per member."""
+        return _numbers(self.row.get(name), missing=missing)
+
+    @property
+    def is_over(self) -> bool:
+        return self.n_done >= self.n_epochs
 
     def _text(self, name: str) -> str:
-        values = _numbers(self.row.get(name), missing=math.nan)
-        return f"{values[min(self.member, len(values) - 1)]:.4g}" if values else "-"
+        values, members = self.numbers(name), self.members
+        place = members.index(self.member) if self.member in members else 0
+        return f"{values[min(place, len(values) - 1)]:.4g}" if values else "-"
 
 
 def duration(seconds: float) -> str:

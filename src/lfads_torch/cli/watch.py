@@ -1,4 +1,4 @@
-"""Who watches a fit from the command line: terminal or plain lines, and the run's log."""
+"""Who watches a fit or a search from the command line: terminal or plain lines, and the log."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 from lfads_torch.cli.run_log import RunLog
 from lfads_torch.cli.standing import Standing
 from lfads_torch.cli.streams import say
+from lfads_torch.cli.watch_begun import begun
+from lfads_torch.outputs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from lfads_torch.cli.live import LiveView
+    from lfads_torch.cli.search_standing import SearchStanding
     from lfads_torch.config.tree import Settings
     from lfads_torch.outputs.tensorboard import TensorBoardScalars
+    from lfads_torch.search.history import GenerationReport
     from lfads_torch.training.loop import EpochReport
 
 __all__ = ["Watch"]
@@ -24,18 +28,18 @@ _LINE_EVERY_S = 30.0
 
 
 class Watch:
-    """An observer of `fit_run`; use it in a `with` statement.
+    """An observer of `fit_run` and `search_run`; use it in a `with` statement.
 
-    In a terminal the view is live; elsewhere a line every 30 s and at the end. `quiet` says
-    nothing. The log gets the messages and the lines in any case.
+    In a terminal the view is live; elsewhere a line every 30 s, after a generation and at the end.
+    `quiet` says nothing. The log gets the messages and the lines in any case.
     """
 
     def __init__(
         self, folder: Path, *, is_quiet: bool = False, has_tensorboard: bool = False
     ) -> None:
-        self._folder, self._is_quiet = folder, is_quiet
+        self._run, self._is_quiet = RunFolder(folder), is_quiet
         self._log = RunLog(folder)
-        self._standing: Standing | None = None
+        self._standing: Standing | SearchStanding | None = None
         self._live: LiveView | None = None
         self._scalars: TensorBoardScalars | None = None
         self._has_tensorboard = has_tensorboard
@@ -64,7 +68,7 @@ class Watch:
             self._scalars.close()
 
     def message(self, text: str) -> None:
-        if self._standing is not None and self._standing.n_done >= self._standing.n_epochs:
+        if self._standing is not None and self._standing.is_over:
             self._end_of_training()
         self._log.write(text)
         if self._live is not None:
@@ -74,32 +78,38 @@ class Watch:
 
     def epoch(self, report: EpochReport, settings: Settings) -> None:
         if self._standing is None:
-            self._standing = self._begun(settings, report.epoch)
+            self._standing = begun(self._run, settings, report)
         self._standing.add(report.row())
         self._is_line_due = True
-        if self._live is not None:
-            self._live.show(self._standing)
+        self._show()
         if time.monotonic() - self._line_at >= _LINE_EVERY_S:
             self._line()
         if self._has_tensorboard:
             self._write_scalars(report)
 
-    def _begun(self, settings: Settings, first_epoch: int) -> Standing:
-        """A standing that knows the epochs of an earlier start of the same run."""
-        from lfads_torch.outputs.run_folder import RunFolder
+    def generation(self, report: GenerationReport, settings: Settings) -> None:
+        standing = self._standing
+        if standing is None or isinstance(standing, Standing):
+            return  # not one epoch of it was seen
+        standing.finish(report.rows)
+        self._is_line_due = False
+        self._tell(standing.generation_line())
+        self._show()
 
-        training = settings.training
-        standing = Standing(training.epochs, waits_for_ramps=training.best_from == "ramps")
-        if first_epoch:
-            for row in RunFolder(self._folder).metrics.read():
-                if row["epoch"] < first_epoch:
-                    standing.add(row)
-        return standing
+    def _show(self) -> None:
+        if self._live is None or self._standing is None:
+            return
+        if not isinstance(self._standing, Standing):
+            self._standing.look(self._run)
+        self._live.show(self._standing)
 
     def _line(self) -> None:
         assert self._standing is not None  # an epoch was observed
         self._line_at, self._is_line_due = time.monotonic(), False
-        text = self._standing.line()
+        self._tell(self._standing.line())
+
+    def _tell(self, text: str) -> None:
+        """A line for the log, and for who has no live view."""
         self._log.write(text)
         if self._live is None and not self._is_quiet:
             say(text)
@@ -115,7 +125,7 @@ class Watch:
 
         if self._scalars is None:
             self._scalars = TensorBoardScalars(
-                self._folder / "tensorboard", first_epoch=report.epoch
+                self._run.path / "tensorboard", first_epoch=report.epoch
             )
         self._scalars.write(report.row())
 

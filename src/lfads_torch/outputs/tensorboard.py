@@ -11,7 +11,7 @@ from lfads_torch.errors import SettingsError
 
 __all__ = ["TensorBoardScalars"]
 
-CLOCKS = ("epoch", "step")  # the axis of the plots, not curves
+NO_CURVES = ("epoch", "step", "members")  # the axis of the plots, and the members' ids
 
 
 class TensorBoardScalars:
@@ -37,8 +37,8 @@ class TensorBoardScalars:
         """Add one row of `metrics.jsonl`; it must have an `epoch`."""
         epoch = row["epoch"]
         for name, value in row.items():
-            if name not in CLOCKS:
-                for tag, number in _scalars(name, value):
+            if name not in NO_CURVES:
+                for tag, number in _scalars(name, value, row.get("members")):
                     self._writer.add_scalar(tag, number, epoch)
         self._writer.flush()
 
@@ -57,9 +57,10 @@ class TensorBoardScalars:
         self.close()
 
 
-def _scalars(name: str, value: object) -> Iterator[tuple[str, float]]:
-    values = value.tolist() if hasattr(value, "tolist") else value
-    members = values if isinstance(values, (list, tuple)) else [values]
-    for member, number in enumerate(members):
+def _scalars(name: str, value: object, ids: object) -> Iterator[tuple[str, float]]:
+    found = value.tolist() if hasattr(value, "tolist") else value
+    values = found if isinstance(found, (list, tuple)) else [found]
+    members = ids if isinstance(ids, (list, tuple)) else range(len(values))
+    for member, number in zip(members, values, strict=False):
         if isinstance(number, (int, float)) and math.isfinite(number):
-            yield (name if len(members) == 1 else f"{name}/member_{member}"), float(number)
+            yield (name if len(values) == 1 else f"{name}/member_{member}"), float(number)

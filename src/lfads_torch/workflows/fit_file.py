@@ -1,4 +1,7 @@
-"""`lfads fit`: from a data file to a run with rates, scores and a page; or on with one."""
+"""`lfads fit`: from a data file to a run with rates, scores and a page; or on with one.
+
+`lfads search` trains in another way and is otherwise the same.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,14 @@ from lfads_torch.workflows.choose_split import SplitChoice, with_chosen_split
 from lfads_torch.workflows.finish import finish_run, missing_results
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.formats.base import ReadOptions
+    from lfads_torch.data.recording import Recording
     from lfads_torch.workflows.fit import FitOptions, Observer
 
-__all__ = ["FitRequest", "fit_file", "go_on"]
+__all__ = ["FitRequest", "fit_file", "go_on", "train_file"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +47,25 @@ def fit_file(request: FitRequest, observer: Observer) -> RunFolder:
     The run's status is `finished`, or `interrupted` after a signal, when nothing but its
     checkpoint is written.
     """
+    from lfads_torch.workflows.fit import fit_run
+
+    def train(recording: Recording, options: FitOptions) -> RunFolder:
+        settings, folder = request.settings, request.folder
+        return fit_run(recording, settings, folder, options=options, observer=observer)
+
+    return train_file(request, observer, train=train)
+
+
+def train_file(
+    request: FitRequest,
+    observer: Observer,
+    *,
+    train: Callable[[Recording, FitOptions], RunFolder],
+) -> RunFolder:
+    """As `fit_file`, where `train` makes the run; the recording that it gets carries its split."""
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.workflows.device import choose_device
-    from lfads_torch.workflows.fit import FitOptions, fit_run
+    from lfads_torch.workflows.fit import FitOptions
 
     options = FitOptions(
         data_path=request.source,
@@ -61,7 +83,7 @@ def fit_file(request: FitRequest, observer: Observer) -> RunFolder:
     )
     # A device that is not there is refused before a folder is made.
     choose_device(request.settings.run)
-    run = fit_run(recording, request.settings, request.folder, options=options, observer=observer)
+    run = train(recording, options)
     if run.read_record().status != FINISHED:
         return run
     return finish_run(run, recording=recording, anew=True, observer=observer)

@@ -1,0 +1,96 @@
+"""Options of a command that trains: where the run goes, and what computes it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from lfads_torch.cli.reader_arguments import ReaderArguments
+from lfads_torch.cli.setting_arguments import SettingArguments
+from lfads_torch.cli.split_arguments import SplitArguments
+from lfads_torch.cli.streams import say
+
+if TYPE_CHECKING:
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.workflows.fit_file import FitRequest
+
+__all__ = ["RunArguments", "TrainingArguments"]
+
+_RUN = Group("The run", sort_key=5)
+
+
+@Parameter(name="*", group=_RUN)
+@dataclass(frozen=True, kw_only=True)
+class RunArguments:
+    """The same for a fit and for a search."""
+
+    out: Annotated[
+        Path | None,
+        Parameter(help="folder of the run; without it, one beside FILE, named after it"),
+    ] = None
+    overwrite: Annotated[bool, Parameter(help="replace the run that the folder holds")] = False
+    resume_if_exists: Annotated[
+        bool, Parameter(help="go on with the run that the folder holds, if any")
+    ] = False
+    seed: Annotated[int | None, Parameter(help="seed of everything random but the split")] = None
+    device: Annotated[Literal["auto", "cpu", "cuda"] | None, Parameter(help="where to compute")] = (
+        None
+    )
+    threads: Annotated[int | None, Parameter(help="threads of the processor; 0: all")] = None
+    kernels: Annotated[
+        Literal["auto", "reference", "portable"], Parameter(help="how recurrences are computed")
+    ] = "auto"
+    tensorboard: Annotated[bool, Parameter(help="also write scalars to RUN/tensorboard")] = False
+    quiet: Annotated[bool, Parameter(help="say nothing but errors and where the results are")] = (
+        False
+    )
+
+    def settings(self) -> dict[str, tuple[str, object]]:
+        """Dotted name -> option and value."""
+        return {
+            "run.seed": ("--seed", self.seed),
+            "run.device": ("--device", self.device),
+            "run.threads": ("--threads", self.threads),
+        }
+
+    def folder(self, file: Path, ending: str) -> Path:
+        """Where the run goes; said where it was not asked for."""
+        if self.out is not None:
+            return self.out
+        folder = file.parent / f"{file.stem}{ending}"
+        if not self.quiet:
+            say(f"no --out: the run goes to {folder}")
+        return folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingArguments:
+    """All options that a fit and a search share."""
+
+    run: RunArguments
+    settings: SettingArguments
+    split: SplitArguments
+    reader: ReaderArguments
+
+    def read_settings(self, options: dict[str, tuple[str, object]]) -> Settings:
+        """The checked settings; `options` are those of the one command."""
+        return self.settings.read({**self.run.settings(), **options, **self.split.settings()})
+
+    def request(self, file: Path, folder: Path, settings: Settings) -> FitRequest:
+        from lfads_torch.workflows.fit_file import FitRequest
+
+        return FitRequest(
+            source=file,
+            folder=folder,
+            settings=settings,
+            read_options=self.reader.read_options(),
+            split=self.split.choice(is_set=self.settings.names_a_split),
+            kernels=self.run.kernels,
+            overwrite=self.run.overwrite,
+            resume_if_exists=self.run.resume_if_exists,
+            command=tuple(sys.argv),
+        )

@@ -1,0 +1,83 @@
+"""`lfads search`: from a data file to a tuned model with rates, scores and a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfads_torch.config.space import SpaceChoice
+from lfads_torch.workflows.fit_file import FitRequest, train_file
+
+if TYPE_CHECKING:
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.fit import FitOptions, Observer
+
+__all__ = ["SearchRequest", "search_file"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRequest:
+    """What a fit needs too, and what to search; `list_path`: every member's values instead."""
+
+    fit: FitRequest
+    choice: SpaceChoice = field(default_factory=SpaceChoice)
+    list_path: Path | None = None
+
+
+def search_file(request: SearchRequest, observer: Observer) -> RunFolder:
+    """Search and finish. With `resume_if_exists` a run that is there goes on, or is repaired.
+
+    The run's status is `finished`, or `interrupted` after a signal, when nothing but its
+    checkpoint is written.
+    """
+    from lfads_torch.workflows.search import search_run
+
+    settings, folder = request.fit.settings, request.fit.folder
+
+    def train(recording: Recording, options: FitOptions) -> RunFolder:
+        values = _values(request.list_path, settings, recording)
+        for text in _searched_although_set(request, settings):
+            observer.message(text)
+        return search_run(
+            recording,
+            settings,
+            folder,
+            choice=request.choice,
+            values=values,
+            options=options,
+            observer=observer,
+        )
+
+    return train_file(request.fit, observer, train=train)
+
+
+def _values(
+    path: Path | None, settings: Settings, recording: Recording
+) -> tuple[dict[str, float], ...]:
+    from lfads_torch.config.member_list import read_list
+    from lfads_torch.config.resolve import resolve
+    from lfads_torch.config.sizes import sizes_of
+
+    if path is None:
+        return ()
+    sizes = sizes_of(recording)
+    return read_list(path, resolve(settings, sizes).settings, sizes)
+
+
+def _searched_although_set(request: SearchRequest, settings: Settings) -> list[str]:
+    """A line for values that were chosen and will not hold."""
+    from lfads_torch.search.space import published_space
+
+    if request.list_path is not None or request.choice.path is not None:
+        return []
+    names = [each.name for each in published_space() if each.name in settings.chosen]
+    names = [name for name in names if name not in request.choice.dropped]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: given, but searched, so the given value does not hold; --keep NAME "
+        "holds it"
+    ]
