@@ -286,4 +286,8 @@ def _flat(stored: StateFile, kind: str, layout: Layout, path: Path) -> Tensor:
                 f"{spec.shape}. The run's settings and its checkpoint do not belong together."
             )
         parts.append(value.flatten(1))
+    rows = sorted({len(part) for part in parts})
+    if len(rows) > 1:
+        listed = " and ".join(str(n) for n in rows)
+        raise _incomplete(path, ValueError(f"its weights {kind!r} are of {listed} members"))
     return torch.cat(parts, 1)
