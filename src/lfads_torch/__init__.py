@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
+    from lfads_torch.workflows.autolfads import AutoLFADS
     from lfads_torch.workflows.estimator import LFADS
 
-__all__ = ["LFADS", "Recording", "__version__"]
+__all__ = ["LFADS", "AutoLFADS", "Recording", "__version__"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
     homes = {
+        "AutoLFADS": "lfads_torch.workflows.autolfads",
         "LFADS": "lfads_torch.workflows.estimator",
         "Recording": "lfads_torch.data.recording",
     }

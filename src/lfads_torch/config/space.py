@@ -45,11 +45,12 @@ class SpaceChoice:
 
     `ranges`: "NAME=LOW..HIGH", then any of ",first=NUMBER|uniform|log_uniform", ",weight=W" and
     ",limits=yes|no", ",unit=published|beta"; what is left out stays as it is in the space.
-    `dropped`: names not to search.
+    `asked`: more of them, read already. `dropped`: names not to search.
     """
 
     path: Path | None = None
     ranges: tuple[str, ...] = ()
+    asked: tuple[AskedRange, ...] = ()
     dropped: tuple[str, ...] = ()
 
 
@@ -83,7 +84,7 @@ def choose_space(choice: SpaceChoice, settings: Settings, sizes: DataSizes) -> S
     unit = settings.loss.kl_scale_unit
     of_file, mistakes = ([], []) if choice.path is None else _read(choice.path)
     of_texts, wrong = asked_by_text(choice.ranges)
-    mistakes = [*mistakes, *wrong]
+    of_texts, mistakes = [*of_texts, *choice.asked], [*mistakes, *wrong]
     for asked in (*of_file, *of_texts):
         mistakes += _mistakes(asked, settings)
     for name in choice.dropped:

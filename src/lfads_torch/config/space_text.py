@@ -35,8 +35,10 @@ class AskedRange:
     where: str
 
 
-def asked_by_text(texts: Iterable[str]) -> tuple[list[AskedRange], list[str]]:
-    """The ranges of `--search`, and what could not be read."""
+def asked_by_text(
+    texts: Iterable[str], where: str = "--search"
+) -> tuple[list[AskedRange], list[str]]:
+    """The ranges of `--search`, or of another place, and what could not be read."""
     found: dict[str, AskedRange] = {}
     mistakes: list[str] = []
     for text in texts:
@@ -44,13 +46,13 @@ def asked_by_text(texts: Iterable[str]) -> tuple[list[AskedRange], list[str]]:
         name, limits, *options = name.strip(), *rest.split(",")
         values, wrong = _limits(limits), _options(options)
         if not equals or not name or values is None:
-            mistakes.append(f"--search {text!r}: needed is {_FORM}, such as {_EXAMPLE}")
+            mistakes.append(f"{where} {text!r}: needed is {_FORM}, such as {_EXAMPLE}")
         elif isinstance(wrong, str):
-            mistakes.append(f"--search {text!r}: {wrong}; needed is {_FORM}")
+            mistakes.append(f"{where} {text!r}: {wrong}; needed is {_FORM}")
         elif name in found:
-            mistakes.append(f"--search gives {name} twice; keep one")
+            mistakes.append(f"{where} gives {name} twice; keep one")
         else:
-            found[name] = AskedRange(name, {**values, **wrong}, "--search")
+            found[name] = AskedRange(name, {**values, **wrong}, where)
     return list(found.values()), mistakes
 
 

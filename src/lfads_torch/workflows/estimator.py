@@ -1,44 +1,29 @@
-"""LFADS with the conventions of scikit-learn: fit, transform, infer, score, save and load."""
+"""LFADS with the conventions of scikit-learn: one model, or restarts of it."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
-
-from lfads_torch.errors import RunError, SettingsError
-from lfads_torch.outputs.run_folder import BEST, SETTINGS, RunFolder
-from lfads_torch.outputs.run_record import INTERRUPTED
-from lfads_torch.workflows.estimator_input import (
-    recording_for_fit,
-    recording_for_model,
-    with_known_sets,
-)
-from lfads_torch.workflows.estimator_settings import RunArguments, arguments_of, settings_from
+from lfads_torch.workflows.estimator_settings import arguments_of, settings_from
 from lfads_torch.workflows.fit import FitOptions, fit_run
-from lfads_torch.workflows.kept_run import TemporaryFolder, copy_run, pack_run, unpack_run
-from lfads_torch.workflows.listener import Listener
-from lfads_torch.workflows.model_card import read_card
+from lfads_torch.workflows.run_estimator import RunEstimator
 
 if TYPE_CHECKING:
-    import xarray
-    from numpy.typing import ArrayLike, NDArray
-
-    from lfads_torch.data.recording import Recording, Split
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.listener import Listener
 
 __all__ = ["LFADS"]
 
-Members = Literal["best", "all"]
+# Settings that are arguments of their own, by the last part of their names.
+_ARGUMENTS = ("run.preset", "run.seed", "run.n_seeds", "run.device", "run.threads")
 
 
-class LFADS(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class LFADS(RunEstimator):
     """Single-trial rates, factors and inferred inputs from counts [trial, bin, unit].
 
     `X` is anything NumPy makes an array of (NaN: missing), an xarray.DataArray whose dimensions
@@ -65,6 +50,8 @@ class LFADS(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     Example: `LFADS().fit(counts, bin_width_s=0.005).transform(counts)`.
     """
 
+    is_search = False
+
     # Nine arguments, for scikit-learn's get_params and clone know of nothing else; they are only
     # stored here and travel on as records.
     def __init__(
@@ -90,258 +77,24 @@ class LFADS(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.run_folder = run_folder
         self.verbose = verbose
 
-    def fit(
+    def _settings(self) -> Settings:
+        given = {name: getattr(self, name.rpartition(".")[2]) for name in _ARGUMENTS}
+        return settings_from("LFADS", given, self.settings)
+
+    def _train(
         self,
-        X: ArrayLike | Recording,
-        y: object = None,
+        recording: Recording,
+        settings: Settings,
+        folder: Path,
         *,
-        bin_width_s: float | None = None,
-        condition: ArrayLike | None = None,
-        external_inputs: ArrayLike | None = None,
-        split: Split | ArrayLike | None = None,
-    ) -> LFADS:
-        """Train on counts X [trial, bin, unit]; y is ignored.
-
-        `condition` [trial] stratifies the split, `external_inputs` [trial, bin, input] go to the
-        generator. `split` is a `Split`, or "train", "valid", "test" or "unused" for each trial;
-        without it the settings `split.*` divide the trials and hold out units and bins.
-
-        Raises DataError or SettingsError before anything slow. Ctrl-C ends the epoch, keeps the
-        model as far as it got, and raises KeyboardInterrupt; a second one stops at once.
-        """
-        width = self.bin_width_s if bin_width_s is None else bin_width_s
-        recording = recording_for_fit(
-            X, width, condition=condition, external_inputs=external_inputs, split=split
-        )
-        settings = settings_from(self._run_arguments(), self.settings)
-        home, folder = self._place()
-        options = FitOptions(command=("LFADS.fit",), overwrite=home is None and self._owns(folder))
-        listener = Listener(is_printing=bool(self.verbose))
-        with _threads_restored():
-            run = fit_run(recording, settings, folder, options=options, observer=listener)
-        self._home, self._owned = home, home is None
-        self._take(run)
-        self.messages_ = tuple(listener.messages)
-        if run.read_record().status == INTERRUPTED:
-            raise KeyboardInterrupt("LFADS.fit was stopped; the model is kept as far as it got")
-        return self
-
-    def transform(
-        self,
-        X: ArrayLike | Recording,
-        *,
-        external_inputs: ArrayLike | None = None,
-        members: Members = "best",
-    ) -> NDArray[np.float32]:
-        """Rates [trial, bin, unit] in spikes/s, in the order of X, averaged over the posterior.
-
-        The observation's mean, in the counts' own unit, where the counts are no spikes. Forward
-        bins are included; with `model.ic_bins` the rates begin after those bins. `members="all"`
-        puts an axis of members first. A trial's sampled noise goes by its position in X.
-        """
-        from lfads_torch.outputs.posterior import posterior_averages
-        from lfads_torch.workflows.device import memory_errors
-        from lfads_torch.workflows.infer import counts_to_rates, posterior_options
-        from lfads_torch.workflows.stored import load_model
-
-        recording = self._recording(X, external_inputs)
-        rates = []
-        with _threads_restored(), memory_errors():
-            for member in self._members(members):
-                model = load_model(self._run, recording, member=member)
-                task, trials = model.assembly.task, model.assembly.trials
-                chunks = posterior_averages(
-                    model.weights, model.member, task, trials, posterior_options(model)
-                )
-                factor = counts_to_rates(model, recording.bin_width_s)
-                parts = [(each.mean_counts * factor).float().cpu().numpy() for each in chunks]
-                rates.append(np.concatenate(parts)[:, :, model.card.positions(recording)])
-        return np.stack(rates) if members == "all" else rates[0]
-
-    def fit_transform(
-        self,
-        X: ArrayLike | Recording,
-        y: object = None,
-        **fit_parameters: Any,  # those of `fit`, of several types
-    ) -> NDArray[np.float32]:
-        """Fit on X, then the rates of X, as `fit(X, ...)` and `transform(X)` give them."""
-        external_inputs = fit_parameters.get("external_inputs")
-        return self.fit(X, y, **fit_parameters).transform(X, external_inputs=external_inputs)
-
-    def infer(
-        self,
-        X: ArrayLike | Recording,
-        *,
-        external_inputs: ArrayLike | None = None,
-        members: Members = "best",
-    ) -> xarray.Dataset:
-        """Every signal with named axes, units and ids, as `rates.nc` has them (docs/formats.md).
-
-        `trial_set` is that of the fit where X holds the counts of the fit, else "new".
-        `members="all"` adds a first dimension `member`.
-        """
-        import xarray
-
-        recording = self._recording(X, external_inputs)
-        recording = with_known_sets(recording, self._run)
-        each = [self._inferred(recording, member) for member in self._members(members)]
-        if members == "best":
-            return each[0]
-        ids = xarray.Variable("member", [int(one.attrs["member"]) for one in each])
-        joined = xarray.concat(
-            each, dim="member", data_vars="all", coords="minimal", combine_attrs="drop_conflicts",
-            compat="override", join="exact",
-        )  # fmt: skip
-        return joined.assign_coords(member=ids)
-
-    def score(
-        self,
-        X: ArrayLike | Recording,
-        y: object = None,
-        *,
-        external_inputs: ArrayLike | None = None,
-    ) -> float:
-        """Masked bits per spike of X: every encoded entry predicted while hidden; higher is better.
-
-        The null is each unit's mean over these trials. It rewards no copying of the input and
-        needs no held-out units, but trials that were trained on flatter it: score others. Where
-        the counts are no spikes it is the R2 of the same predictions. y is ignored.
-        """
-        from lfads_torch.workflows.device import memory_errors
-        from lfads_torch.workflows.masked_score import masked_score
-        from lfads_torch.workflows.stored import load_model
-
-        recording = self._recording(X, external_inputs)
-        with _threads_restored(), memory_errors():
-            model = load_model(self._run, recording)
-            return masked_score(model, model.card.aligned(recording))
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Copy the run to a new or empty folder, which `LFADS.load` and `lfads` both read."""
-        check_is_fitted(self)
-        return copy_run(self._run, Path(path))
+        options: FitOptions,
+        listener: Listener,
+    ) -> RunFolder:
+        return fit_run(recording, settings, folder, options=options, observer=listener)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LFADS:
-        """The fitted estimator of a run folder, saved from here or left by `lfads fit`.
-
-        Nothing in the folder is run as code. It must stay where it is while the estimator is
-        used; a new `fit` leaves it alone. Parameters are the settings as the run resolved them.
-        """
+    def _arguments_of(cls, run: RunFolder) -> dict[str, Any]:  # arguments of several types
         from lfads_torch.workflows.stored import read_settings_of
 
-        run = RunFolder.open(path, needs=(SETTINGS, BEST, "model.json"))
-        arguments, values = arguments_of(read_settings_of(run))
-        estimator = cls(bin_width_s=read_card(run).bin_width_s, settings=values, **vars(arguments))
-        estimator._home, estimator._owned = None, False
-        estimator._take(run)
-        estimator.messages_ = ()
-        return estimator
-
-    @property
-    def run_folder_(self) -> Path:
-        """The folder of the fitted run; a temporary one unless `run_folder` was given."""
-        check_is_fitted(self)
-        return self._run.path
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_run")
-
-    def __sklearn_tags__(self) -> Any:  # scikit-learn's Tags, which has no types
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
-        tags.input_tags.allow_nan, tags.input_tags.positive_only = True, True
-        return tags
-
-    def __getstate__(self) -> dict[str, Any]:  # attributes of several types
-        """For pickle, joblib and copies: the run travels along as the bytes of its files."""
-        state: dict[str, Any] = dict(super().__getstate__())
-        run = state.pop("_run", None)
-        state.pop("_home", None)
-        return state if run is None else state | {"_files": pack_run(run)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        attributes = dict(state)
-        files = attributes.pop("_files", None)
-        super().__setstate__(attributes)
-        if files is not None:
-            self._home, self._owned = TemporaryFolder(), False
-            self._run = unpack_run(files, self._home.path)
-
-    def _run_arguments(self) -> RunArguments:
-        return RunArguments(
-            preset=self.preset,
-            seed=self.seed,
-            n_seeds=self.n_seeds,
-            device=self.device,
-            threads=self.threads,
-        )
-
-    def _take(self, run: RunFolder) -> None:
-        from lfads_torch.config.tree import flatten
-        from lfads_torch.workflows.stored import read_settings_of
-
-        card = read_card(run)
-        self._run = run
-        self.n_features_in_ = len(card.unit_ids)
-        self.bin_width_s_ = card.bin_width_s
-        self.settings_ = flatten(read_settings_of(run))
-
-    def _place(self) -> tuple[TemporaryFolder | None, Path]:
-        """Where the next run goes, and what keeps that folder if it is a temporary one."""
-        if self.run_folder is None:
-            home = TemporaryFolder()
-            return home, home.path / "run"
-        folder = Path(self.run_folder)
-        if RunFolder.is_run(folder) and (folder / BEST).exists() and not self._owns(folder):
-            raise RunError(
-                f"{folder}: holds a run already. Give another run_folder, or LFADS.load it."
-            )
-        return None, folder
-
-    def _owns(self, folder: Path) -> bool:
-        """Whether an earlier fit of this very object made the folder, so that it may replace it."""
-        return getattr(self, "_owned", False) and os.path.realpath(
-            self._run.path
-        ) == os.path.realpath(folder)
-
-    def _recording(self, X: ArrayLike | Recording, external_inputs: ArrayLike | None) -> Recording:
-        """X as a recording that this model can take, units in the order of X."""
-        check_is_fitted(self)
-        card = read_card(self._run)
-        recording = recording_for_model(X, card, external_inputs=external_inputs)
-        card.aligned(recording)  # raises where it does not fit
-        return recording
-
-    def _members(self, members: Members) -> list[int | None]:
-        from lfads_torch.workflows.stored import members_of
-
-        if members == "best":
-            return [None]
-        if members == "all":
-            return list(members_of(self._run))
-        raise SettingsError(f'members is {members!r}; "best" or "all" is needed.')
-
-    def _inferred(self, recording: Recording, member: int | None) -> xarray.Dataset:
-        from lfads_torch.outputs.rates_file import open_rates
-        from lfads_torch.workflows.infer import infer_to_file
-
-        with tempfile.TemporaryDirectory(prefix="lfads-") as folder, _threads_restored():
-            path = infer_to_file(
-                self._run, recording, Path(folder) / "rates.nc",
-                is_new=recording.split is None, member=member,
-            )  # fmt: skip
-            with open_rates(path) as opened:
-                return opened.load()
-
-
-@contextmanager
-def _threads_restored() -> Iterator[None]:
-    """The process's number of threads as before: it is the caller's, and runs set their own."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+        arguments, values = arguments_of(read_settings_of(run), _ARGUMENTS)
+        return {**arguments, "settings": values}

@@ -1,0 +1,161 @@
+"""AutoLFADS with the conventions of scikit-learn: a population that tunes itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from lfads_torch.errors import SettingsError
+from lfads_torch.workflows.estimator_settings import arguments_of, settings_from
+from lfads_torch.workflows.estimator_space import choice_of, space_of
+from lfads_torch.workflows.fit import FitOptions
+from lfads_torch.workflows.run_estimator import RunEstimator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.listener import Listener
+
+__all__ = ["AutoLFADS"]
+
+# Settings that are arguments of their own, by the last part of their names.
+_ARGUMENTS = (
+    "run.preset", "run.seed", "run.device", "run.threads", "search.population",
+    "search.generations", "search.generation_epochs", "search.method",
+)  # fmt: skip
+_SpaceArgument = Mapping[str, str | Mapping[str, object] | None]
+
+
+class AutoLFADS(RunEstimator):
+    """LFADS with hyperparameters that nobody has to choose.
+
+    A population of models trains together. After every generation members that predict the
+    validation trials worse restart as copies of better ones and change what they copied, until
+    the best score no longer improves. `transform` and the rest are those of `LFADS`, of the best
+    model of the whole history.
+
+    Parameters
+    ----------
+    bin_width_s, preset, seed, device, threads, run_folder, verbose : as of `LFADS`.
+    settings : values by dotted name, such as {"model.n_factors": 8, "search.start": "halving"};
+        every one is on the page of settings. Searched ones begin where the space says.
+    population : members. generations : at most. generation_epochs : epochs of a generation.
+    method : population; or, for comparison, explore_only (nobody is copied) or random.
+    space : over the ranges of AutoLFADS, by dotted name: "LOW..HIGH" (with ",first=...",
+        ",weight=..." as for `lfads search --search`), a mapping of the same parts, or None for a
+        setting that keeps its value.
+
+    After `fit`
+    -----------
+    Those of `LFADS`; and history_ : column -> one entry per generation and member.
+    best_hyperparameters_ : what was searched -> its value in the best model.
+
+    Example: `AutoLFADS(population=8).fit(counts, bin_width_s=0.005).transform(counts)`.
+    """
+
+    is_search = True
+
+    # Many arguments, for scikit-learn's get_params and clone know of nothing else; they are only
+    # stored here and travel on as records.
+    def __init__(
+        self,
+        *,
+        bin_width_s: float | None = None,
+        preset: str = "auto",
+        settings: Mapping[str, object] | None = None,
+        population: int = 20,
+        generations: int = 50,
+        generation_epochs: int = 25,
+        method: str = "population",
+        space: _SpaceArgument | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        threads: int = 0,
+        run_folder: str | os.PathLike[str] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.bin_width_s = bin_width_s
+        self.preset = preset
+        self.settings = settings
+        self.population = population
+        self.generations = generations
+        self.generation_epochs = generation_epochs
+        self.method = method
+        self.space = space
+        self.seed = seed
+        self.device = device
+        self.threads = threads
+        self.run_folder = run_folder
+        self.verbose = verbose
+
+    @property
+    def history_(self) -> dict[str, NDArray[Any]]:  # whole numbers, numbers or texts
+        """The columns of `history.csv` (docs/formats.md), NaN where a number is missing.
+
+        A table of them is `pandas.DataFrame(model.history_)`.
+        """
+        from lfads_torch.outputs.history_file import read_history
+
+        check_is_fitted(self)
+        rows = read_history(self._run.history_path)
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: _column([row.get(name) for row in rows]) for name in names}
+
+    @property
+    def best_hyperparameters_(self) -> dict[str, float]:
+        """Of the best model, by dotted name; weights of divergences as they enter the loss."""
+        from lfads_torch.outputs.history_file import read_history, searched_names
+        from lfads_torch.workflows.kept_models import kept_models
+
+        check_is_fitted(self)
+        given = self._run.read_record().search.get("values") or [{}]  # of a list: nothing moves
+        searched = searched_names([*read_history(self._run.history_path), given[0]])
+        best = kept_models(self._run)[0].hyperparameters
+        return {name: best[name] for name in searched}
+
+    def _settings(self) -> Settings:
+        if self.method == "list":
+            raise SettingsError(
+                'AutoLFADS(method="list"): a list of members is read from a file. Run `lfads '
+                "search --list FILE` and AutoLFADS.load its folder."
+            )
+        given = {name: getattr(self, name.rpartition(".")[2]) for name in _ARGUMENTS}
+        return settings_from("AutoLFADS", given, self.settings)
+
+    def _train(
+        self,
+        recording: Recording,
+        settings: Settings,
+        folder: Path,
+        *,
+        options: FitOptions,
+        listener: Listener,
+    ) -> RunFolder:
+        from lfads_torch.workflows.search import search_run
+
+        choice = choice_of(self.space)
+        return search_run(
+            recording, settings, folder, choice=choice, options=options, observer=listener
+        )
+
+    @classmethod
+    def _arguments_of(cls, run: RunFolder) -> dict[str, Any]:  # arguments of several types
+        from lfads_torch.workflows.stored import read_settings_of
+
+        arguments, values = arguments_of(read_settings_of(run), _ARGUMENTS)
+        space = None if arguments["method"] == "list" else space_of(run)
+        return {**arguments, "settings": values, "space": space}
+
+
+def _column(values: list[Any]) -> NDArray[Any]:  # of one column: int, float or str, or None
+    if any(isinstance(value, str) for value in values):
+        return np.array(values, dtype=np.str_)
+    return np.array([np.nan if value is None else value for value in values])

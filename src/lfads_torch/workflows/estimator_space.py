@@ -1,0 +1,81 @@
+"""What `AutoLFADS` searches: from its argument `space` to a choice, and back from a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import SettingsError
+
+if TYPE_CHECKING:
+    from lfads_torch.config.space import SpaceChoice
+    from lfads_torch.config.space_text import AskedRange
+    from lfads_torch.outputs.run_folder import RunFolder
+
+__all__ = ["choice_of", "space_of"]
+
+WHERE = "AutoLFADS(space=...)"
+
+
+def choice_of(space: object) -> SpaceChoice:
+    """From dotted names to ranges; None, instead of a range, leaves a setting out.
+
+    Raises SettingsError for what has no such form; ranges are checked when the sizes are known.
+    """
+    from lfads_torch.config.space import SpaceChoice
+    from lfads_torch.config.space_check import name_mistakes, space_error
+
+    given = {} if space is None else space
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise SettingsError(
+            f"{WHERE} is {space!r}; a mapping of dotted names to ranges is needed, such as "
+            '{"training.learning_rate": "1e-4..1e-2", "augmentation.dropout_rate": None}.'
+        )
+    asked: list[AskedRange] = []
+    mistakes: list[str] = []
+    for name, values in given.items():
+        if values is None:
+            mistakes += name_mistakes(name, WHERE)
+        else:
+            found, wrong = _asked(name, values)
+            asked, mistakes = [*asked, *found], [*mistakes, *wrong]
+    if mistakes:
+        raise space_error(mistakes)
+    dropped = tuple(name for name, values in given.items() if values is None)
+    return SpaceChoice(asked=tuple(asked), dropped=dropped)
+
+
+def _asked(name: str, values: object) -> tuple[list[AskedRange], list[str]]:
+    from lfads_torch.config.space_text import AskedRange, asked_by_text
+
+    if isinstance(values, str):
+        return asked_by_text([f"{name}={values}"], WHERE)
+    if isinstance(values, Mapping):
+        plain = {str(key): _plain(value) for key, value in values.items()}
+        return [AskedRange(name, plain, WHERE)], []
+    needed = 'a text such as "1e-4..1e-2", a mapping such as {"low": 1e-4, "high": 1e-2}, or None'
+    return [], [f"{name} ({WHERE}) is {values!r}; needed is {needed}"]
+
+
+def _plain(value: object) -> object:
+    """Numbers of NumPy as Python's."""
+    import numpy as np
+
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def space_of(run: RunFolder) -> dict[str, dict[str, object] | None]:
+    """The argument that gives a run's space again, whatever becomes of the default one."""
+    from lfads_torch.config.space import space_from_yaml
+    from lfads_torch.config.space_text import DIVERGENCES, UNIT
+    from lfads_torch.search.space import published_space
+
+    path = run.space_path
+    searched: dict[str, dict[str, object] | None] = {}
+    for each in space_from_yaml(path.read_text(encoding="utf-8"), str(path)):
+        values = asdict(each)
+        name = values.pop("name")
+        searched[name] = {**values, "unit": UNIT} if name in DIVERGENCES else values
+    left_out = (each.name for each in published_space() if each.name not in searched)
+    return {**searched, **dict.fromkeys(left_out)}
