@@ -168,11 +168,11 @@ def test_names_of_hyperparameters_are_words(name, label):
 def test_terms_follow_members_by_their_ids():
     metrics = [
         {"epoch": 0, "members": [7, 2, 30], "loss": [1.0, 2.0, 3.0]},
-        {"epoch": 1, "members": [30, 2], "loss": [4.0, None]},
+        {"epoch": 1, "members": [30, 2], "loss": [4.0, None], "messages": ["a", "b", "c", "d"]},
     ]
     assert member_ids(metrics) == [2, 7, 30]
     np.testing.assert_array_equal(term(metrics, "loss"), [[2, 1, 3], [np.nan, np.nan, 4]])
-    assert member_ids([{"epoch": 0, "loss": [1.0, 2.0]}]) == [0, 1]
+    assert member_ids([{"epoch": 0, "loss": [1.0, 2.0], "messages": ["a"] * 3}]) == [0, 1]
 
 
 def test_the_bold_curve_of_a_search_changes_slots_with_the_winner():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 from simulated_search import SimulatedSearch, simulated_search
@@ -140,6 +141,27 @@ def test_the_winner_s_values_are_a_settings_file():
     flat = {f"{section}.{name}": value for section, part in read.items()
             for name, value in part.items()}  # fmt: skip
     assert flat == {name: row[name] for name in made.space}
+
+
+def test_values_in_single_precision_are_written_as_short_as_they_are():
+    made = simulated_search(3, 1)
+    for row in made.history:
+        row["training.learning_rate"] = float(np.float32(0.004))
+        row["loss.kl_input_scale"] = float(np.float32(1e-5))
+    text = winner_text(inputs_of(made))
+    assert "learning_rate: 0.004\n" in text
+    assert "kl_input_scale: 1.0e-05\n" in text
+
+
+def test_a_list_of_given_settings_shows_what_was_given():
+    made = simulated_search(3, 2, n_searched=0)
+    given = [{"training.learning_rate": rate} for rate in (1e-3, 2e-3, 3e-3)]
+    made.run["search"] |= {"method": "list", "values": given}
+    made.settings["search"]["method"] = "list"
+    made.run["search"]["best"] |= {"slot": 1, "member": 1}
+    (row,) = search_story(inputs_of(made)).hyperparameters
+    assert (row.first, row.value, row.range) == ("0.002", "0.002", "")
+    assert "nothing was copied" in " ".join(search_story(inputs_of(made)).sentences)
 
 
 def test_a_search_that_goes_on_or_lost_its_files_still_has_a_story():

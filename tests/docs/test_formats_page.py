@@ -11,7 +11,7 @@ import pytest
 
 from lfads_torch.data.check.report import CheckReport, Finding
 from lfads_torch.data.formats import ours
-from lfads_torch.outputs import run_folder
+from lfads_torch.outputs import history_file, run_folder
 from lfads_torch.outputs.rates_file import RatesChunk
 from lfads_torch.outputs.run_lock import LockHolder
 from lfads_torch.outputs.run_record import RunRecord
@@ -47,7 +47,8 @@ EVALUATION = Evaluation(
         [each.name for each in fields(CheckReport)] + [each.name for each in fields(Finding)],
         ["counts", "trial_ids", "unit_ids", *ours.OPTIONAL],
         [run_folder.RECORD, run_folder.LOCK, *run_folder.OURS],
-        list(EpochReport(0, 0, 0.0, {}, ()).row()),
+        list(EpochReport(0, 0, 0.0, (3,), {}, ("message",)).row()),
+        list(history_file.COLUMNS),
         list(to_json(EVALUATION)),
         *(
             [each.name for each in fields(kind)]

@@ -99,7 +99,7 @@ class Simulation:
     def score(self, member: Member, n_epochs: int) -> float | None:
         if self.rng.uniform() < self.freeze_rate:
             return None
-        member.level += n_epochs * member.values["training.learning_rate"] / 4e-3
+        member.level += n_epochs * member.values.get("training.learning_rate", 4e-3) / 4e-3
         score = 0.105 + 0.2 * math.exp(-member.level / 60) + 0.4 * math.exp(-member.level / 8)
         score += sum(
             cost * abs(math.log(max(member.values[name], 1e-3 * best) / best)) ** 1.5
@@ -152,7 +152,7 @@ class Simulation:
             self.metrics.append(
                 {**line, "reconstruction": [each and each - 0.01 for each in score],
                  "valid_reconstruction": score, "valid_score": score,
-                 "learning_rate": [row["training.learning_rate"] for row in rows],
+                 "learning_rate": [row.get("training.learning_rate", 4e-3) for row in rows],
                  "ramp_kl": ramp, "ramp_l2": ramp,
                  **{name: [row[name] for row in rows] for name in terms}}
             )  # fmt: skip

@@ -91,7 +91,7 @@ def search_history(history: Sequence[Json], run: Json) -> SearchHistory:
         score=score,
         is_frozen=table.numbers("is_frozen", missing=0.0) > 0,
         can_be_best=can_be_best,
-        values={name: table.numbers(name) for name in table.searched},
+        values={name: table.numbers(name) for name in table.searched} or _listed(table, run),
         best=best,
         winner=_ancestors(table, best, parent),
     )
@@ -123,6 +123,18 @@ class _Table:
         """Of an id along M; -1 if there is no such member."""
         found = np.flatnonzero(self.members == member)
         return int(found[0]) if len(found) else -1
+
+
+def _listed(table: _Table, run: Json) -> dict[str, NDArray[np.float64]]:
+    """Of a list of given settings, which run.json holds by member: nothing moves them."""
+    listed = (run.get("search") or {}).get("values") or ()
+    members = table.numbers("member")
+    names = dict.fromkeys(name for given in listed for name in given)
+    values = {name: np.full(members.shape, np.nan) for name in names}
+    for member, given in enumerate(listed):
+        for name, value in given.items():
+            values[name][members == member] = float(value)
+    return values
 
 
 def _parents(table: _Table, is_there: NDArray[np.bool_]) -> NDArray[np.int64]:

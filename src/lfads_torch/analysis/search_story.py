@@ -206,7 +206,7 @@ def _winner(inputs: FigureInputs, history: SearchHistory) -> list[str]:
             "of that epoch were kept."
         )
     found += _descent(history)
-    if len(inputs.metrics) and len(history.members) > 1:
+    if len(inputs.metrics) and len(set(history.winner[history.winner >= 0])) > 1:
         found.append(
             "In the loss curves below, the bold line follows its descent from slot to slot, up to "
             "the generation in which it was found."
@@ -341,6 +341,7 @@ def _number(value: float) -> str:
 
 
 def _yaml_number(value: float) -> str:
-    """Exactly, and such that readers of YAML 1.1 take it for a number too."""
-    digits, _, exponent = repr(value).partition("e")
+    """Exactly, in a member's own precision, and a number to readers of YAML 1.1 too."""
+    single = np.float32(value)
+    digits, _, exponent = (str(single) if float(single) == value else repr(value)).partition("e")
     return f"{digits if '.' in digits else digits + '.0'}e{exponent}" if exponent else digits

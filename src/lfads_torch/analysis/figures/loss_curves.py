@@ -88,7 +88,8 @@ def member_ids(metrics: Sequence[Mapping[str, Any]]) -> list[int]:
     """Ids of all members of the run, in order: those of the rows, or 0, 1, ... without any."""
     found: set[int] = set()
     for row in metrics:
-        sizes = [len(value) for value in row.values() if isinstance(value, (list, tuple))]
+        terms = [value for name, value in row.items() if name != "messages"]
+        sizes = [len(value) for value in terms if isinstance(value, (list, tuple))]
         found.update(row.get("members") or range(max(sizes, default=1)))
     return sorted(found) or [0]
 
@@ -186,7 +187,8 @@ def _draw_curves(
         if (bold == bold[0]).all():  # one member; a descent leaves its slots to others
             others = np.delete(values, max(bold[0], 0), axis=1)
         if others.size:
-            alpha = 0.45 if others.shape[1] < 10 else 0.25
+            n_at_once = np.median(np.isfinite(others).sum(axis=1))
+            alpha = 0.45 if n_at_once < 10 else 0.25
             panel.plot(epoch, others, color=colour, linewidth=0.5, alpha=alpha)
         own = np.where(bold >= 0, values[np.arange(len(bold)), bold], np.nan)
         marker = "." if len(epoch) == 1 else ""
