@@ -17,14 +17,19 @@ endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUN_READY := $(VENV)/ready-test
 CHECK_READY := $(VENV)/ready-dev
+NATIVE := src/lfads_torch/kernels/compiled/native
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SPHINX := $(BIN)/python -m sphinx -W --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check docs format clean
+.PHONY: help compiled demo test test-slow check docs format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+compiled: ## build the compiled kernels into the source tree (an install does the same)
+	cmake -S $(NATIVE) -B build/compiled -DCMAKE_BUILD_TYPE=Release
+	cmake --build build/compiled
 
 demo: $(RUN_READY) ## fit a synthetic recording with known truth and write a report page
 	$(BIN)/lfads demo --out $(DEMO)
@@ -51,11 +56,12 @@ format: $(CHECK_READY) ## rewrite the code in the project's format
 
 clean: ## remove the environment, caches and build outputs
 	rm -rf $(VENV) build dist docs/_build docs/reference/settings.md .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf src/*.egg-info $(DEMO)
+	rm -rf $(addprefix $(NATIVE)/,.ninja_* CMakeCache.txt CMakeFiles CMakeInit.txt Makefile build.ninja cmake_install.cmake)
+	rm -rf src/lfads_torch/kernels/compiled/lfads_kernels.* $(DEMO)
 
 # PyTorch goes first and alone: whichever build the machine offers (CPU or CUDA) is then in place,
 # and nothing that follows can pull in another one.
-$(RUN_READY): constraints.txt pyproject.toml
+$(RUN_READY): constraints.txt pyproject.toml $(wildcard $(NATIVE)/*.cpp $(NATIVE)/*.h $(NATIVE)/CMakeLists.txt)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt torch
 	$(PIP) install -c constraints.txt -e ".[test]"

@@ -3,21 +3,70 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from lfads_torch.errors import SettingsError
-from lfads_torch.kernels.choose import BACKENDS, choose_kernels
+from lfads_torch.kernels.choose import BACKENDS, choose_kernels, describe_compiled
+from lfads_torch.kernels.compiled import library as library_module
+from lfads_torch.kernels.compiled.library import Absent, find_library
 from lfads_torch.kernels.decoder import portable as decoder_portable
 from lfads_torch.kernels.decoder import reference as decoder_reference
 from lfads_torch.kernels.gru import portable as gru_portable
 from lfads_torch.kernels.gru import reference as gru_reference
 
+FLOAT64 = {"dtype": torch.float64}
+GPU = {"device": torch.device("cuda")}
 
-def test_portable_is_the_default():
+
+def test_auto_takes_the_compiled_kernels_where_they_were_built():
     kernels = choose_kernels()
+    library = find_library()
+    if isinstance(library, Absent):
+        assert kernels.name == "portable"
+        assert library.reason in kernels.reason
+    else:
+        assert kernels.name == f"compiled-{library.best}"
+        assert library.best in kernels.reason
+
+
+@pytest.mark.parametrize(
+    ("needs", "text"), [(FLOAT64, "not in float64"), (GPU, "not on cuda")], ids=["type", "device"]
+)
+def test_auto_is_portable_where_the_compiled_kernels_cannot_compute(needs, text):
+    kernels = choose_kernels(**needs)
     assert kernels.name == "portable"
     assert kernels.gru_scan is gru_portable.gru_scan
     assert kernels.decoder_scan is decoder_portable.decoder_scan
-    assert kernels.reason != choose_kernels("portable").reason == "forced"
+    assert text in kernels.reason
+    with pytest.raises(SettingsError, match=rf"compiled cannot run here: .*{text}"):
+        choose_kernels("compiled", **needs)
+
+
+def test_without_the_library_auto_is_portable_and_says_how_to_build_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(library_module, "find_library", lambda: find_library(tmp_path))
+    kernels = choose_kernels()
+    assert kernels.name == "portable"
+    assert "was not built; run `make compiled`" in kernels.reason
+    with pytest.raises(SettingsError, match=r"was not built.*Choose auto"):
+        choose_kernels("compiled")
+    assert describe_compiled().startswith("not available")
+
+
+def test_a_file_that_is_no_library_is_not_used(tmp_path):
+    (tmp_path / "lfads_kernels.so").write_bytes(b"no library")
+    found = find_library(tmp_path)
+    assert isinstance(found, Absent)
+    assert "cannot be loaded" in found.reason
+
+
+def test_an_instruction_set_can_be_asked_for_and_is_part_of_the_name():
+    library = find_library()
+    if isinstance(library, Absent):
+        pytest.skip(library.reason)
+    assert choose_kernels("compiled-generic").name == "compiled-generic"
+    assert choose_kernels("compiled").name == f"compiled-{library.best}"
+    with pytest.raises(SettingsError, match="has no 'mmx' on this machine, but generic"):
+        choose_kernels("compiled-mmx")
 
 
 def test_the_reference_can_be_forced():
@@ -27,12 +76,12 @@ def test_the_reference_can_be_forced():
     assert kernels.decoder_scan is decoder_reference.decoder_scan
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", ["reference", "portable"])
 def test_every_backend_can_be_forced_by_its_name(name):
     assert choose_kernels(name).name == name
 
 
-@pytest.mark.parametrize("name", ["", "cuda", "Portable"])
+@pytest.mark.parametrize("name", ["", "cuda", "Portable", "compiled-"])
 def test_an_unknown_backend_is_an_error_that_names_the_known_ones(name):
     with pytest.raises(SettingsError) as error:
         choose_kernels(name)

@@ -135,5 +135,3 @@ def values_and_gradients(case: Case, scan, used: tuple[str, ...] = ()) -> dict[s
         for (k, v), g in zip(leaves.items(), gradients, strict=True)
     }
     return {k: v.detach() for k, v in found.items()} | named
-
-

@@ -76,5 +76,3 @@ def values_and_gradients(case: Case, scan) -> list[Tensor]:
     random = torch.Generator().manual_seed(7)
     weight = torch.randn(states.shape, generator=random, dtype=torch.float64).to(states.dtype)
     return [states.detach(), *torch.autograd.grad(states, leaves, weight)]
-
-

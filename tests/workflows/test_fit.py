@@ -18,6 +18,7 @@ from lfads_torch.data.fingerprint import fingerprint
 from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.errors import DataError, DivergenceError, LfadsError, OutputError, RunError
+from lfads_torch.kernels.choose import choose_kernels
 from lfads_torch.outputs.run_status import status
 from lfads_torch.training.checkpoint import load_weights
 from lfads_torch.workflows.assemble import assemble, start_state
@@ -48,7 +49,7 @@ def test_the_record_tells_how_the_run_was_made(fitted):
     assert record.data_fingerprint == fingerprint(recording())
     assert record.data_path is None
     assert (record.threads, record.precision, record.device) == (1, "float32", "cpu")
-    assert record.backend == "portable"
+    assert record.backend == choose_kernels().name
     assert record.end is not None
     assert record.versions["torch"] == torch.__version__.split("+")[0] or "+" in torch.__version__
     assert record.sizes == {
@@ -76,7 +77,7 @@ def test_the_observer_sees_every_epoch_and_what_was_adapted(fitted):
     _, watcher = fitted
     assert [report.epoch for report in watcher.reports] == list(range(6))
     assert any("units of beta" in text for text in watcher.said)
-    assert any(text.startswith("kernels: portable") for text in watcher.said)
+    assert any(text.startswith(f"kernels: {choose_kernels().name} ") for text in watcher.said)
 
 
 def test_warnings_of_the_check_are_said_and_its_estimate_is_of_this_fit(fitted):

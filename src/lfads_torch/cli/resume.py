@@ -20,7 +20,8 @@ def resume(
         Parameter(help="go on where device, threads or versions would change the last digits"),
     ] = False,
     kernels: Annotated[
-        Literal["auto", "reference", "portable"], Parameter(help="how recurrences are computed")
+        Literal["auto", "reference", "portable", "compiled"],
+        Parameter(help="how recurrences are computed"),
     ] = "auto",
     tensorboard: Annotated[bool, Parameter(help="also write scalars to RUN/tensorboard")] = False,
     quiet: Annotated[

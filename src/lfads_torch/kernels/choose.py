@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING
 from lfads_torch.errors import SettingsError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from lfads_torch.kernels.decoder.reference import DecoderOutput
 
-__all__ = ["BACKENDS", "Kernels", "choose_kernels"]
+__all__ = ["BACKENDS", "Kernels", "choose_kernels", "describe_compiled"]
 
-BACKENDS = ("reference", "portable")
+BACKENDS = ("reference", "portable", "compiled")
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """The two operations of one backend, and why this backend was chosen."""
+    """The two operations of one backend, and why this backend was chosen.
+
+    `name` says what the numbers depend on: the compiled backend names its instruction set.
+    """
 
     name: str
     reason: str
@@ -28,24 +32,86 @@ class Kernels:
     decoder_scan: Callable[..., DecoderOutput]
 
 
-def choose_kernels(wanted: str = "auto") -> Kernels:
-    """The backend asked for; `auto` takes the fastest that runs everywhere.
+def choose_kernels(
+    wanted: str = "auto",
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Kernels:
+    """The backend asked for; `auto` takes the fastest that can compute in `dtype` on `device`.
 
-    Raises SettingsError for an unknown name.
+    They default to float32 on the CPU. `compiled-avx2` asks for the compiled backend with that
+    instruction set, `compiled` for the best that this machine has. Raises SettingsError for an
+    unknown name, and for a forced backend that cannot run.
     """
     if wanted == "reference":
-        from lfads_torch.kernels.decoder import reference as decoder_reference
-        from lfads_torch.kernels.gru import reference as gru_reference
-
-        return Kernels(
-            "reference", "forced", gru_reference.gru_scan, decoder_reference.decoder_scan
-        )
-    if wanted in ("auto", "portable"):
-        from lfads_torch.kernels.decoder import portable as decoder_portable
-        from lfads_torch.kernels.gru import portable as gru_portable
-
-        reason = "forced" if wanted == "portable" else "the fastest backend in this version"
-        return Kernels("portable", reason, gru_portable.gru_scan, decoder_portable.decoder_scan)
+        return _reference()
+    if wanted == "portable":
+        return _portable("forced")
+    if wanted == "auto":
+        found = _compiled("", device, dtype)
+        if isinstance(found, str):
+            return _portable(f"the fastest that can run here: {found}")
+        return found
+    backend, _, instructions = wanted.partition("-")
+    if backend == "compiled" and (instructions or wanted == backend):
+        found = _compiled(instructions, device, dtype)
+        if isinstance(found, str):
+            raise SettingsError(
+                f"kernels: {wanted} cannot run here: {found}. Choose auto, portable or reference "
+                "(to go on with a run that began with others, add --allow-different-numbers)."
+            )
+        return found
     raise SettingsError(
         f"kernels: {wanted!r} is not a backend; choose auto, {', '.join(BACKENDS)}."
+    )
+
+
+def describe_compiled() -> str:
+    """The instruction sets of the compiled backend on this machine, or why there are none."""
+    from lfads_torch.kernels.compiled.library import Absent, find_library
+
+    library = find_library()
+    if isinstance(library, Absent):
+        return f"not available: {library.reason}; it is two to three times as fast as portable"
+    return ", ".join(library.instruction_sets)
+
+
+def _reference() -> Kernels:
+    from lfads_torch.kernels.decoder.reference import decoder_scan
+    from lfads_torch.kernels.gru.reference import gru_scan
+
+    return Kernels("reference", "forced", gru_scan, decoder_scan)
+
+
+def _portable(reason: str) -> Kernels:
+    from lfads_torch.kernels.decoder.portable import decoder_scan
+    from lfads_torch.kernels.gru.portable import gru_scan
+
+    return Kernels("portable", reason, gru_scan, decoder_scan)
+
+
+def _compiled(
+    instructions: str, device: torch.device | None, dtype: torch.dtype | None
+) -> Kernels | str:
+    """The compiled backend, or why it cannot run. No instruction set: the best one."""
+    from lfads_torch.kernels.compiled.library import Absent, find_library
+
+    if device is not None and device.type != "cpu":
+        return f"the compiled backend runs on the CPU, not on {device.type}"
+    if dtype is not None and str(dtype) != "torch.float32":
+        return f"the compiled backend computes in float32, not in {dtype}".replace("torch.", "")
+    library = find_library()
+    if isinstance(library, Absent):
+        return library.reason
+    if instructions and instructions not in library.instruction_sets:
+        known = ", ".join(library.instruction_sets)
+        return f"the compiled backend has no {instructions!r} on this machine, but {known}"
+    from lfads_torch.kernels.compiled.decoder import CompiledDecoder
+    from lfads_torch.kernels.compiled.gru import CompiledGRU
+
+    used = instructions or library.best
+    reason = "forced" if instructions else f"the fastest here; the processor has {used}"
+    return Kernels(
+        f"compiled-{used}", reason, CompiledGRU(library, used), CompiledDecoder(library, used)
     )

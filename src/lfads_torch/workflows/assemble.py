@@ -88,7 +88,7 @@ def assemble(
         bin_width_s=recording.bin_width_s,
         observations=(observation,),
         readout_biases={recording.session: observation.initial_bias(moments).flatten()},
-        kernels=choose_kernels(kernels),
+        kernels=choose_kernels(kernels, device=device, dtype=dtype),
         device=device,
         dtype=dtype,
     )

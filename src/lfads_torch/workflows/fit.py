@@ -272,7 +272,7 @@ def _require_same_numbers(run: RunFolder, settings: Settings, options: FitOption
     import torch
 
     from lfads_torch.kernels.choose import choose_kernels
-    from lfads_torch.workflows.device import choose_device
+    from lfads_torch.workflows.device import choose_device, number_type
 
     record = run.read_record()
     if record.threads is None:
@@ -280,10 +280,12 @@ def _require_same_numbers(run: RunFolder, settings: Settings, options: FitOption
     device = choose_device(settings.run)
     if record.threads != torch.get_num_threads() and settings.run.threads == 0:
         torch.set_num_threads(record.threads)
+    dtype = number_type(settings.run)
+    kernels = choose_kernels(options.kernels, device=device, dtype=dtype)
     now = {
         "device": (record.device, str(device)),
         "threads": (record.threads, torch.get_num_threads()),
-        "backend": (record.backend, choose_kernels(options.kernels).name),
+        "backend": (record.backend, kernels.name),
         "torch": (record.versions.get("torch"), library_versions().get("torch")),
         "machine": (record.machine, machine_text()),
     }

@@ -15,7 +15,7 @@ def describe_system() -> dict[str, Any]:  # JSON values
     import torch
 
     from lfads_torch import __version__
-    from lfads_torch.kernels.choose import BACKENDS, choose_kernels
+    from lfads_torch.kernels.choose import choose_kernels, describe_compiled
     from lfads_torch.outputs.run_record import library_versions, machine_text
 
     kernels = choose_kernels("auto")
@@ -30,5 +30,5 @@ def describe_system() -> dict[str, Any]:  # JSON values
         "device": "cuda" if n_devices else "cpu",
         "cuda_devices": [torch.cuda.get_device_name(index) for index in range(n_devices)],
         "kernels": f"{kernels.name} ({kernels.reason})",
-        "kernels_available": list(BACKENDS),
+        "kernels_compiled": describe_compiled(),
     }

@@ -1,0 +1,146 @@
+"""The encoder recurrence in the compiled library, float32 on the CPU. See gru/README.md.
+
+Axes as in gru/reference.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lfads_torch.kernels.compiled.library import Library
+from lfads_torch.kernels.gru import portable
+from lfads_torch.kernels.gru.reference import GRUWeights
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["CompiledGRU"]
+
+
+@dataclass(frozen=True)
+class CompiledGRU:
+    """`gru_scan` of the compiled library with one instruction set."""
+
+    library: Library
+    instructions: str
+
+    def __call__(
+        self,
+        x: Float[Tensor, "P T B I"],
+        initial_state: Float[Tensor, "P D H"],
+        weights: GRUWeights,
+        *,
+        reverse: tuple[bool, ...],
+        clip: float,
+    ) -> Float[Tensor, "P D T B H"]:
+        """The same as `reference.gru_scan`, which defines it. No second derivatives.
+
+        What the library does not compute (another precision or device, sizes of zero) goes to the
+        portable backend.
+        """
+        tensors = (x, initial_state, weights.input, weights.recurrent, weights.bias)
+        if not all(fits(t) for t in tensors) or len(reverse) != initial_state.shape[1]:
+            return portable.gru_scan(x, initial_state, weights, reverse=reverse, clip=clip)
+        call = _Call(self.library, self.instructions, reverse, clip)
+        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+            states: Tensor = _Scan.apply(call, *tensors)  # type: ignore[no-untyped-call]
+            return states
+        return call.forward(*(t.contiguous() for t in tensors), keep=False)[0]
+
+
+def fits(tensor: Tensor) -> bool:
+    """Whether the library can read it: float32, on the CPU, not empty."""
+    is_known = tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+    return is_known and tensor.numel() > 0
+
+
+def n_clipped(n_steps: int, clip: float) -> int:
+    """Steps at which the clip can act; see gru/README.md."""
+    return n_steps if clip < 1 else min(1, n_steps)
+
+
+@dataclass(frozen=True)
+class _Call:
+    library: Library
+    instructions: str
+    reverse: tuple[bool, ...]
+    clip: float
+
+    def _numbers(self, x: Tensor, start: Tensor) -> dict[str, int | float]:
+        members, bins, trials, inputs = x.shape
+        return dict(
+            members=members,
+            directions=start.shape[1],
+            bins=bins,
+            trials=trials,
+            inputs=inputs,
+            size=start.shape[-1],
+            starts=1,
+            reversed=sum(1 << d for d, backward in enumerate(self.reverse) if backward),
+            threads=torch.get_num_threads(),
+            clipped=n_clipped(bins, self.clip),
+            clip=self.clip,
+        )
+
+    def forward(
+        self, x: Tensor, start: Tensor, input_weight: Tensor, recurrent: Tensor, bias: Tensor,
+        *, keep: bool,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        """The states, and with `keep` the gates and where the clip let gradients pass."""
+        members, bins, trials, _ = x.shape
+        directions, size = start.shape[1:]
+        states = x.new_empty(members, directions, bins, trials, size)
+        kept = {}
+        if keep:
+            steps = n_clipped(bins, self.clip)
+            kept["gates"] = x.new_empty(members, directions, 3, bins, trials, size)
+            kept["unclipped"] = x.new_empty(members, directions, steps, trials, size)
+        arrays = dict(
+            x=x, start=start, input=input_weight, recurrent=recurrent, bias=bias, states=states
+        )
+        numbers = self._numbers(x, start)
+        self.library.call("gru_forward", self.instructions, numbers, arrays | kept)
+        return states, *kept.values()
+
+    def backward(
+        self, tensors: tuple[Tensor, ...], of_states: Tensor, *, needs_x: bool
+    ) -> tuple[Tensor | None, ...]:
+        x, start, input_weight, recurrent, bias, states, gates, unclipped = tensors
+        made = {
+            "of_x": torch.empty_like(x) if needs_x else None,
+            "of_start": torch.empty_like(start),
+            "of_input": torch.empty_like(input_weight),
+            "of_recurrent": torch.empty_like(recurrent),
+            "of_bias": torch.empty_like(bias),
+        }
+        arrays = dict(
+            x=x, start=start, input=input_weight, recurrent=recurrent, states=states, gates=gates,
+            unclipped=unclipped, of_states=of_states.contiguous(),
+        )  # fmt: skip
+        numbers = self._numbers(x, start)
+        self.library.call("gru_backward", self.instructions, numbers, arrays | made)
+        return tuple(made.values())
+
+
+class _Scan(torch.autograd.Function):
+    # Any: autograd's context has no useful type, and PyTorch leaves these signatures open.
+    @staticmethod
+    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> Tensor:
+        given = [t.contiguous() for t in tensors]
+        x, start, input_weight, recurrent, bias = given
+        made = call.forward(x, start, input_weight, recurrent, bias, keep=True)
+        ctx.save_for_backward(*given, *made)
+        ctx.call = call
+        return made[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_states: Tensor) -> tuple[Tensor | None, ...]:
+        call: _Call = ctx.call
+        gradients = call.backward(ctx.saved_tensors, of_states, needs_x=ctx.needs_input_grad[1])
+        return (None, *gradients)

@@ -1,0 +1,233 @@
+// The gated cell on one tile of trials: a step forward, a step backward, its weights' gradients.
+// The equations and names are those of kernels/gru/README.md. A gate's values of one tile and bin
+// stand side by side (trials times hidden units), so the passes between products run over one line.
+#pragma once
+#include "product.h"
+#include "threads.h"
+
+namespace lfads {
+namespace {
+
+enum Gate { kUpdate, kReset, kCandidate, kGates };
+
+INLINE void fill(float *to, int64_t n, float value) {
+  sweep(n, [&](int64_t i, auto part) { store(to + i, same(value), part); });
+}
+
+INLINE void add(float *to, const float *from, int64_t n) {
+  sweep(n, [&](int64_t i, auto part) {
+    store(to + i, load(to + i, part) + load(from + i, part), part);
+  });
+}
+
+// The three gates of a weight [K, 3H], packed one after the other.
+struct GateWeights {
+  const float *packed;
+  int64_t K, H, each;
+
+  INLINE const float *gate(int64_t g) const { return packed + g * each; }
+};
+
+INLINE GateWeights gate_weights(const float *packed, int64_t K, int64_t H) {
+  return {packed, K, H, packed_size(K, H)};
+}
+
+// The same weight packed transposed, each gate [H, K].
+INLINE GateWeights transposed_weights(const float *packed, int64_t K, int64_t H) {
+  return {packed, K, H, packed_size(H, K)};
+}
+
+// For products with [K, 3H] from the right: gates of H columns.
+float *pack_gates(const float *weight, int64_t K, int64_t H, float *out) {
+  for (int64_t g = 0; g < kGates; ++g, out += packed_size(K, H)) {
+    pack(weight + g * H, 3 * H, 1, K, H, out);
+  }
+  return out;
+}
+
+// For products with the transpose: gates of H rows and K columns.
+float *pack_gates_transposed(const float *weight, int64_t K, int64_t H, float *out) {
+  for (int64_t g = 0; g < kGates; ++g, out += packed_size(H, K)) {
+    pack(weight + g * H, 1, 3 * H, H, K, out);
+  }
+  return out;
+}
+
+INLINE int64_t gates_size(int64_t K, int64_t H) { return kGates * packed_size(K, H); }
+INLINE int64_t gates_transposed_size(int64_t K, int64_t H) { return kGates * packed_size(H, K); }
+
+// One tile's gates of one bin: gate g begins at `first + g * stride`.
+struct Gates {
+  float *first;
+  int64_t stride;
+
+  INLINE float *gate(int64_t g) const { return first + g * stride; }
+};
+
+// Add what an input contributes to `bias` [3H], or, without one, to what the gates hold. Rows of
+// `input` are `stride` apart.
+INLINE void add_input(int64_t n_trials, const float *input, int64_t stride, GateWeights weights,
+                      const float *bias, Gates gates) {
+  for (int64_t g = 0; g < kGates; ++g) {
+    float *to = gates.gate(g);
+    Begin begin = {to, weights.H};
+    if (bias != nullptr) begin = {bias + g * weights.H, 0};
+    multiply(n_trials, weights.H, weights.K, {input, stride, 1}, weights.gate(g), begin, to,
+             weights.H);
+  }
+}
+
+struct Clip {
+  float bound;
+  float *unclipped;  // where to note that a gradient passes, or null
+  bool acts;
+};
+
+// From the gates before their nonlinearity and the state before to the state after. `reset_state`
+// is working memory.
+INLINE void step_cell(int64_t n_trials, GateWeights recurrent, Gates gates, const float *before,
+                      float *after, float *reset_state, Clip clip) {
+  int64_t H = recurrent.H, n = n_trials * H;
+  float *z = gates.gate(kUpdate), *r = gates.gate(kReset), *c = gates.gate(kCandidate);
+  multiply(n_trials, H, H, {before, H, 1}, recurrent.gate(kUpdate), {z, H}, z, H);
+  multiply(n_trials, H, H, {before, H, 1}, recurrent.gate(kReset), {r, H}, r, H);
+  sweep(n, [&](int64_t i, auto part) {
+    Vector reset = sigmoid(load(r + i, part));
+    store(r + i, reset, part);
+    store(z + i, sigmoid(load(z + i, part)), part);
+    store(reset_state + i, reset * load(before + i, part), part);
+  });
+  multiply(n_trials, H, H, {reset_state, H, 1}, recurrent.gate(kCandidate), {c, H}, c, H);
+  sweep(n, [&](int64_t i, auto part) {
+    Vector candidate = hyperbolic_tangent(load(c + i, part)), update = load(z + i, part);
+    Vector state = update * load(before + i, part) + (same(1.0f) - update) * candidate;
+    store(c + i, candidate, part);
+    if (clip.acts) {
+      const Vector top = same(clip.bound), bottom = same(-clip.bound);
+      if (clip.unclipped != nullptr) {
+        Vector passes = state <= top ? same(1.0f) : Vector{};
+        passes = state >= bottom ? passes : Vector{};
+        store(clip.unclipped + i, passes, part);
+      }
+      state = state > top ? top : state;
+      state = state < bottom ? bottom : state;
+    }
+    store(after + i, state, part);
+  });
+}
+
+// From the gradient `of_state` of the state after to that of the state before, in place; the
+// gradients before the nonlinearities go to `of_gates`. `recurrent` is packed transposed,
+// `unclipped` null where the clip cannot act, `memory` holds n_trials * H numbers.
+INLINE void step_cell_back(int64_t n_trials, GateWeights recurrent, Gates gates, Gates of_gates,
+                           const float *before, const float *unclipped, float *of_state,
+                           float *memory) {
+  int64_t H = recurrent.H, n = n_trials * H;
+  const float *z = gates.gate(kUpdate), *r = gates.gate(kReset), *c = gates.gate(kCandidate);
+  float *of_z = of_gates.gate(kUpdate), *of_r = of_gates.gate(kReset);
+  float *of_c = of_gates.gate(kCandidate);
+  sweep(n, [&](int64_t i, auto part) {
+    Vector arriving = load(of_state + i, part);
+    if (unclipped != nullptr) arriving = arriving * load(unclipped + i, part);
+    Vector update = load(z + i, part), candidate = load(c + i, part);
+    Vector kept = arriving * update, new_part = arriving - kept;
+    store(of_c + i, new_part * (same(1.0f) - candidate * candidate), part);
+    store(of_z + i, new_part * update * (load(before + i, part) - candidate), part);
+    store(of_state + i, kept, part);
+  });
+  multiply(n_trials, H, H, {of_c, H, 1}, recurrent.gate(kCandidate), {nullptr, 0}, memory, H);
+  sweep(n, [&](int64_t i, auto part) {
+    Vector through = load(memory + i, part) * load(r + i, part);
+    store(of_r + i, through * load(before + i, part) * (same(1.0f) - load(r + i, part)), part);
+    store(of_state + i, load(of_state + i, part) + through, part);
+  });
+  multiply(n_trials, H, H, {of_z, H, 1}, recurrent.gate(kUpdate), {of_state, H}, of_state, H);
+  multiply(n_trials, H, H, {of_r, H, 1}, recurrent.gate(kReset), {of_state, H}, of_state, H);
+}
+
+// The gradient of an input from that of the gates, from `begin`: [n_rows, K]. `weights` packed
+// transposed.
+INLINE void input_gradient(int64_t n_rows, GateWeights weights, Gates of_gates, Begin begin,
+                           float *out, int64_t out_stride) {
+  for (int64_t g = 0; g < kGates; ++g) {
+    multiply(n_rows, weights.K, weights.H, {of_gates.gate(g), weights.H, 1}, weights.gate(g),
+             begin, out, out_stride);
+    begin = {out, out_stride};
+  }
+}
+
+// The left operand of one weight's gradient: its rows at the bin that follows the initial state,
+// and at all other bins. `out` is [K, 3H], from a gate's own columns on.
+struct Summand {
+  Rows edge, rest;
+  int64_t K;
+  float *out;
+};
+
+// The gradients of everything that feeds one gate: `of_edge`, `of_rest` are that gate's gradients
+// at the same bins.
+struct GateSum {
+  const float *of_edge, *of_rest;
+  int64_t n_trials, n_bins, H;
+  float *of_bias;
+};
+
+INLINE void add_gate_weights(const GateSum &gate, const Summand *summands, int64_t n,
+                             float *memory) {
+  int64_t H = gate.H, n_rest = (gate.n_bins - 1) * gate.n_trials;
+  WeightSum edge[4], rest[4];
+  for (int64_t s = 0; s < n; ++s) {
+    const Summand &part = summands[s];
+    for (int64_t k = 0; k < part.K; ++k) fill(part.out + k * 3 * H, H, 0.0f);
+    edge[s] = {part.edge, part.K, part.out, 3 * H};
+    rest[s] = {part.rest, part.K, part.out, 3 * H};
+  }
+  fill(gate.of_bias, H, 0.0f);
+  add_weights(gate.n_trials, {gate.of_edge, H, nullptr, 0}, H, edge, n, gate.of_bias, memory);
+  if (n_rest > 0) {
+    add_weights(n_rest, {gate.of_rest, H, nullptr, 0}, H, rest, n, gate.of_bias, memory);
+  }
+}
+
+// Run the tasks of one phase of a pass; false if one of them found no memory.
+template <auto Phase, class Pass>
+bool run_all(int64_t n, int64_t threads, const Pass &pass) {
+  struct Context {
+    const Pass &pass;
+    mutable int failed;
+  } context = {pass, 0};
+  run_tasks(
+      n, threads,
+      [](const void *given, int64_t i) {
+        const Context &context = *static_cast<const Context *>(given);
+        if (!(context.pass.*Phase)(i)) __atomic_store_n(&context.failed, 1, __ATOMIC_RELAXED);
+      },
+      &context);
+  return __atomic_load_n(&context.failed, __ATOMIC_RELAXED) == 0;
+}
+
+// How the trials are cut into tasks. No number depends on it.
+struct Tiles {
+  int64_t n, size;
+
+  Tiles(int64_t n_trials, int64_t n_others, int64_t threads) {
+    int64_t largest = 32;
+    while (largest > 8 && n_others * ((n_trials + largest - 1) / largest) < threads) largest /= 2;
+    n = (n_trials + largest - 1) / largest;
+    size = round_up((n_trials + n - 1) / n, ROWS);
+    n = (n_trials + size - 1) / size;
+  }
+};
+
+// Members whose gradients are worked out together: enough for all threads, else as few as fit.
+INLINE int64_t members_at_once(int64_t floats_per_member, int64_t tasks_per_member,
+                               int64_t threads) {
+  constexpr int64_t kFloats = int64_t{1} << 24;
+  int64_t fitting = kFloats / (floats_per_member + 1);
+  int64_t busy = (2 * threads + tasks_per_member - 1) / tasks_per_member;
+  int64_t n = fitting > busy ? fitting : busy;
+  return n < 1 ? 1 : n;
+}
+
+}  // namespace
+}  // namespace lfads

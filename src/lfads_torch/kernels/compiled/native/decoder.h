@@ -1,0 +1,222 @@
+// The generation recurrence. A task is one member and one tile of trials, all bins. The equations
+// and names are those of kernels/decoder/README.md.
+#pragma once
+#include "cell.h"
+#include "interface.h"
+
+namespace lfads {
+namespace {
+
+// Places in a signal [P, T, B, n], and the rows of one that may not be there.
+struct Place {
+  int64_t p, t, b;
+};
+
+INLINE int64_t row_of(const LfadsDecoder &call, Place at) {
+  return (at.p * call.bins + at.t) * call.trials + at.b;
+}
+
+template <class Number>
+INLINE Number *rows_at(const LfadsDecoder &call, Number *signal, int64_t n, Place at) {
+  return signal == nullptr ? nullptr : signal + row_of(call, at) * n;
+}
+
+INLINE void masked(float *to, const float *from, const float *mask, int64_t n) {
+  if (mask == nullptr) {
+    std::memcpy(to, from, n * sizeof(float));
+    return;
+  }
+  sweep(n, [&](int64_t i, auto part) {
+    store(to + i, load(from + i, part) * load(mask + i, part), part);
+  });
+}
+
+// A member's gates of one cell: [3, T, B, H].
+INLINE Gates gates_at(const LfadsDecoder &call, float *all, int64_t H, Place at) {
+  int64_t plane = call.bins * call.trials * H;
+  return {all + at.p * kGates * plane + (at.t * call.trials + at.b) * H, plane};
+}
+
+INLINE int64_t unclipped_row(const LfadsDecoder &call, Place at) {
+  return (at.p * call.clipped + at.t) * call.trials + at.b;
+}
+
+INLINE Clip clip_at(const LfadsDecoder &call, float *unclipped, int64_t H, Place at) {
+  bool acts = at.t < call.clipped;
+  bool notes = acts && unclipped != nullptr;
+  return {call.clip, notes ? unclipped + unclipped_row(call, at) * H : nullptr, acts};
+}
+
+struct DecoderForward {
+  const LfadsDecoder &call;
+  Tiles tiles;
+  float *packed = nullptr;
+  int64_t E, C, U, X, G, F;
+  int64_t at_factors, at_control, at_output, at_inferred, at_external, at_generator, at_read;
+  int64_t packed_each;
+
+  explicit DecoderForward(const LfadsDecoder &given)
+      : call(given), tiles(given.trials, given.members, given.threads), E(given.encoded),
+        C(given.controller), U(given.inferred), X(given.external), G(given.generator),
+        F(given.factors) {
+    at_factors = gates_size(E, C);
+    at_control = at_factors + (C > 0 ? gates_size(F, C) : 0);
+    at_output = at_control + gates_size(C, C);
+    at_inferred = at_output + 2 * packed_size(C, U);
+    at_external = at_inferred + gates_size(U, G);
+    at_generator = at_external + gates_size(X, G);
+    at_read = at_generator + gates_size(G, G);
+    packed_each = at_read + packed_size(G, F);
+  }
+
+  bool pack(int64_t p) const {
+    float *out = packed + p * packed_each;
+    if (C > 0) {
+      const float *input = call.controller_input + p * (E + F) * 3 * C;
+      pack_gates(input, E, C, out);
+      pack_gates(input + E * 3 * C, F, C, out + at_factors);
+      pack_gates(call.controller_recurrent + p * C * 3 * C, C, C, out + at_control);
+      const float *output = call.output_weight + p * C * 2 * U;
+      lfads::pack(output, 2 * U, 1, C, U, out + at_output);
+      lfads::pack(output + U, 2 * U, 1, C, U, out + at_output + packed_size(C, U));
+    }
+    const float *input = call.generator_input + p * (U + X) * 3 * G;
+    pack_gates(input, U, G, out + at_inferred);
+    pack_gates(input + U * 3 * G, X, G, out + at_external);
+    pack_gates(call.generator_recurrent + p * G * 3 * G, G, G, out + at_generator);
+    lfads::pack(call.to_factors + p * F * G, 1, G, G, F, out + at_read);
+    return true;
+  }
+
+  // One tile's working memory.
+  struct Tile {
+    int64_t n;
+    float *factors, *seen, *dropped, *reset_state, *control_start, *spare_control, *spare_generator;
+  };
+
+  int64_t memory_each(int64_t n) const {
+    return n * (2 * F + G + (G > C ? G : C) + C + kGates * (C + G));
+  }
+
+  Tile tile_memory(int64_t n, float *memory) const {
+    Tile tile = {n, memory, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+    tile.seen = tile.factors + n * F;
+    tile.dropped = tile.seen + n * F;
+    tile.reset_state = tile.dropped + n * G;
+    tile.control_start = tile.reset_state + n * (G > C ? G : C);
+    tile.spare_control = tile.control_start + n * C;
+    tile.spare_generator = tile.spare_control + n * kGates * C;
+    return tile;
+  }
+
+  void read_factors(const Tile &tile, int64_t p, const float *state, const float *mask,
+                    float *factors) const {
+    const float *given = state;
+    if (mask != nullptr) {
+      masked(tile.dropped, state, mask, tile.n * G);
+      given = tile.dropped;
+    }
+    multiply(tile.n, F, G, {given, G, 1}, packed + p * packed_each + at_read, {nullptr, 0},
+             factors, F);
+  }
+
+  void step_controller(const Tile &tile, Place at, const float *before, const float *factors,
+                       float *after) const {
+    const float *weights = packed + at.p * packed_each;
+    Gates gates = call.controller_gates == nullptr
+        ? Gates{tile.spare_control, tile.n * C}
+        : gates_at(call, call.controller_gates, C, at);
+    add_input(tile.n, rows_at(call, call.encoder_states, E, at), E, gate_weights(weights, E, C),
+              call.controller_bias + at.p * 3 * C, gates);
+    const float *mask = rows_at(call, call.factor_mask, F, at);
+    if (mask != nullptr) masked(tile.seen, factors, mask, tile.n * F);
+    add_input(tile.n, mask == nullptr ? factors : tile.seen, F,
+              gate_weights(weights + at_factors, F, C), nullptr, gates);
+    step_cell(tile.n, gate_weights(weights + at_control, C, C), gates, before, after,
+              tile.reset_state, clip_at(call, call.controller_unclipped, C, at));
+  }
+
+  void infer(const Tile &tile, Place at, const float *control_state, float *inputs) const {
+    const float *weights = packed + at.p * packed_each + at_output;
+    const float *bias = call.output_bias + at.p * 2 * U;
+    float *mean = rows_at(call, call.means, U, at);
+    float *log_variance = rows_at(call, call.log_variances, U, at);
+    multiply(tile.n, U, C, {control_state, C, 1}, weights, {bias, 0}, mean, U);
+    multiply(tile.n, U, C, {control_state, C, 1}, weights + packed_size(C, U), {bias + U, 0},
+             log_variance, U);
+    const float *noise = rows_at(call, call.noise, U, at);
+    if (noise == nullptr) {
+      std::memcpy(inputs, mean, tile.n * U * sizeof(float));
+      return;
+    }
+    sweep(tile.n * U, [&](int64_t i, auto part) {
+      Vector deviation = exponential(same(0.5f) * load(log_variance + i, part));
+      store(inputs + i, load(mean + i, part) + deviation * load(noise + i, part), part);
+    });
+  }
+
+  void step_generator(const Tile &tile, Place at, const float *inputs, const float *before,
+                      float *after) const {
+    const float *weights = packed + at.p * packed_each;
+    Gates gates = call.generator_gates == nullptr
+        ? Gates{tile.spare_generator, tile.n * G}
+        : gates_at(call, call.generator_gates, G, at);
+    const float *bias = call.generator_bias + at.p * 3 * G;
+    // Without inferred inputs (U = 0) this only begins with the bias.
+    add_input(tile.n, inputs, U, gate_weights(weights + at_inferred, U, G), bias, gates);
+    if (X > 0) {
+      add_input(tile.n, rows_at(call, call.external_inputs, X, at), X,
+                gate_weights(weights + at_external, X, G), nullptr, gates);
+    }
+    step_cell(tile.n, gate_weights(weights + at_generator, G, G), gates, before, after,
+              tile.reset_state, clip_at(call, call.generator_unclipped, G, at));
+  }
+
+  bool walk(int64_t task) const {
+    int64_t p = task / tiles.n, b = task % tiles.n * tiles.size, B = call.trials;
+    int64_t n = B - b < tiles.size ? B - b : tiles.size;
+    float *memory = thread_memory(memory_each(n));
+    if (memory == nullptr) return false;
+    Tile tile = tile_memory(n, memory);
+    const float *state = call.generator_state + (p * B + b) * G;
+    const float *mask = call.first_mask;
+    read_factors(tile, p, state, mask == nullptr ? nullptr : mask + (p * B + b) * G,
+                 tile.factors);
+    if (call.first_factors != nullptr) {
+      std::memcpy(call.first_factors + (p * B + b) * F, tile.factors, n * F * sizeof(float));
+    }
+    for (int64_t i = 0; i < n && C > 0; ++i) {
+      std::memcpy(tile.control_start + i * C, call.controller_state + p * C, C * sizeof(float));
+    }
+    const float *control_state = tile.control_start, *factors = tile.factors;
+    for (int64_t t = 0; t < call.bins; ++t) {
+      Place at = {p, t, b};
+      float *inputs = rows_at(call, call.inputs, U, at);
+      if (C > 0) {
+        float *after = rows_at(call, call.controller_states, C, at);
+        step_controller(tile, at, control_state, factors, after);
+        control_state = after;
+        infer(tile, at, control_state, inputs);
+      }
+      float *after = rows_at(call, call.generator_states, G, at);
+      step_generator(tile, at, inputs, state, after);
+      state = after;
+      float *made = rows_at(call, call.made_factors, F, at);
+      read_factors(tile, p, state, rows_at(call, call.generator_mask, G, at), made);
+      factors = made;
+    }
+    return true;
+  }
+};
+
+bool run(const LfadsDecoder &call) {
+  DecoderForward pass(call);
+  CallMemory memory(call.members * pass.packed_each);
+  if (memory.floats() == nullptr) return false;
+  pass.packed = memory.floats();
+  return run_all<&DecoderForward::pack>(call.members, call.threads, pass) &&
+         run_all<&DecoderForward::walk>(call.members * pass.tiles.n, call.threads, pass);
+}
+
+}  // namespace
+}  // namespace lfads

@@ -1,0 +1,371 @@
+// The backward pass of the generation recurrence: the walk from the last bin to the first, then
+// the gradients of all weights and of the signals that were known in advance.
+#pragma once
+#include "decoder.h"
+
+namespace lfads {
+namespace {
+
+struct DecoderBackward {
+  const LfadsDecoder &call;
+  Tiles tiles;
+  int64_t first = 0;  // of the members at work
+  int64_t E, C, U, X, G, F;
+  // Packed weights of a member.
+  int64_t at_encoder, at_factors, at_output, at_inferred, at_external, at_generator, at_read;
+  int64_t packed_each;
+  // Gradients of a member, kept between the phases.
+  int64_t at_of_control, at_of_mean, at_of_log_variance, at_of_factors, at_of_start;
+  int64_t kept_each, row_blocks;
+  float *packed = nullptr, *kept = nullptr;
+
+  static constexpr int64_t kRows = 256;  // of one task of a signal's gradient
+  // The sums of one member: the gates of both cells, output weight (2), factors, first states.
+  static constexpr int64_t kSums = 2 * kGates + 4;
+
+  explicit DecoderBackward(const LfadsDecoder &given)
+      : call(given), tiles(given.trials, given.members, given.threads), E(given.encoded),
+        C(given.controller), U(given.inferred), X(given.external), G(given.generator),
+        F(given.factors) {
+    at_encoder = gates_transposed_size(C, C);
+    at_factors = at_encoder + gates_transposed_size(E, C);
+    at_output = at_factors + (C > 0 ? gates_transposed_size(F, C) : 0);
+    at_inferred = at_output + 2 * packed_size(U, C);
+    at_external = at_inferred + gates_transposed_size(U, G);
+    at_generator = at_external + gates_transposed_size(X, G);
+    at_read = at_generator + gates_transposed_size(G, G);
+    packed_each = at_read + packed_size(F, G);
+    int64_t rows = call.bins * call.trials;
+    at_of_control = kGates * rows * G;
+    at_of_mean = at_of_control + kGates * rows * C;
+    at_of_log_variance = at_of_mean + rows * U;
+    at_of_factors = at_of_log_variance + rows * U;  // the first factors, then those of every bin
+    at_of_start = at_of_factors + (rows + call.trials) * F;
+    kept_each = at_of_start + call.trials * C;
+    row_blocks = (rows + kRows - 1) / kRows;
+  }
+
+  bool pack(int64_t i) const {
+    int64_t p = first + i;
+    float *out = packed + i * packed_each;
+    if (C > 0) {
+      const float *input = call.controller_input + p * (E + F) * 3 * C;
+      pack_gates_transposed(call.controller_recurrent + p * C * 3 * C, C, C, out);
+      pack_gates_transposed(input, E, C, out + at_encoder);
+      pack_gates_transposed(input + E * 3 * C, F, C, out + at_factors);
+      const float *output = call.output_weight + p * C * 2 * U;
+      lfads::pack(output, 1, 2 * U, U, C, out + at_output);
+      lfads::pack(output + U, 1, 2 * U, U, C, out + at_output + packed_size(U, C));
+    }
+    const float *input = call.generator_input + p * (U + X) * 3 * G;
+    pack_gates_transposed(input, U, G, out + at_inferred);
+    pack_gates_transposed(input + U * 3 * G, X, G, out + at_external);
+    pack_gates_transposed(call.generator_recurrent + p * G * 3 * G, G, G, out + at_generator);
+    lfads::pack(call.to_factors + p * F * G, G, 1, F, G, out + at_read);
+    return true;
+  }
+
+  // One tile's working memory: what the walk carries from bin to bin, and room for products.
+  struct Tile {
+    int64_t n;
+    float *of_state, *of_control, *of_seen, *of_inputs, *of_dropped, *room, *control_start;
+  };
+
+  int64_t memory_each(int64_t n) const {
+    return n * (2 * G + 2 * C + F + U + (G > C ? G : C));
+  }
+
+  Tile tile_memory(int64_t n, float *memory) const {
+    Tile tile = {n, memory, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr};
+    tile.of_control = tile.of_state + n * G;
+    tile.of_seen = tile.of_control + n * C;
+    tile.of_inputs = tile.of_seen + n * F;
+    tile.of_dropped = tile.of_inputs + n * U;
+    tile.room = tile.of_dropped + n * G;
+    tile.control_start = tile.room + n * (G > C ? G : C);
+    return tile;
+  }
+
+  Gates of_generator(int64_t i, int64_t row) const {
+    int64_t plane = call.bins * call.trials * G;
+    return {kept + i * kept_each + row * G, plane};
+  }
+
+  Gates of_controller(int64_t i, int64_t row) const {
+    int64_t plane = call.bins * call.trials * C;
+    return {kept + i * kept_each + at_of_control + row * C, plane};
+  }
+
+  // From the gradient of factors to that of the state that they were read from.
+  void through_factors(const Tile &tile, int64_t i, const float *of_factors,
+                       const float *mask) const {
+    const float *weights = packed + i * packed_each + at_read;
+    if (mask == nullptr) {
+      multiply(tile.n, G, F, {of_factors, F, 1}, weights, {tile.of_state, G}, tile.of_state, G);
+      return;
+    }
+    multiply(tile.n, G, F, {of_factors, F, 1}, weights, {nullptr, 0}, tile.of_dropped, G);
+    sweep(tile.n * G, [&](int64_t k, auto part) {
+      Vector through = load(tile.of_dropped + k, part) * load(mask + k, part);
+      store(tile.of_state + k, load(tile.of_state + k, part) + through, part);
+    });
+  }
+
+  void through_generator(const Tile &tile, int64_t i, Place at) const {
+    int64_t row = at.t * call.trials + at.b;
+    const float *before = at.t == 0 ? call.generator_state + (at.p * call.trials + at.b) * G
+                                    : rows_at(call, call.generator_states, G,
+                                              {at.p, at.t - 1, at.b});
+    const float *unclipped = at.t < call.clipped
+        ? call.generator_unclipped + unclipped_row(call, at) * G
+        : nullptr;
+    const float *arriving = rows_at(call, call.of_generator_states, G, at);
+    if (arriving != nullptr) add(tile.of_state, arriving, tile.n * G);
+    const float *weights = packed + i * packed_each;
+    step_cell_back(tile.n, transposed_weights(weights + at_generator, G, G),
+                   gates_at(call, call.generator_gates, G, at), of_generator(i, row), before,
+                   unclipped, tile.of_state, tile.room);
+    if (U > 0) {
+      input_gradient(tile.n, transposed_weights(weights + at_inferred, U, G),
+                     of_generator(i, row), {nullptr, 0}, tile.of_inputs, U);
+    }
+  }
+
+  void through_inference(const Tile &tile, int64_t i, Place at) const {
+    int64_t n = tile.n * U, row = at.t * call.trials + at.b;
+    float *of_mean = kept + i * kept_each + at_of_mean + row * U;
+    float *of_log_variance = kept + i * kept_each + at_of_log_variance + row * U;
+    const float *noise = rows_at(call, call.noise, U, at);
+    const float *log_variance = rows_at(call, call.log_variances, U, at);
+    const float *of_inputs = rows_at(call, call.of_inputs, U, at);
+    const float *of_means = rows_at(call, call.of_means, U, at);
+    const float *of_log_variances = rows_at(call, call.of_log_variances, U, at);
+    if (of_inputs != nullptr) add(tile.of_inputs, of_inputs, n);
+    sweep(n, [&](int64_t k, auto part) {
+      Vector arriving = load(tile.of_inputs + k, part);
+      Vector mean = of_means == nullptr ? arriving : arriving + load(of_means + k, part);
+      Vector spread = of_log_variances == nullptr ? Vector{} : load(of_log_variances + k, part);
+      if (noise != nullptr) {
+        Vector deviation = exponential(same(0.5f) * load(log_variance + k, part));
+        spread = spread + same(0.5f) * arriving * deviation * load(noise + k, part);
+      }
+      store(of_mean + k, mean, part);
+      store(of_log_variance + k, spread, part);
+    });
+    const float *weights = packed + i * packed_each + at_output;
+    Begin begin = {tile.of_control, C};
+    multiply(tile.n, C, U, {of_mean, U, 1}, weights, begin, tile.of_control, C);
+    multiply(tile.n, C, U, {of_log_variance, U, 1}, weights + packed_size(U, C), begin,
+             tile.of_control, C);
+  }
+
+  void through_controller(const Tile &tile, int64_t i, Place at) const {
+    int64_t row = at.t * call.trials + at.b;
+    const float *before = at.t == 0
+        ? tile.control_start
+        : rows_at(call, call.controller_states, C, {at.p, at.t - 1, at.b});
+    const float *unclipped = at.t < call.clipped
+        ? call.controller_unclipped + unclipped_row(call, at) * C
+        : nullptr;
+    const float *arriving = rows_at(call, call.of_controller_states, C, at);
+    if (arriving != nullptr) add(tile.of_control, arriving, tile.n * C);
+    const float *weights = packed + i * packed_each;
+    step_cell_back(tile.n, transposed_weights(weights, C, C),
+                   gates_at(call, call.controller_gates, C, at), of_controller(i, row), before,
+                   unclipped, tile.of_control, tile.room);
+    input_gradient(tile.n, transposed_weights(weights + at_factors, F, C), of_controller(i, row),
+                   {nullptr, 0}, tile.of_seen, F);
+    const float *mask = rows_at(call, call.factor_mask, F, at);
+    if (mask != nullptr) masked(tile.of_seen, tile.of_seen, mask, tile.n * F);
+  }
+
+  // The gradient of the factors of bin t (-1: the first ones): what arrives and what the
+  // controller of the next bin passes back.
+  float *gather_factors(const Tile &tile, int64_t i, Place at) const {
+    float *to = kept + i * kept_each + at_of_factors + ((at.t + 1) * call.trials + at.b) * F;
+    const float *arriving = at.t < 0 ? nullptr : rows_at(call, call.of_factors, F, at);
+    std::memcpy(to, tile.of_seen, tile.n * F * sizeof(float));
+    if (arriving != nullptr) add(to, arriving, tile.n * F);
+    return to;
+  }
+
+  bool walk(int64_t task) const {
+    int64_t i = task / tiles.n, p = first + i, b = task % tiles.n * tiles.size;
+    int64_t B = call.trials, n = B - b < tiles.size ? B - b : tiles.size;
+    float *memory = thread_memory(memory_each(n));
+    if (memory == nullptr) return false;
+    Tile tile = tile_memory(n, memory);
+    fill(tile.of_state, n * G, 0.0f);
+    fill(tile.of_control, n * C, 0.0f);
+    fill(tile.of_seen, n * F, 0.0f);
+    for (int64_t r = 0; r < n && C > 0; ++r) {
+      std::memcpy(tile.control_start + r * C, call.controller_state + p * C, C * sizeof(float));
+    }
+    for (int64_t t = call.bins - 1; t >= 0; --t) {
+      Place at = {p, t, b};
+      through_factors(tile, i, gather_factors(tile, i, at),
+                      rows_at(call, call.generator_mask, G, at));
+      through_generator(tile, i, at);
+      if (C == 0) continue;
+      through_inference(tile, i, at);
+      through_controller(tile, i, at);
+    }
+    const float *mask = call.first_mask;
+    through_factors(tile, i, gather_factors(tile, i, {p, -1, b}),
+                    mask == nullptr ? nullptr : mask + (p * B + b) * G);
+    std::memcpy(call.of_generator_state + (p * B + b) * G, tile.of_state, n * G * sizeof(float));
+    if (C > 0) {
+      std::memcpy(kept + i * kept_each + at_of_start + b * C, tile.of_control,
+                  n * C * sizeof(float));
+    }
+    return true;
+  }
+
+  bool sum_weights(int64_t task) const {
+    int64_t i = task / kSums, sum = task % kSums;
+    int64_t wide = E > F ? E : F, longest = wide > G ? wide : G;
+    longest = longest > X ? longest : X;
+    longest = longest > C ? longest : C;
+    float *memory = thread_memory(weight_memory(longest, longest > U ? longest : U));
+    if (memory == nullptr) return false;
+    if (sum < kGates) {
+      sum_generator(i, sum, memory);
+    } else if (sum == 2 * kGates + 3) {
+      sum_factors(i, memory);
+    } else if (C > 0) {
+      if (sum < 2 * kGates) sum_controller(i, sum - kGates, memory);
+      if (sum == 2 * kGates) sum_output(i, 0, at_of_mean, memory);
+      if (sum == 2 * kGates + 1) sum_output(i, U, at_of_log_variance, memory);
+      if (sum == 2 * kGates + 2) sum_start(i);
+    }
+    return true;
+  }
+
+  void sum_generator(int64_t i, int64_t g, float *memory) const {
+    int64_t B = call.trials, p = first + i;
+    const float *reset = g == kCandidate
+        ? gates_at(call, call.generator_gates, G, {p, 0, 0}).gate(kReset)
+        : nullptr;
+    const float *of_gate = of_generator(i, 0).gate(g);
+    const float *inputs = rows_at(call, call.inputs, U, {p, 0, 0});
+    const float *external = rows_at(call, call.external_inputs, X, {p, 0, 0});
+    float *of_input = call.of_generator_input + p * (U + X) * 3 * G + g * G;
+    Summand summands[3] = {
+        {{call.generator_state + p * B * G, G, reset, G},
+         {rows_at(call, call.generator_states, G, {p, 0, 0}), G,
+          reset == nullptr ? nullptr : reset + B * G, G},
+         G, call.of_generator_recurrent + p * G * 3 * G + g * G}};
+    int64_t n = 1;
+    if (U > 0) {
+      summands[n++] = {{inputs, U, nullptr, 0}, {inputs + B * U, U, nullptr, 0}, U, of_input};
+    }
+    if (X > 0) {
+      summands[n++] = {{external, X, nullptr, 0}, {external + B * X, X, nullptr, 0}, X,
+                       of_input + U * 3 * G};
+    }
+    add_gate_weights({of_gate, of_gate + B * G, B, call.bins, G,
+                      call.of_generator_bias + p * 3 * G + g * G},
+                     summands, n, memory);
+  }
+
+  void sum_controller(int64_t i, int64_t g, float *memory) const {
+    int64_t B = call.trials, p = first + i;
+    const float *reset = g == kCandidate
+        ? gates_at(call, call.controller_gates, C, {p, 0, 0}).gate(kReset)
+        : nullptr;
+    const float *of_gate = of_controller(i, 0).gate(g);
+    const float *encoded = rows_at(call, call.encoder_states, E, {p, 0, 0});
+    const float *made = rows_at(call, call.made_factors, F, {p, 0, 0});
+    const float *mask = rows_at(call, call.factor_mask, F, {p, 0, 0});
+    float *of_input = call.of_controller_input + p * (E + F) * 3 * C + g * C;
+    Summand summands[3] = {
+        {{call.controller_state + p * C, 0, reset, C},
+         {rows_at(call, call.controller_states, C, {p, 0, 0}), C,
+          reset == nullptr ? nullptr : reset + B * C, C},
+         C, call.of_controller_recurrent + p * C * 3 * C + g * C},
+        {{call.first_factors + p * B * F, F, mask, F},
+         {made, F, mask == nullptr ? nullptr : mask + B * F, F},
+         F, of_input + E * 3 * C},
+        {{encoded, E, nullptr, 0}, {encoded + B * E, E, nullptr, 0}, E, of_input}};
+    add_gate_weights({of_gate, of_gate + B * C, B, call.bins, C,
+                      call.of_controller_bias + p * 3 * C + g * C},
+                     summands, E > 0 ? 3 : 2, memory);
+  }
+
+  // Half of the output weight: the columns from `column` on.
+  void sum_output(int64_t i, int64_t column, int64_t at_gradient, float *memory) const {
+    int64_t p = first + i;
+    float *out = call.of_output_weight + p * C * 2 * U + column;
+    float *of_bias = call.of_output_bias + p * 2 * U + column;
+    for (int64_t c = 0; c < C; ++c) fill(out + c * 2 * U, U, 0.0f);
+    fill(of_bias, U, 0.0f);
+    WeightSum sum = {{rows_at(call, call.controller_states, C, {p, 0, 0}), C, nullptr, 0}, C, out,
+                     2 * U};
+    add_weights(call.bins * call.trials, {kept + i * kept_each + at_gradient, U, nullptr, 0}, U,
+                &sum, 1, of_bias, memory);
+  }
+
+  void sum_start(int64_t i) const {
+    float *out = call.of_controller_state + (first + i) * C;
+    const float *rows = kept + i * kept_each + at_of_start;
+    fill(out, C, 0.0f);
+    for (int64_t b = 0; b < call.trials; ++b) add(out, rows + b * C, C);
+  }
+
+  void sum_factors(int64_t i, float *memory) const {
+    int64_t B = call.trials, p = first + i;
+    float *out = call.of_to_factors + p * F * G;
+    const float *of_factors = kept + i * kept_each + at_of_factors;
+    const float *first_mask = call.first_mask == nullptr ? nullptr : call.first_mask + p * B * G;
+    fill(out, F * G, 0.0f);
+    WeightSum sum = {{of_factors, F, nullptr, 0}, F, out, G};
+    add_weights(B, {call.generator_state + p * B * G, G, first_mask, G}, G, &sum, 1, nullptr,
+                memory);
+    sum.left = sum.left.from(B);
+    add_weights(call.bins * B,
+                {rows_at(call, call.generator_states, G, {p, 0, 0}), G,
+                 rows_at(call, call.generator_mask, G, {p, 0, 0}), G},
+                G, &sum, 1, nullptr, memory);
+  }
+
+  bool through_signals(int64_t task) const {
+    int64_t i = task / row_blocks, row = task % row_blocks * kRows;
+    int64_t n_rows = call.bins * call.trials, n = n_rows - row < kRows ? n_rows - row : kRows;
+    int64_t at = (first + i) * n_rows + row;
+    const float *weights = packed + i * packed_each;
+    if (call.of_encoder_states != nullptr) {
+      input_gradient(n, transposed_weights(weights + at_encoder, E, C), of_controller(i, row),
+                     {nullptr, 0}, call.of_encoder_states + at * E, E);
+    }
+    if (call.of_external_inputs != nullptr) {
+      input_gradient(n, transposed_weights(weights + at_external, X, G), of_generator(i, row),
+                     {nullptr, 0}, call.of_external_inputs + at * X, X);
+    }
+    return true;
+  }
+};
+
+bool run_back(const LfadsDecoder &call) {
+  DecoderBackward pass(call);
+  int64_t threads = call.threads, each = pass.kept_each + pass.packed_each;
+  int64_t group = members_at_once(each, pass.tiles.n, threads);
+  if (group > call.members) group = call.members;
+  CallMemory memory(group * each);
+  if (memory.floats() == nullptr) return false;
+  pass.kept = memory.floats();
+  pass.packed = pass.kept + group * pass.kept_each;
+  bool has_signals = call.of_encoder_states != nullptr || call.of_external_inputs != nullptr;
+  for (pass.first = 0; pass.first < call.members; pass.first += group) {
+    int64_t n = call.members - pass.first < group ? call.members - pass.first : group;
+    bool done =
+        run_all<&DecoderBackward::pack>(n, threads, pass) &&
+        run_all<&DecoderBackward::walk>(n * pass.tiles.n, threads, pass) &&
+        run_all<&DecoderBackward::sum_weights>(n * pass.kSums, threads, pass) &&
+        (!has_signals || run_all<&DecoderBackward::through_signals>(n * pass.row_blocks, threads, pass));
+    if (!done) return false;
+  }
+  return true;
+}
+
+}  // namespace
+}  // namespace lfads

@@ -1,0 +1,100 @@
+// The plain C interface: structures of sizes and pointers, and the functions that take them.
+// `library.py` repeats the structures field by field; change INTERFACE in both when one changes.
+//
+// Axes: P member, D direction, T bin, B trial, I input, H hidden unit, E encoder state,
+// C controller, U inferred input, X external input, G generator, F factor. Arrays are contiguous
+// float32 unless said otherwise. A null pointer: not there, or not wanted.
+#pragma once
+#include <cstdint>
+
+#define LFADS_INTERFACE 1
+
+extern "C" {
+
+struct LfadsGru {
+  int64_t members, directions, bins, trials, inputs, size;
+  int64_t starts;     // initial states per member and direction: 1 for all trials, or one for each
+  int64_t reversed;   // bit d: direction d reads the bins from last to first
+  int64_t threads;
+  int64_t clipped;    // steps at which the clip can act: 0, 1 or T
+  float clip;
+  const float *x;          // [P, T, B, I]
+  const float *start;      // [P, D, starts, H]
+  const float *input;      // [P, D, I, 3H], gates z, r, n
+  const float *recurrent;  // [P, D, H, 3H]
+  const float *bias;       // [P, D, 3H]
+  float *states;           // [P, D, T, B, H], in the order of time
+  float *gates;            // [P, D, 3, T, B, H], or null where no gradient will be asked for
+  float *unclipped;        // [P, D, clipped, B, H], steps in scan order: 1 where the gradient passes
+  const float *of_states;  // the gradients from here on; [P, D, T, B, H]
+  float *of_x;             // [P, T, B, I]
+  float *of_start;         // [P, D, starts, H]
+  float *of_input, *of_recurrent, *of_bias;
+};
+
+struct LfadsDecoder {
+  int64_t members, bins, trials, encoded, controller, inferred, external, generator, factors;
+  int64_t threads;
+  int64_t clipped;
+  float clip;
+  // What is given. Without a controller everything that belongs to it is null and of size 0.
+  const float *generator_state;   // [P, B, G]
+  const float *encoder_states;    // [P, T, B, E]
+  const float *external_inputs;   // [P, T, B, X]
+  const float *noise;             // [P, T, B, U]
+  const float *first_mask;        // [P, B, G]
+  const float *generator_mask;    // [P, T, B, G]
+  const float *factor_mask;       // [P, T, B, F]
+  const float *controller_input;  // [P, E+F, 3C]
+  const float *controller_recurrent, *controller_bias;
+  const float *controller_state;  // [P, C]
+  const float *output_weight;     // [P, C, 2U]
+  const float *output_bias;       // [P, 2U]
+  const float *generator_input;   // [P, U+X, 3G]
+  const float *generator_recurrent, *generator_bias;
+  const float *to_factors;        // [P, F, G], rows of unit length
+  // What is made.
+  float *made_factors;            // [P, T, B, F]
+  float *generator_states;        // [P, T, B, G]
+  float *controller_states;       // [P, T, B, C]
+  float *means, *log_variances, *inputs;  // [P, T, B, U]
+  // What only the backward pass reads.
+  float *first_factors;           // [P, B, F]
+  float *generator_gates;         // [P, 3, T, B, G], or null where no gradient will be asked for
+  float *controller_gates;        // [P, 3, T, B, C]
+  float *generator_unclipped;     // [P, clipped, B, G]
+  float *controller_unclipped;    // [P, clipped, B, C]
+  // Gradients that arrive.
+  const float *of_factors, *of_generator_states, *of_controller_states;
+  const float *of_means, *of_log_variances, *of_inputs;
+  // Gradients that leave.
+  float *of_generator_state, *of_encoder_states, *of_external_inputs;
+  float *of_controller_input, *of_controller_recurrent, *of_controller_bias;
+  float *of_controller_state, *of_output_weight, *of_output_bias;
+  float *of_generator_input, *of_generator_recurrent, *of_generator_bias, *of_to_factors;
+};
+
+// Words of the counter-based streams; see training/streams.py.
+struct LfadsRandom {
+  int64_t members, rows, words;  // words of each row
+  int64_t threads;
+  uint32_t key0, key1, step;
+  const int64_t *member;  // [P], permanent ids
+  const int64_t *row;     // [P, R], row numbers
+  int64_t elements;       // of each row, for masks: two to a word
+  const int64_t *threshold;  // [P]: an element is kept where its 16 bits are below
+  const double *scale;    // [P]: value of a kept element
+  int64_t *bits;          // [P, R, words]
+  uint8_t *kept;          // [P, R, elements], booleans
+  float *mask;            // [P, R, elements]: `scale` or 0
+};
+
+// Instruction sets, weakest first. 0: what the compiler makes for any machine of this kind.
+int32_t lfads_interface(void);
+int32_t lfads_supports(int32_t instructions);
+int32_t lfads_gru_forward(int32_t instructions, const LfadsGru *call);
+int32_t lfads_gru_backward(int32_t instructions, const LfadsGru *call);
+int32_t lfads_decoder_forward(int32_t instructions, const LfadsDecoder *call);
+int32_t lfads_decoder_backward(int32_t instructions, const LfadsDecoder *call);
+int32_t lfads_random(int32_t instructions, const LfadsRandom *call);
+}

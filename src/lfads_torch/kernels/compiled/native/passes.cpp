@@ -1,0 +1,19 @@
+// Compiled once for each instruction set; VARIANT names the one at hand.
+#include "decoder_backward.h"
+#include "gru.h"
+#include "random.h"
+#include "variants.h"
+
+#define NAME2(function, variant) function##_##variant
+#define NAME1(function, variant) NAME2(function, variant)
+#define NAME(function) NAME1(function, VARIANT)
+
+namespace lfads {
+
+bool NAME(gru_forward)(const LfadsGru &call) { return run(call); }
+bool NAME(gru_backward)(const LfadsGru &call) { return run_back(call); }
+bool NAME(decoder_forward)(const LfadsDecoder &call) { return run(call); }
+bool NAME(decoder_backward)(const LfadsDecoder &call) { return run_back(call); }
+bool NAME(random)(const LfadsRandom &call) { return run(call); }
+
+}  // namespace lfads

@@ -1,0 +1,86 @@
+// Words of Philox 4x32-10, the same bits as training/streams.py, which says what they mean.
+#pragma once
+#include "cell.h"
+#include "interface.h"
+
+namespace lfads {
+namespace {
+
+constexpr int kAtOnce = 16;  // blocks of four words in one pass, whose rounds the compiler vectorises
+
+// Words 4 * first .. of one row: `words[w][i]` is word w of block first + i.
+INLINE void philox(uint32_t first, uint32_t row, uint32_t member, const LfadsRandom &call,
+                   uint32_t words[4][kAtOnce]) {
+  uint32_t *c0 = words[0], *c1 = words[1], *c2 = words[2], *c3 = words[3];
+  for (int i = 0; i < kAtOnce; ++i) {
+    c0[i] = first + static_cast<uint32_t>(i), c1[i] = row, c2[i] = member, c3[i] = call.step;
+  }
+  uint32_t k0 = call.key0, k1 = call.key1;
+  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+    for (int i = 0; i < kAtOnce; ++i) {
+      uint64_t a = uint64_t{0xD2511F53u} * c0[i], b = uint64_t{0xCD9E8D57u} * c2[i];
+      c0[i] = static_cast<uint32_t>(b >> 32) ^ c1[i] ^ k0;
+      c1[i] = static_cast<uint32_t>(b);
+      c2[i] = static_cast<uint32_t>(a >> 32) ^ c3[i] ^ k1;
+      c3[i] = static_cast<uint32_t>(a);
+    }
+  }
+}
+
+struct Random {
+  const LfadsRandom &call;
+
+  bool row(int64_t index) const {
+    int64_t p = index / call.rows;
+    for (int64_t first = 0; first < call.words; first += 4 * kAtOnce) {
+      uint32_t words[4][kAtOnce];
+      philox(static_cast<uint32_t>(first / 4), static_cast<uint32_t>(call.row[index]),
+             static_cast<uint32_t>(call.member[p]), call, words);
+      uint32_t ordered[4 * kAtOnce];
+      for (int i = 0; i < kAtOnce; ++i) {
+        for (int w = 0; w < 4; ++w) ordered[4 * i + w] = words[w][i];
+      }
+      if (call.bits != nullptr) write_bits(index, first, ordered);
+      if (call.kept != nullptr) write_kept(index, p, first, ordered);
+      if (call.mask != nullptr) write_mask(index, p, first, ordered);
+    }
+    return true;
+  }
+
+  void write_bits(int64_t index, int64_t first, const uint32_t *words) const {
+    int64_t n = call.words - first < 4 * kAtOnce ? call.words - first : 4 * kAtOnce;
+    int64_t *out = call.bits + index * call.words + first;
+    for (int64_t i = 0; i < n; ++i) out[i] = words[i];
+  }
+
+  int64_t n_elements(int64_t first) const {
+    int64_t n = call.elements - 2 * first;
+    return n < 8 * kAtOnce ? n : 8 * kAtOnce;
+  }
+
+  void write_kept(int64_t index, int64_t p, int64_t first, const uint32_t *words) const {
+    int64_t n = n_elements(first);
+    uint8_t *out = call.kept + index * call.elements + 2 * first;
+    uint32_t threshold = static_cast<uint32_t>(call.threshold[p]);
+    for (int64_t i = 0; i < n; ++i) {
+      out[i] = (words[i / 2] >> (i % 2 * 16) & 0xFFFFu) < threshold;
+    }
+  }
+
+  void write_mask(int64_t index, int64_t p, int64_t first, const uint32_t *words) const {
+    int64_t n = n_elements(first);
+    float *out = call.mask + index * call.elements + 2 * first;
+    uint32_t threshold = static_cast<uint32_t>(call.threshold[p]);
+    float scale = static_cast<float>(call.scale[p]);
+    for (int64_t i = 0; i < n; ++i) {
+      out[i] = (words[i / 2] >> (i % 2 * 16) & 0xFFFFu) < threshold ? scale : 0.0f;
+    }
+  }
+};
+
+bool run(const LfadsRandom &call) {
+  return run_all<&Random::row>(call.members * call.rows, call.threads, Random{call});
+}
+
+}  // namespace
+}  // namespace lfads
