@@ -25,6 +25,15 @@ def test_rows_become_curves_per_member(tmp_path):
     assert curve("ramp_kl") == [(0, 0.5)]
 
 
+def test_members_that_are_left_keep_their_ids(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with TensorBoardScalars(tmp_path) as scalars:
+        scalars.write({"epoch": 0, "loss": [2.0, 3.0], "members": [3, 33]})
+    events = accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {"loss/member_3", "loss/member_33"}
+
+
 def test_without_tensorboard_the_message_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(SettingsError, match=r"pip install lfads-torch\[tensorboard\]"):

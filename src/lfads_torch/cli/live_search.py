@@ -107,7 +107,7 @@ def _best_of_lines(standing: SearchStanding) -> dict[int, str]:
     if beginning is not None and beginning.generation > standing.last_generation:
         donors = dict(beginning.parents)
     found = {member: best.get(donors.get(member, member)) for member in standing.epochs.members}
-    return {member: _score(value) for member, value in found.items() if value is not None}
+    return {member: f"{value:.4g}" for member, value in found.items() if value is not None}
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:

@@ -23,6 +23,7 @@ def print_run(run: RunFolder, *, is_quiet: bool = False) -> int:
         return TERMINATED_CODE if record.reason == "SIGTERM" else INTERRUPTED_CODE
     results = [("run", run.path), ("rates", run.rates_path)]
     results += [("scores", run.scores_path), ("page", run.report_path)]
+    results += [("history", run.history_path)]  # of a search
     if not is_quiet and run.scores_path.is_file():
         from lfads_torch.analysis.report_scores import score_rows
 

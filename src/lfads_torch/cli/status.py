@@ -49,11 +49,32 @@ def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:  # JSON values, No
         ("training", duration(found["training_seconds"])),
         ("pace", f"{seconds:.2g} s per epoch" if seconds else ""),
         ("time left", f"at most {left}" if left else ""),
-        ("score", _numbers(found["score"])),
-        ("lowest score", _lowest(found)),
+        *(_search_rows(found["search"]) if found["search"] else _score_rows(found)),
         ("files", ", ".join(found["files"])),
         ("size", f"{found['n_bytes'] / 2**20:.1f} MiB"),
         ("next", f"lfads resume {found['path']}" if found["can_resume"] else ""),
+    ]
+
+
+def _score_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [("score", _numbers(found["score"])), ("lowest score", _lowest(found))]
+
+
+def _search_rows(search: Mapping[str, Any]) -> list[tuple[str, str]]:
+    best, rounds = search["best"], search["halving_rounds"]
+    at_most = search["generations_at_most"]
+    done = f"{search['generations']}" + (f" of at most {at_most}" if at_most else "")
+    frozen = [f"member {each} ({term or 'no score'})" for each, term in search["frozen"].items()]
+    told = (
+        f"{best['score']:.5g} in epoch {best['epoch']}, of member {best['member']} (its line began "
+        f"in member {best['founder']})"
+    ) if best else ""  # fmt: skip
+    return [
+        ("search", f"{search['method']} of {search['members']} members"),
+        ("searched", ", ".join(search["searched"])),
+        ("generations", done + (f", after {rounds} rounds of halving" if rounds else "")),
+        ("best score", told),
+        ("frozen", ", ".join(frozen)),
     ]
 
 

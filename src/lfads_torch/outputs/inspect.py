@@ -16,6 +16,7 @@ from lfads_torch.outputs.file_kind import (
     is_hdf5,
     is_safetensors,
 )
+from lfads_torch.outputs.inspect_search import describe_history, describe_space
 from lfads_torch.outputs.json_text import plain
 from lfads_torch.outputs.metrics_log import MetricsLog
 from lfads_torch.outputs.run_folder import RunFolder, list_runs
@@ -30,8 +31,8 @@ SETTINGS_SECTIONS = {
     "model", "loss", "augmentation", "training", "search", "split", "inference", "run",
 }  # fmt: skip
 WANTED = (
-    "a run folder, recording, split, rates, state (safetensors), metrics.jsonl, settings.yaml or "
-    "other file of lfads-torch is needed"
+    "a run folder, recording, split, rates, state (safetensors), metrics.jsonl, history.csv, "
+    "settings.yaml, space.yaml or other file of lfads-torch is needed"
 )
 
 
@@ -49,7 +50,14 @@ def describe(path: str | os.PathLike[str]) -> Description:
         return _describe_hdf5(place)
     if is_safetensors(place):
         return _describe_safetensors(place)
-    for describe_text in (_describe_json, _describe_metrics, _describe_settings):
+    texts = (
+        _describe_json,
+        _describe_metrics,
+        describe_history,
+        describe_space,
+        _describe_settings,
+    )
+    for describe_text in texts:
         description = describe_text(place)
         if description is not None:
             return description

@@ -6,8 +6,9 @@ import os
 from typing import Any
 
 from lfads_torch.outputs.metrics_log import Row
-from lfads_torch.outputs.run_folder import RESULTS, RunFolder
+from lfads_torch.outputs.run_folder import RESULTS, SPACE, RunFolder
 from lfads_torch.outputs.run_record import INTERRUPTED, RUNNING
+from lfads_torch.outputs.search_status import search_status
 
 __all__ = ["status"]
 
@@ -18,7 +19,8 @@ def status(path: str | os.PathLike[str]) -> dict[str, Any]:  # JSON values, None
     """Status, progress and files of a run; safe to call while it trains.
 
     A run that calls itself running while no process holds its lock was killed: it is reported as
-    interrupted. `lowest_score` is the lowest smoothed validation score so far, per member.
+    interrupted. `lowest_score` is the lowest smoothed validation score so far, per member; in a
+    search, where members are replaced, it is empty and `search` has the best.
     `seconds_left` assumes that training goes on to the last epoch allowed.
     """
     run = RunFolder.open(path)
@@ -26,7 +28,9 @@ def status(path: str | os.PathLike[str]) -> dict[str, Any]:  # JSON values, None
     process = run.living_process()
     was_killed = record.status == RUNNING and process is None
     rows = run.metrics.read()
-    epochs = _epochs_at_most(run)
+    settings = _settings(run)
+    epochs = _whole(settings.get("training", {}).get("epochs"))
+    search = search_status(run, record, settings.get("search", {}))
     return {
         "path": str(run.path),
         "status": INTERRUPTED if was_killed else record.status,
@@ -40,13 +44,14 @@ def status(path: str | os.PathLike[str]) -> dict[str, Any]:  # JSON values, None
         "n_members": record.n_members,
         "data_path": record.data_path,
         "epochs_at_most": epochs,
-        **_progress(rows, epochs),
-        "files": [name for name in RESULTS if (run.path / name).is_file()],
+        **_progress(rows, epochs, is_search=search is not None),
+        "search": search,
+        "files": [name for name in (SPACE, *RESULTS) if (run.path / name).is_file()],
         "n_bytes": sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file()),
     }
 
 
-def _progress(rows: list[Row], epochs: int | None) -> dict[str, Any]:
+def _progress(rows: list[Row], epochs: int | None, *, is_search: bool) -> dict[str, Any]:
     last: Row = rows[-1] if rows else {}
     seconds = [row["seconds"] for row in rows if isinstance(row.get("seconds"), (int, float))]
     recent = sorted(seconds[-RECENT_EPOCHS:])
@@ -54,7 +59,7 @@ def _progress(rows: list[Row], epochs: int | None) -> dict[str, Any]:
     left = None
     if per_epoch is not None and epochs is not None:
         left = per_epoch * max(0, epochs - len(rows))
-    lowest, lowest_epoch = _lowest_score(rows)
+    lowest, lowest_epoch = ([], []) if is_search else _lowest_score(rows)
     return {
         "n_epochs": len(rows),
         "epoch": last.get("epoch"),
@@ -84,12 +89,17 @@ def _lowest_score(rows: list[Row]) -> tuple[list[float | None], list[int | None]
     return lowest, epochs
 
 
-def _epochs_at_most(run: RunFolder) -> int | None:
-    """`training.epochs` of the settings; None when they are missing or not readable."""
+def _settings(run: RunFolder) -> dict[str, dict[str, Any]]:
+    """Sections of the settings; those that are missing or not readable are left out."""
     import yaml
 
     try:
-        settings = yaml.safe_load(run.settings_path.read_text(encoding="utf-8"))
-        return int(settings["training"]["epochs"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
-        return None
+        content = yaml.safe_load(run.settings_path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    sections = content.items() if isinstance(content, dict) else ()
+    return {str(name): part for name, part in sections if isinstance(part, dict)}
+
+
+def _whole(value: Any) -> int | None:  # a YAML value
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
