@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ __all__ = [
     "TrainedModel",
     "betas_of",
     "load_model",
+    "load_models",
     "members_of",
     "read_options_of",
     "read_recording_of",
@@ -88,6 +90,7 @@ class TrainedModel:
     weights: Tensor  # [1, n]
     member: int
     hyperparameters: Hyperparameters  # [1] each: as they were when the weights were best
+    best_score: float  # smoothed validation score of these weights; inf where no epoch counted
     card: ModelCard
     run_path: Path
 
@@ -103,6 +106,17 @@ def load_model(
 
     The recording may be a new one with the same units; it then needs no split.
     """
+    from lfads_torch.workflows.kept_models import kept_models
+
+    chosen = kept_models(run)[0].member if member is None else member
+    (model,) = load_models(run, recording, (chosen,), kernels=kernels)
+    return model
+
+
+def load_models(
+    run: RunFolder, recording: Recording, members: Sequence[int], *, kernels: str = "auto"
+) -> tuple[TrainedModel, ...]:
+    """These members of a run, in this order; as `load_model`, with one copy of the trials."""
     import torch
 
     from lfads_torch.training.checkpoint import load_best
@@ -116,21 +130,22 @@ def load_model(
     device = choose_device(settings.run)
     assembly = assemble(recording, settings, kernels=kernels, device=device)
     best = load_best(run.best_checkpoint_path, assembly.task.layout, device)
-    members = best.members.tolist()
-    if member is None:
-        position = int(torch.argmin(torch.where(best.score.isfinite(), best.score, torch.inf)))
-    elif member in members:
-        position = members.index(member)
-    else:
-        raise RunError(f"{run.path}: there is no member {member}; there are {members}.")
-    chosen = best.take(torch.tensor([position], device=device))
-    return TrainedModel(
-        assembly=assembly,
-        weights=chosen.weights,
-        member=members[position],
-        hyperparameters=chosen.hyperparameters,
-        card=card,
-        run_path=run.path,
+    there = best.members.tolist()
+    missing = [member for member in members if member not in there]
+    if missing:
+        raise RunError(f"{run.path}: there is no member {missing[0]}; there are {there}.")
+    rows = [torch.tensor([there.index(member)], device=device) for member in members]
+    return tuple(
+        TrainedModel(
+            assembly=assembly,
+            weights=chosen.weights,
+            member=member,
+            hyperparameters=chosen.hyperparameters,
+            best_score=float(chosen.score),
+            card=card,
+            run_path=run.path,
+        )
+        for member, chosen in zip(members, map(best.take, rows), strict=True)
     )
 
 

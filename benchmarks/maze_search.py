@@ -1,0 +1,227 @@
+"""Four ways to spend the same training on the maze recording, compared on test trials.
+
+    python benchmarks/maze_search.py [--data ../shared/data] [--runs runs/maze_search]
+        [--splits peer second] [--seeds 0] [--population 8] [--generations 12]
+
+- `population`: AutoLFADS, binary tournaments with copying and perturbation;
+- `random`: every member keeps what it drew at the start;
+- `published`: every member has the published settings of this recording, from another seed;
+- `explore_only`: losers of the same tournaments change their own values, nobody is copied.
+
+Equal architecture, split, seed, member-epochs, validation passes and stopping rule (all run to the
+last generation). Each arm is represented by the model with its best smoothed validation score
+after the ramps. Splits: `peer`, where the trials that the peer validates on are a test set that
+nothing is selected on; `second`, another draw of trials and held-out units.
+
+Writes results/maze_search.json after every arm; resumable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from maze_single import scores, with_test_set
+from resumable import PrintedProgress, ensure_rates, provenance
+
+from lfads_torch.analysis.metrics.intervals import trial_bootstrap
+from lfads_torch.config.read import read_settings
+from lfads_torch.config.tree import Settings
+from lfads_torch.data.formats.choose import read_recording
+from lfads_torch.data.recording import Recording, Split
+from lfads_torch.data.settings import SplitSettings
+from lfads_torch.data.split_file import read_split
+from lfads_torch.data.splitting import split_recording
+from lfads_torch.outputs.rates_file import open_rates
+from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.workflows.fit import FitOptions, resume_run
+from lfads_torch.workflows.search import search_run
+
+RESULTS = Path(__file__).parent / "results" / "maze_search.json"
+ARMS = ("population", "random", "published", "explore_only")
+ENSEMBLE = 4
+_METHODS = {"published": "list"}
+_PUBLISHED = {
+    "training.learning_rate": 3e-3,
+    "augmentation.dropout_rate": 0.071,
+    "augmentation.coordinated_dropout_rate": 0.302,
+    "loss.l2_generator_scale": 1.37e-3,
+    "loss.l2_controller_scale": 4.6e-4,
+    "loss.kl_initial_condition_scale": 1.2e-6,
+    "loss.kl_input_scale": 5.5e-6,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much is searched."""
+
+    population: int
+    generations: int
+
+    def settings(self, arm: str, seed: int) -> Settings:
+        values = {
+            "loss.kl_ramp_increase": 20,
+            "loss.l2_ramp_increase": 20,
+            "training.best_from": "ramps",
+            "search.method": _METHODS.get(arm, arm),
+            "search.population": self.population,
+            "search.generations": self.generations,
+            "search.generation_epochs": 10,
+            "search.stop_generations": 0,
+            "run.seed": seed,
+            "run.threads": 1,
+        }
+        texts = tuple(f"{name}={value}" for name, value in values.items())
+        return read_settings(None, "maze_peer", texts)
+
+
+def splits(recording: Recording, peer: Split) -> dict[str, Split]:
+    """Trials and units of both comparisons, each with a test set."""
+    second = SplitSettings(
+        method="stratified", valid_fraction=0.2, test_fraction=0.2, held_out_fraction=0.25, seed=1
+    )
+    plain = replace(recording, split=None)
+    return {"peer": with_test_set(peer), "second": split_recording(plain, second)}
+
+
+def ensure_search(folder: Path, recording: Recording, arm: str, seed: int, size: Size) -> RunFolder:
+    """The finished search of this folder: run now, gone on with, or found as it is."""
+    watcher = PrintedProgress("/".join(folder.parts[-3:]))
+    if RunFolder.is_run(folder):
+        run = RunFolder.open(folder)
+        if run.read_record().status == "finished":
+            return run
+        if run.can_resume:
+            return resume_run(folder, observer=watcher)
+    values = (_PUBLISHED,) * size.population if arm == "published" else ()
+    return search_run(
+        recording,
+        size.settings(arm, seed),
+        folder,
+        values=values,
+        options=FitOptions(overwrite=True),
+        observer=watcher,
+    )
+
+
+def rates_of(run: RunFolder, recording: Recording, member: int) -> np.ndarray:
+    """Expected counts [trial, bin, unit] of the best model of one line."""
+    with open_rates(ensure_rates(run, recording, member)) as rates:
+        return rates["rates"].values.astype(float) * recording.bin_width_s
+
+
+def test_scores(run: RunFolder, recording: Recording) -> dict[str, Mapping[str, object]]:
+    """Scores on the test trials: of the best model, and of the rates of the best lines together."""
+    from lfads_torch.workflows.stored import load_model, members_of
+
+    ids = members_of(run)
+    best = [load_model(run, recording, member=member).best_score for member in ids]
+    ranked = [ids[place] for place in np.argsort(best, kind="stable")][:ENSEMBLE]
+    each = [rates_of(run, recording, member) for member in ranked]
+    return {
+        "best": scores(recording, each[0], "test"),
+        "ensemble": scores(recording, np.mean(each, axis=0), "test"),
+        "n_in_ensemble": len(ranked),
+    }
+
+
+class Difference:
+    """A score of one model minus that of another, on the same trials: what the bootstrap takes."""
+
+    def __init__(self, first: object, second: object) -> None:
+        self._pair = (first, second)
+        self.value = float(first.value) - float(second.value)
+        self.n_trials = first.n_trials
+
+    def resample(self, weights: np.ndarray) -> np.ndarray:
+        first, second = self._pair
+        return first.resample(weights) - second.resample(weights)
+
+
+def with_interval(score: object) -> dict[str, object]:
+    interval = trial_bootstrap(score, np.random.Generator(np.random.Philox(0)))
+    return {
+        "value": round(float(score.value), 4),
+        "interval_95": [round(float(interval.low), 4), round(float(interval.high), 4)],
+    }
+
+
+def against(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
+    """Paired differences, first minus second; a tie where the interval holds 0."""
+    found = {}
+    for name in first:
+        entry = with_interval(Difference(first[name], second[name]))
+        low, high = entry["interval_95"]
+        found[name] = entry | {"verdict": "tie" if low <= 0.0 <= high else "different"}
+    return found
+
+
+def one_comparison(
+    split_name: str, seed: int, recording: Recording, runs: Path, size: Size
+) -> dict[str, object]:
+    """All arms on one split from one seed, as far as they are done."""
+    found: dict[str, Mapping[str, object]] = {}
+    result: dict[str, object] = {"n_test_trials": len(recording.split.trials("test")), "arms": {}}
+    for arm in ARMS:
+        run = ensure_search(runs / split_name / f"seed_{seed}" / arm, recording, arm, seed, size)
+        found[arm] = test_scores(run, recording)
+        search = run.read_record().search
+        result["arms"][arm] = {
+            "test": {name: with_interval(s) for name, s in found[arm]["best"].items()},
+            "ensemble_minus_best": against(found[arm]["ensemble"], found[arm]["best"]),
+            "n_in_ensemble": found[arm]["n_in_ensemble"],
+            "validation_score": search["best"]["score"],
+            "best_epoch": search["best"]["epoch"],
+            "hyperparameters": search["best"]["hyperparameters"],
+            "member_epochs": search["member_epochs"],
+            "n_validation_passes": search["n_validation_passes"],
+            **provenance(run),
+        }
+        if arm != "population":
+            paired = against(found["population"]["best"], found[arm]["best"])
+            result["arms"][arm]["population_minus_this"] = paired
+        store(split_name, seed, size, result)
+        print(split_name, seed, arm, json.dumps(result["arms"][arm]["test"]), flush=True)
+    return result
+
+
+def store(split_name: str, seed: int, size: Size, result: dict[str, object]) -> None:
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    before["what"] = __doc__.splitlines()[0]
+    key = f"{size.population} members, {size.generations} generations of 10 epochs"
+    before.setdefault(key, {}).setdefault(split_name, {})[f"seed {seed}"] = result
+    RESULTS.write_text(json.dumps(before, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/maze_search"))
+    parser.add_argument(
+        "--splits", nargs="+", choices=("peer", "second"), default=["peer", "second"]
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--population", type=int, default=8)
+    parser.add_argument("--generations", type=int, default=12)
+    given = parser.parse_args()
+    path = given.data / "mc_maze_large_subset.h5"
+    if not path.exists():
+        sys.exit(f"skipped: {path} is not there; say where the recordings are with --data.")
+    recording = read_recording(path)
+    peer = read_split(given.data / "mc_maze_large_subset_split.json", recording)
+    size = Size(population=given.population, generations=given.generations)
+    ways = splits(recording, peer)
+    for seed, name in itertools.product(given.seeds, given.splits):
+        runs = given.runs / f"{size.population}x{size.generations}"
+        one_comparison(name, seed, recording.with_split(ways[name]), runs, size)
+
+
+if __name__ == "__main__":
+    main()
