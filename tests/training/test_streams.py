@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
+from lfads_torch.kernels.compiled.library import Absent, find_library
 from lfads_torch.training import streams as module
 from lfads_torch.training.streams import Streams, philox, site_key
 
@@ -28,6 +29,15 @@ KNOWN = [
         (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
     ),
 ]
+
+
+@pytest.fixture(autouse=True, params=["compiled", "portable"])
+def maker(request, monkeypatch):
+    """Every promise holds for both makers of the same bits."""
+    if request.param == "portable":
+        monkeypatch.setattr(module, "find_library", lambda: Absent("not wanted here"))
+    elif isinstance(find_library(), Absent):
+        pytest.skip(find_library().reason)
 
 
 def philox_in_whole_numbers(counter: tuple[int, ...], key: tuple[int, int]) -> tuple[int, ...]:
@@ -147,6 +157,19 @@ def test_normals_of_extreme_words_are_finite(monkeypatch, extreme):
     x = streams(0).normal("x", 0, None, 4)
     assert bool(x.isfinite().all())
     assert float(x.abs().max()) < 6.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [1, 2, 33, 127, 128, 129, 1001])
+def test_a_mask_is_what_is_kept_divided_by_its_probability(dtype, n):
+    rate = torch.tensor([0.1, 0.0, 0.73], dtype=dtype)
+    rows = torch.arange(5).expand(3, -1)
+    s = streams(0, 1, 9)
+    kept = s.keep("x", 3, rows, n, rate)
+    expected = kept * (1.0 / (1.0 - rate))[:, None, None]
+    found = s.mask("x", 3, rows, n, rate)
+    assert found.dtype == dtype
+    assert torch.equal(found, expected)
 
 
 def test_a_rate_of_zero_keeps_everything():

@@ -42,7 +42,8 @@ class RunArguments:
     )
     threads: Annotated[int | None, Parameter(help="threads of the processor; 0: all")] = None
     kernels: Annotated[
-        Literal["auto", "reference", "portable"], Parameter(help="how recurrences are computed")
+        Literal["auto", "reference", "portable", "compiled"],
+        Parameter(help="how recurrences are computed"),
     ] = "auto"
     tensorboard: Annotated[bool, Parameter(help="also write scalars to RUN/tensorboard")] = False
     quiet: Annotated[bool, Parameter(help="say nothing but errors and where the results are")] = (

@@ -34,9 +34,10 @@ class StreamNoise:
     def dropout_mask(self, site: str, *shape: int) -> Float[Tensor, "P B ..."] | None:
         if self.dropout_rate is None:
             return None
-        kept = self.keep(site, self.dropout_rate, *shape)
-        scale = 1.0 / (1.0 - self.dropout_rate)
-        return kept * scale.view(-1, *[1] * (kept.ndim - 1))
+        mask = self.streams.mask(
+            self._site(site), self.step, self.rows, _product(shape), self.dropout_rate
+        )
+        return mask.view(*self.rows.shape, *shape)
 
     def keep(self, site: str, rate: Float[Tensor, " P"], *shape: int) -> Tensor:
         """Booleans, False with the member's probability `rate`."""

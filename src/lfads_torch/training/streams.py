@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lfads_torch.kernels.compiled.library import Library, find_library
+from lfads_torch.kernels.compiled.random import Draw
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
@@ -64,6 +67,9 @@ class Streams:
 
         `rows` are the row numbers of each member; None means the single row 0.
         """
+        draw = self._compiled(site, step, rows)
+        if draw is not None:
+            return draw.bits(n)
         members = self.members
         rows = members.new_zeros(len(members), 1) if rows is None else rows
         n_blocks = (n + 3) // 4
@@ -113,10 +119,27 @@ class Streams:
         Element e is half e % 2 (low half first) of word e // 2; it is kept where the half is below
         `ceil((1 - rate) * 2^16)`, so a rate of 0 keeps everything.
         """
+        draw = self._compiled(site, step, rows)
+        if draw is not None:
+            return draw.keep(n, _threshold(rate))
         words = self.bits(site, step, rows, (n + 1) // 2).contiguous()
         halves = torch.stack([words & 0xFFFF, words >> 16], -1).flatten(-2)[..., :n]
-        threshold = torch.ceil((1.0 - rate.double()) * 65536.0).to(torch.int64)
-        return halves < threshold[:, None, None]
+        return halves < _threshold(rate)[:, None, None]
+
+    def mask(
+        self,
+        site: str,
+        step: int,
+        rows: Int[Tensor, "P R"] | None,
+        n: int,
+        rate: Float[Tensor, " P"],
+    ) -> Float[Tensor, "P R n"]:
+        """1 / (1 - rate) where `keep` is True, else 0; in the type of `rate`."""
+        scale = 1.0 / (1.0 - rate)
+        draw = self._compiled(site, step, rows)
+        if draw is not None and rate.dtype == torch.float32:
+            return draw.mask(n, _threshold(rate), scale)
+        return self.keep(site, step, rows, n, rate) * scale[:, None, None]
 
     def order(self, site: str, step: int, n: int) -> Int[Tensor, "P n"]:
         """A random order of 0..n-1 for each member: the elements sorted by their words.
@@ -124,3 +147,16 @@ class Streams:
         Ties are broken by the element's number (a stable sort).
         """
         return self.bits(site, step, None, n)[:, 0].argsort(dim=-1, stable=True)
+
+    def _compiled(self, site: str, step: int, rows: Int[Tensor, "P R"] | None) -> Draw | None:
+        """The compiled library makes the same bits; so it is used whenever it is there."""
+        library = find_library()
+        if not isinstance(library, Library) or self.members.device.type != "cpu":
+            return None
+        rows = self.members.new_zeros(len(self.members), 1) if rows is None else rows
+        key = (self.seed & _MASK, site_key(site))
+        return Draw(library, key, step & _MASK, self.members, rows)
+
+
+def _threshold(rate: Float[Tensor, " P"]) -> Int[Tensor, " P"]:
+    return torch.ceil((1.0 - rate.double()) * 65536.0).to(torch.int64)

@@ -35,7 +35,7 @@ class FitRequest:
     settings: Settings
     read_options: ReadOptions | None = None
     split: SplitChoice = field(default_factory=SplitChoice)
-    kernels: Literal["auto", "reference", "portable"] = "auto"
+    kernels: Literal["auto", "reference", "portable", "compiled"] = "auto"
     overwrite: bool = False
     resume_if_exists: bool = False
     command: tuple[str, ...] = ()

@@ -33,16 +33,14 @@ struct Random {
   bool row(int64_t index) const {
     int64_t p = index / call.rows;
     for (int64_t first = 0; first < call.words; first += 4 * kAtOnce) {
-      uint32_t words[4][kAtOnce];
+      uint32_t words[4][kAtOnce], ordered[4 * kAtOnce];
       philox(static_cast<uint32_t>(first / 4), static_cast<uint32_t>(call.row[index]),
              static_cast<uint32_t>(call.member[p]), call, words);
-      uint32_t ordered[4 * kAtOnce];
       for (int i = 0; i < kAtOnce; ++i) {
         for (int w = 0; w < 4; ++w) ordered[4 * i + w] = words[w][i];
       }
       if (call.bits != nullptr) write_bits(index, first, ordered);
-      if (call.kept != nullptr) write_kept(index, p, first, ordered);
-      if (call.mask != nullptr) write_mask(index, p, first, ordered);
+      if (call.kept != nullptr || call.mask != nullptr) write_halves(index, p, first, ordered);
     }
     return true;
   }
@@ -53,27 +51,22 @@ struct Random {
     for (int64_t i = 0; i < n; ++i) out[i] = words[i];
   }
 
-  int64_t n_elements(int64_t first) const {
-    int64_t n = call.elements - 2 * first;
-    return n < 8 * kAtOnce ? n : 8 * kAtOnce;
-  }
-
-  void write_kept(int64_t index, int64_t p, int64_t first, const uint32_t *words) const {
-    int64_t n = n_elements(first);
-    uint8_t *out = call.kept + index * call.elements + 2 * first;
-    uint32_t threshold = static_cast<uint32_t>(call.threshold[p]);
-    for (int64_t i = 0; i < n; ++i) {
-      out[i] = (words[i / 2] >> (i % 2 * 16) & 0xFFFFu) < threshold;
+  void write_halves(int64_t index, int64_t p, int64_t first, const uint32_t *words) const {
+    int64_t n = call.elements - 2 * first < 8 * kAtOnce ? call.elements - 2 * first : 8 * kAtOnce;
+    int64_t at = index * call.elements + 2 * first;
+    uint16_t halves[8 * kAtOnce];
+    for (int i = 0; i < 4 * kAtOnce; ++i) {
+      halves[2 * i] = static_cast<uint16_t>(words[i]);
+      halves[2 * i + 1] = static_cast<uint16_t>(words[i] >> 16);
     }
-  }
-
-  void write_mask(int64_t index, int64_t p, int64_t first, const uint32_t *words) const {
-    int64_t n = n_elements(first);
-    float *out = call.mask + index * call.elements + 2 * first;
     uint32_t threshold = static_cast<uint32_t>(call.threshold[p]);
-    float scale = static_cast<float>(call.scale[p]);
-    for (int64_t i = 0; i < n; ++i) {
-      out[i] = (words[i / 2] >> (i % 2 * 16) & 0xFFFFu) < threshold ? scale : 0.0f;
+    if (call.kept != nullptr) {
+      uint8_t *out = call.kept + at;
+      for (int64_t i = 0; i < n; ++i) out[i] = halves[i] < threshold;
+    }
+    if (call.mask != nullptr) {
+      float *out = call.mask + at, scale = static_cast<float>(call.scale[p]);
+      for (int64_t i = 0; i < n; ++i) out[i] = halves[i] < threshold ? scale : 0.0f;
     }
   }
 };
