@@ -7,9 +7,10 @@ to quote are those of the run that it refits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,9 +50,14 @@ def refit_run(
     path = asked.data_path or (None if record.data_path is None else Path(record.data_path))
     warning = _warning(run, recording, best, include_test=include_test)
     watcher.message(warning)
+    if record.search:
+        watcher.message(
+            "The hyperparameters are those that the search's best model had at its best epoch, "
+            "held from the start: the changes on the way to them are not repeated."
+        )
     prepared = Prepared(
         recording=_joined(recording, run, include_test=include_test),
-        settings=_settings(read_settings_of(run), best),
+        settings=_settings(read_settings_of(run), best, record.search),
         check=run.read_check() if run.check_path.is_file() else None,
     )
     return train_anew(
@@ -113,9 +119,18 @@ def best_epoch_of(run: RunFolder, recording: Recording) -> BestEpoch:
     return BestEpoch(model.member, epoch)
 
 
-def _settings(settings: Settings, best: BestEpoch) -> Settings:
+def _settings(settings: Settings, best: BestEpoch, search: Mapping[str, Any]) -> Settings:
+    """For one member; of a search, with the values that its best model had at its best epoch."""
     training = replace(settings.training, epochs=best.epoch + 1, patience=0)
-    return replace(settings, training=training, run=replace(settings.run, n_seeds=1))
+    settings = replace(settings, training=training, run=replace(settings.run, n_seeds=1))
+    for name, value in search.get("best", {}).get("hyperparameters", {}).items():
+        section, _, key = name.partition(".")
+        part = replace(getattr(settings, section), **{key: value})
+        settings = replace(settings, **{section: part})
+    if search:
+        loss = replace(settings.loss, kl_scale_unit="published")
+        settings = replace(settings, loss=loss)
+    return settings
 
 
 def _joined(recording: Recording, run: RunFolder, *, include_test: bool) -> Recording:

@@ -22,7 +22,8 @@ Members = Literal["all", "best"]
 # What may differ between repetitions of one model: seeds, the split, and what changes no result.
 SEEDS = ("run.seed", "run.n_seeds")
 WITHOUT_RESULT = (
-    "run.device", "run.threads", "run.preset", "training.checkpoint_interval_s",
+    "run.device", "run.threads", "run.preset", "run.members_at_once",
+    "training.checkpoint_interval_s",
     "inference.batch_size", "inference.save_generator_states",
 )  # fmt: skip
 
@@ -64,7 +65,10 @@ class Group:
 def replicates_of(
     run: RunFolder, *, which_set: WhichSet, recording: Recording | None, members: Members
 ) -> list[Replicate]:
-    """The members of a run that are to be compared, each with the trials of the set."""
+    """The members of a run that are to be compared, each with the trials of the set.
+
+    A search is one model, its best one: its other lines had other hyperparameters.
+    """
     from lfads_torch.workflows.evaluate import recording_for
     from lfads_torch.workflows.model_card import read_card
     from lfads_torch.workflows.stored import load_model, read_settings_of
@@ -83,15 +87,16 @@ def replicates_of(
     best = load_model(run, taken).member
     first = int(record.refit.get("member", 0))
     everyone = list(range(first, first + record.n_members))
+    is_one = members == "best" or bool(record.search)
     return [
         Replicate(
             run=run,
             member=member,
-            seed=f"{settings.run.seed}/{member}",
+            seed=f"{settings.run.seed}/{'search' if record.search else member}",
             trial_ids=tuple(trial_ids.tolist()),
             units=_units(card, settings.model.ic_bins),
         )
-        for member in ([best] if members == "best" else everyone)
+        for member in ([best] if is_one else everyone)
     ]
 
 
