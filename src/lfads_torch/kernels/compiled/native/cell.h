@@ -157,36 +157,47 @@ INLINE void input_gradient(int64_t n_rows, GateWeights weights, Gates of_gates, 
 }
 
 // The left operand of one weight's gradient: its rows at the bin that follows the initial state,
-// and at all other bins. `out` is [K, 3H], from a gate's own columns on.
+// and at all other bins; the gates from `first` to before `last` read it. `out` is [K, 3H].
 struct Summand {
   Rows edge, rest;
   int64_t K;
   float *out;
+  int64_t first = 0, last = kGates;
 };
 
-// The gradients of everything that feeds one gate: `of_edge`, `of_rest` are that gate's gradients
-// at the same bins.
-struct GateSum {
+// The gradients of all that feeds a cell's gates. `of_edge`, `of_rest` are the gradients of gate 0
+// at the same bins, `apart` leads to the next gate.
+struct CellSum {
   const float *of_edge, *of_rest;
-  int64_t n_trials, n_bins, H;
+  int64_t apart, n_trials, n_bins, H;
   float *of_bias;
 };
 
-INLINE void add_gate_weights(const GateSum &gate, const Summand *summands, int64_t n,
-                             float *memory) {
-  int64_t H = gate.H, n_rest = (gate.n_bins - 1) * gate.n_trials;
+// The gates from `first` to before `last`; no number depends on how they are cut into tasks.
+INLINE void add_cell_weights(const CellSum &cell, const Summand *summands, int64_t n,
+                             int64_t first, int64_t last, float *memory) {
+  int64_t H = cell.H, n_rest = (cell.n_bins - 1) * cell.n_trials;
   WeightSum edge[4], rest[4];
   for (int64_t s = 0; s < n; ++s) {
     const Summand &part = summands[s];
-    for (int64_t k = 0; k < part.K; ++k) fill(part.out + k * 3 * H, H, 0.0f);
-    edge[s] = {part.edge, part.K, part.out, 3 * H};
-    rest[s] = {part.rest, part.K, part.out, 3 * H};
+    for (int64_t g = first > part.first ? first : part.first; g < last && g < part.last; ++g) {
+      for (int64_t k = 0; k < part.K; ++k) fill(part.out + (k * kGates + g) * H, H, 0.0f);
+    }
+    edge[s] = {part.edge, part.K, part.out, kGates * H, part.first, part.last};
+    rest[s] = {part.rest, part.K, part.out, kGates * H, part.first, part.last};
   }
-  fill(gate.of_bias, H, 0.0f);
-  add_weights(gate.n_trials, {gate.of_edge, H, nullptr, 0}, H, edge, n, gate.of_bias, memory);
+  fill(cell.of_bias + first * H, (last - first) * H, 0.0f);
+  add_weights(cell.n_trials, {cell.of_edge, cell.apart, nullptr, first, last}, H, edge, n,
+              cell.of_bias, memory);
   if (n_rest > 0) {
-    add_weights(n_rest, {gate.of_rest, H, nullptr, 0}, H, rest, n, gate.of_bias, memory);
+    add_weights(n_rest, {cell.of_rest, cell.apart, nullptr, first, last}, H, rest, n,
+                cell.of_bias, memory);
   }
+}
+
+// Tasks that a cell's gates are cut into: one, unless threads would have nothing to do.
+INLINE int64_t gate_tasks(int64_t n_cells, int64_t threads) {
+  return n_cells < threads ? kGates : 1;
 }
 
 // Run the tasks of one phase of a pass; false if one of them found no memory.

@@ -16,12 +16,10 @@ struct DecoderBackward {
   int64_t packed_each;
   // Gradients of a member, kept between the phases.
   int64_t at_of_control, at_of_mean, at_of_log_variance, at_of_factors, at_of_start;
-  int64_t kept_each, row_blocks;
+  int64_t kept_each, row_blocks, cuts;
   float *packed = nullptr, *kept = nullptr;
 
   static constexpr int64_t kRows = 256;  // of one task of a signal's gradient
-  // The sums of one member: the gates of both cells, output weight (2), factors, first states.
-  static constexpr int64_t kSums = 2 * kGates + 4;
 
   explicit DecoderBackward(const LfadsDecoder &given)
       : call(given), tiles(given.trials, given.members, given.threads), E(given.encoded),
@@ -43,6 +41,7 @@ struct DecoderBackward {
     at_of_start = at_of_factors + (rows + call.trials) * F;
     kept_each = at_of_start + call.trials * C;
     row_blocks = (rows + kRows - 1) / kRows;
+    cuts = gate_tasks(2 * call.members, call.threads);
   }
 
   bool pack(int64_t i) const {
@@ -222,87 +221,89 @@ struct DecoderBackward {
   }
 
   bool sum_weights(int64_t task) const {
-    int64_t i = task / kSums, sum = task % kSums;
-    int64_t wide = E > F ? E : F, longest = wide > G ? wide : G;
-    longest = longest > X ? longest : X;
-    longest = longest > C ? longest : C;
-    float *memory = thread_memory(weight_memory(longest, longest > U ? longest : U));
+    int64_t i = task / n_sums(), sum = task % n_sums();
+    int64_t longest = largest(largest(E, F), largest(largest(G, X), largest(C, U)));
+    float *memory = thread_memory(weight_memory(longest, longest, kGates));
     if (memory == nullptr) return false;
-    if (sum < kGates) {
-      sum_generator(i, sum, memory);
-    } else if (sum == 2 * kGates + 3) {
+    int64_t gate = sum % cuts, last_gate = cuts == 1 ? +kGates : gate + 1;
+    if (sum < cuts) {
+      sum_generator(i, gate, last_gate, memory);
+    } else if (sum < 2 * cuts) {
+      if (C > 0) sum_controller(i, gate, last_gate, memory);
+    } else {
       sum_factors(i, memory);
-    } else if (C > 0) {
-      if (sum < 2 * kGates) sum_controller(i, sum - kGates, memory);
-      if (sum == 2 * kGates) sum_output(i, 0, at_of_mean, memory);
-      if (sum == 2 * kGates + 1) sum_output(i, U, at_of_log_variance, memory);
-      if (sum == 2 * kGates + 2) sum_start(i);
+      if (C > 0) sum_output(i, memory);
+      if (C > 0) sum_start(i);
     }
     return true;
   }
 
-  void sum_generator(int64_t i, int64_t g, float *memory) const {
+  // The tasks of one member: the gates of both cells, and one for all that is small.
+  int64_t n_sums() const { return 2 * cuts + 1; }
+
+  static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
+
+  void sum_generator(int64_t i, int64_t first_gate, int64_t last_gate, float *memory) const {
     int64_t B = call.trials, p = first + i;
-    const float *reset = g == kCandidate
-        ? gates_at(call, call.generator_gates, G, {p, 0, 0}).gate(kReset)
-        : nullptr;
-    const float *of_gate = of_generator(i, 0).gate(g);
-    const float *inputs = rows_at(call, call.inputs, U, {p, 0, 0});
-    const float *external = rows_at(call, call.external_inputs, X, {p, 0, 0});
-    float *of_input = call.of_generator_input + p * (U + X) * 3 * G + g * G;
-    Summand summands[3] = {
-        {{call.generator_state + p * B * G, G, reset, G},
-         {rows_at(call, call.generator_states, G, {p, 0, 0}), G,
-          reset == nullptr ? nullptr : reset + B * G, G},
-         G, call.of_generator_recurrent + p * G * 3 * G + g * G}};
-    int64_t n = 1;
+    const float *reset = gates_at(call, call.generator_gates, G, {p, 0, 0}).gate(kReset);
+    const float *start = call.generator_state + p * B * G;
+    const float *states = rows_at(call, call.generator_states, G, {p, 0, 0});
+    float *of_recurrent = call.of_generator_recurrent + p * G * kGates * G;
+    Summand summands[4] = {
+        {{start, G, nullptr, 0}, {states, G, nullptr, 0}, G, of_recurrent, kUpdate, kCandidate},
+        {{start, G, reset, G}, {states, G, reset + B * G, G}, G, of_recurrent, kCandidate, kGates}};
+    int64_t n = 2;
     if (U > 0) {
-      summands[n++] = {{inputs, U, nullptr, 0}, {inputs + B * U, U, nullptr, 0}, U, of_input};
+      const float *inputs = rows_at(call, call.inputs, U, {p, 0, 0});
+      summands[n++] = {{inputs, U, nullptr, 0}, {inputs + B * U, U, nullptr, 0}, U,
+                       call.of_generator_input + p * (U + X) * kGates * G};
     }
     if (X > 0) {
+      const float *external = rows_at(call, call.external_inputs, X, {p, 0, 0});
       summands[n++] = {{external, X, nullptr, 0}, {external + B * X, X, nullptr, 0}, X,
-                       of_input + U * 3 * G};
+                       call.of_generator_input + (p * (U + X) + U) * kGates * G};
     }
-    add_gate_weights({of_gate, of_gate + B * G, B, call.bins, G,
-                      call.of_generator_bias + p * 3 * G + g * G},
-                     summands, n, memory);
+    Gates of_all = of_generator(i, 0);
+    CellSum cell = {of_all.first, of_all.first + B * G, of_all.stride, B, call.bins, G,
+                    call.of_generator_bias + p * kGates * G};
+    add_cell_weights(cell, summands, n, first_gate, last_gate, memory);
   }
 
-  void sum_controller(int64_t i, int64_t g, float *memory) const {
+  void sum_controller(int64_t i, int64_t first_gate, int64_t last_gate, float *memory) const {
     int64_t B = call.trials, p = first + i;
-    const float *reset = g == kCandidate
-        ? gates_at(call, call.controller_gates, C, {p, 0, 0}).gate(kReset)
-        : nullptr;
-    const float *of_gate = of_controller(i, 0).gate(g);
+    const float *reset = gates_at(call, call.controller_gates, C, {p, 0, 0}).gate(kReset);
+    const float *start = call.controller_state + p * C;
+    const float *states = rows_at(call, call.controller_states, C, {p, 0, 0});
     const float *encoded = rows_at(call, call.encoder_states, E, {p, 0, 0});
     const float *made = rows_at(call, call.made_factors, F, {p, 0, 0});
     const float *mask = rows_at(call, call.factor_mask, F, {p, 0, 0});
-    float *of_input = call.of_controller_input + p * (E + F) * 3 * C + g * C;
-    Summand summands[3] = {
-        {{call.controller_state + p * C, 0, reset, C},
-         {rows_at(call, call.controller_states, C, {p, 0, 0}), C,
-          reset == nullptr ? nullptr : reset + B * C, C},
-         C, call.of_controller_recurrent + p * C * 3 * C + g * C},
-        {{call.first_factors + p * B * F, F, mask, F},
-         {made, F, mask == nullptr ? nullptr : mask + B * F, F},
-         F, of_input + E * 3 * C},
+    const float *later_mask = mask == nullptr ? nullptr : mask + B * F;
+    float *of_recurrent = call.of_controller_recurrent + p * C * kGates * C;
+    float *of_input = call.of_controller_input + p * (E + F) * kGates * C;
+    Summand summands[4] = {
+        {{start, 0, nullptr, 0}, {states, C, nullptr, 0}, C, of_recurrent, kUpdate, kCandidate},
+        {{start, 0, reset, C}, {states, C, reset + B * C, C}, C, of_recurrent, kCandidate, kGates},
+        {{call.first_factors + p * B * F, F, mask, F}, {made, F, later_mask, F}, F,
+         of_input + E * kGates * C},
         {{encoded, E, nullptr, 0}, {encoded + B * E, E, nullptr, 0}, E, of_input}};
-    add_gate_weights({of_gate, of_gate + B * C, B, call.bins, C,
-                      call.of_controller_bias + p * 3 * C + g * C},
-                     summands, E > 0 ? 3 : 2, memory);
+    Gates of_all = of_controller(i, 0);
+    CellSum cell = {of_all.first, of_all.first + B * C, of_all.stride, B, call.bins, C,
+                    call.of_controller_bias + p * kGates * C};
+    add_cell_weights(cell, summands, 4, first_gate, last_gate, memory);
   }
 
-  // Half of the output weight: the columns from `column` on.
-  void sum_output(int64_t i, int64_t column, int64_t at_gradient, float *memory) const {
+  // The means' and the log-variances' halves of the output weight.
+  void sum_output(int64_t i, float *memory) const {
     int64_t p = first + i;
-    float *out = call.of_output_weight + p * C * 2 * U + column;
-    float *of_bias = call.of_output_bias + p * 2 * U + column;
-    for (int64_t c = 0; c < C; ++c) fill(out + c * 2 * U, U, 0.0f);
-    fill(of_bias, U, 0.0f);
+    float *out = call.of_output_weight + p * C * 2 * U, *of_bias = call.of_output_bias + p * 2 * U;
+    fill(out, C * 2 * U, 0.0f);
+    fill(of_bias, 2 * U, 0.0f);
     WeightSum sum = {{rows_at(call, call.controller_states, C, {p, 0, 0}), C, nullptr, 0}, C, out,
-                     2 * U};
-    add_weights(call.bins * call.trials, {kept + i * kept_each + at_gradient, U, nullptr, 0}, U,
-                &sum, 1, of_bias, memory);
+                     2 * U, 0, 2};
+    int64_t apart = at_of_log_variance - at_of_mean;
+    add_weights(call.bins * call.trials,
+                {kept + i * kept_each + at_of_mean, apart, nullptr, 0, 2}, U, &sum, 1, of_bias,
+                memory);
   }
 
   void sum_start(int64_t i) const {
@@ -318,13 +319,13 @@ struct DecoderBackward {
     const float *of_factors = kept + i * kept_each + at_of_factors;
     const float *first_mask = call.first_mask == nullptr ? nullptr : call.first_mask + p * B * G;
     fill(out, F * G, 0.0f);
-    WeightSum sum = {{of_factors, F, nullptr, 0}, F, out, G};
-    add_weights(B, {call.generator_state + p * B * G, G, first_mask, G}, G, &sum, 1, nullptr,
+    WeightSum sum = {{of_factors, F, nullptr, 0}, F, out, G, 0, 1};
+    add_weights(B, {call.generator_state + p * B * G, 0, first_mask, 0, 1}, G, &sum, 1, nullptr,
                 memory);
     sum.left = sum.left.from(B);
     add_weights(call.bins * B,
-                {rows_at(call, call.generator_states, G, {p, 0, 0}), G,
-                 rows_at(call, call.generator_mask, G, {p, 0, 0}), G},
+                {rows_at(call, call.generator_states, G, {p, 0, 0}), 0,
+                 rows_at(call, call.generator_mask, G, {p, 0, 0}), 0, 1},
                 G, &sum, 1, nullptr, memory);
   }
 
@@ -360,7 +361,7 @@ bool run_back(const LfadsDecoder &call) {
     bool done =
         run_all<&DecoderBackward::pack>(n, threads, pass) &&
         run_all<&DecoderBackward::walk>(n * pass.tiles.n, threads, pass) &&
-        run_all<&DecoderBackward::sum_weights>(n * pass.kSums, threads, pass) &&
+        run_all<&DecoderBackward::sum_weights>(n * pass.n_sums(), threads, pass) &&
         (!has_signals || run_all<&DecoderBackward::through_signals>(n * pass.row_blocks, threads, pass));
     if (!done) return false;
   }

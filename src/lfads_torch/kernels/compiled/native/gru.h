@@ -77,7 +77,7 @@ struct GruBackward {
   int64_t first = 0;  // of the members at work
   float *packed, *of_gates, *of_starts;
   int64_t input_each, packed_each, gates_each, memory_each;
-  int64_t row_blocks;
+  int64_t row_blocks, cuts;
 
   GruBackward(const LfadsGru &given)
       : call(given),
@@ -87,6 +87,7 @@ struct GruBackward {
         gates_each(kGates * given.bins * given.trials * given.size) {
     memory_each = given.directions * (packed_each + gates_each + given.trials * given.size);
     row_blocks = (given.bins * given.trials + kRows - 1) / kRows;
+    cuts = gate_tasks(given.members * given.directions, given.threads);
   }
 
   static constexpr int64_t kRows = 256;  // of one task of the input's gradient
@@ -133,29 +134,32 @@ struct GruBackward {
 
   bool sum_weights(int64_t task) const {
     int64_t I = call.inputs, H = call.size, T = call.bins, B = call.trials;
-    int64_t i = task / kGates, g = task % kGates, pd = first * call.directions + i;
+    int64_t i = task / cuts, first_gate = task % cuts, pd = first * call.directions + i;
     int64_t p = pd / call.directions, d = pd % call.directions;
-    float *memory = thread_memory(weight_memory(I > H ? I : H, H));
+    float *memory = thread_memory(weight_memory(I > H ? I : H, H, kGates));
     if (memory == nullptr) return false;
     bool is_reversed = call.reversed >> d & 1;
     int64_t edge = is_reversed ? (T - 1) * B : 0, rest = is_reversed ? 0 : B;
-    int64_t before = is_reversed ? B : 0;
-    const float *x = call.x + p * T * B * I, *states = call.states + pd * T * B * H;
+    const float *x = call.x + p * T * B * I;
+    const float *states = call.states + (pd * T + (is_reversed ? 1 : 0)) * B * H;
     const float *start = call.start + pd * call.starts * H;
+    int64_t start_stride = call.starts == 1 ? 0 : H;
     const float *reset = gates_of(call.gates, pd, 0).gate(kReset);
-    const float *of_gate = gates_of(of_gates, i, 0).gate(g);
-    if (g != kCandidate) reset = nullptr;  // only the candidate reads the state after the reset
-    Summand summands[2] = {
-        {{start, call.starts == 1 ? 0 : H, reset == nullptr ? nullptr : reset + edge * H, H},
-         {states + before * H, H, reset == nullptr ? nullptr : reset + rest * H, H},
-         H, call.of_recurrent + pd * H * 3 * H + g * H},
+    Gates of_all = gates_of(of_gates, i, 0);
+    float *of_recurrent = call.of_recurrent + pd * H * kGates * H;
+    Summand summands[3] = {
+        {{start, start_stride, nullptr, 0}, {states, H, nullptr, 0}, H, of_recurrent, kUpdate,
+         kCandidate},
+        {{start, start_stride, reset + edge * H, H}, {states, H, reset + rest * H, H}, H,
+         of_recurrent, kCandidate, kGates},
         {{x + edge * I, I, nullptr, 0}, {x + rest * I, I, nullptr, 0}, I,
-         call.of_input + pd * I * 3 * H + g * H},
+         call.of_input + pd * I * kGates * H},
     };
-    GateSum gate = {of_gate + edge * H, of_gate + rest * H, B, T, H,
-                    call.of_bias + pd * 3 * H + g * H};
-    add_gate_weights(gate, summands, 2, memory);
-    if (g == kUpdate) sum_start(i, pd);
+    CellSum cell = {of_all.first + edge * H, of_all.first + rest * H, of_all.stride, B, T, H,
+                    call.of_bias + pd * kGates * H};
+    int64_t last_gate = cuts == 1 ? +kGates : first_gate + 1;
+    add_cell_weights(cell, summands, 3, first_gate, last_gate, memory);
+    if (first_gate == 0) sum_start(i, pd);
     return true;
   }
 
@@ -212,7 +216,7 @@ bool run_back(const LfadsGru &call) {
     bool done =
         run_all<&GruBackward::pack>(n * D, threads, pass) &&
         run_all<&GruBackward::walk>(n * D * pass.tiles.n, threads, pass) &&
-        run_all<&GruBackward::sum_weights>(n * D * kGates, threads, pass) &&
+        run_all<&GruBackward::sum_weights>(n * D * pass.cuts, threads, pass) &&
         (call.of_x == nullptr ||
          run_all<&GruBackward::through_input>(n * pass.row_blocks, threads, pass));
     if (!done) return false;
