@@ -53,7 +53,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("fit", "--help"), ("--version",)], ids=" ".join
+    "arguments",
+    [("--help",), ("fit", "--help"), ("search", "--help"), ("--version",)],
+    ids=" ".join,
 )
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     done = python("-X", "importtime", "-m", "lfads_torch", *arguments)
