@@ -34,6 +34,10 @@ def evaluate(
     rates: Annotated[
         Path | None, Parameter(help="rates file to score, instead of RUN's own")
     ] = None,
+    ensemble: Annotated[
+        int | None,
+        Parameter(help="score the mean rates of this many models of different lines"),
+    ] = None,
     reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
 ) -> None:
     """Give every score of a run, with intervals; nothing is written.
@@ -62,6 +66,7 @@ def evaluate(
             n_masks=masks,
             behaviour_lag_ms=lag_ms,
             rates_path=rates,
+            ensemble=ensemble,
         )
     if json:
         print_json(to_json(evaluation))

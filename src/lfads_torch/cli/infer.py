@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from lfads_torch.cli.outcome import recorded_in
 from lfads_torch.cli.reader_arguments import ReaderArguments
+from lfads_torch.cli.streams import say
 
 __all__ = ["infer"]
 
@@ -26,6 +27,10 @@ def infer(
     ] = None,
     generator_states: Annotated[bool, Parameter(help="also write the generator's states")] = False,
     member: Annotated[int | None, Parameter(help="of a population; without it, the best")] = None,
+    ensemble: Annotated[
+        int | None,
+        Parameter(help="average the rates of this many models of different lines, the best ones"),
+    ] = None,
     reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
 ) -> None:
     """Apply a trained run to a recording: rates, factors, inferred inputs.
@@ -34,6 +39,7 @@ def infer(
     are marked new. Options for reading that are left out are those of the run.
     """
     from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.ensemble import ensemble_note
     from lfads_torch.workflows.infer_file import InferRequest, infer_file
 
     folder = RunFolder.open(run)
@@ -43,6 +49,11 @@ def infer(
         n_samples=samples,
         saves_generator_states=True if generator_states else None,
         member=member,
+        ensemble=ensemble,
     )
     with recorded_in(folder.log_path):
-        print(infer_file(folder, request, out))
+        path = infer_file(folder, request, out)
+        fewer = None if ensemble is None else ensemble_note(folder, ensemble)
+        if fewer:
+            say(f"note: {fewer}")
+        print(path)

@@ -131,7 +131,7 @@ def _write_csv(rates: xarray.Dataset, path: Path) -> list[Path]:
 
 
 def _write_rate_lines(writer: Any, rates: xarray.Dataset) -> None:  # csv names no class for it
-    signals = [name for name in ("rates", "rate_posterior_std") if name in rates]
+    signals = [name for name in ("rates", "rate_posterior_std", "rate_member_std") if name in rates]
     labels = _label_names(rates)
     writer.writerow([*labels, "time", "unit_id", *signals])
     n_bins, n_units = rates.sizes["time"], rates.sizes["unit"]

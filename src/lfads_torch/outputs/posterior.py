@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.task import Task
 
-__all__ = ["PosteriorAverages", "PosteriorOptions", "posterior_averages"]
+__all__ = ["PosteriorAverages", "PosteriorOptions", "posterior_averages", "trials_per_chunk"]
 
 _BYTES_AT_ONCE = 2**30
 
@@ -106,7 +106,7 @@ def posterior_averages(
     arranged = ModelWeights.arrange(task.layout.views(weights), task.session_names)
     streams = Streams(options.seed, torch.tensor([member], device=task.device))
     copies = max(options.n_samples, 1)
-    size = options.batch_size or trials_at_once(task, copies, bytes_at_once=_BYTES_AT_ONCE)
+    size = trials_per_chunk(task, options)
     for start in range(0, trials.n_trials, size):
         chunk = torch.arange(start, min(start + size, trials.n_trials), device=task.device)
         noise = (
@@ -121,6 +121,12 @@ def posterior_averages(
                 arranged, task, first, encoded, noise, copies=copies, start=start,
                 session=session, keeps_states=options.has_generator_states,
             )  # fmt: skip
+
+
+def trials_per_chunk(task: Task, options: PosteriorOptions) -> int:
+    """How many trials `posterior_averages` takes at once."""
+    copies = max(options.n_samples, 1)
+    return options.batch_size or trials_at_once(task, copies, bytes_at_once=_BYTES_AT_ONCE)
 
 
 def _encode(

@@ -39,6 +39,11 @@ SPREAD_COMMENT = (
     "Spread over posterior samples at the beta in use (attributes beta_initial_condition and "
     "beta_inputs). Neither a confidence interval nor trial-to-trial variability."
 )
+MEMBER_COMMENT = (
+    "Standard deviation over the models of the ensemble (attribute ensemble_members), which are of "
+    "different lines, of their posterior means. Says where models disagree; no confidence interval."
+)
+OF_BEST_COMMENT = " Of the best member alone (attribute member), while rates are the ensemble's."
 INPUT_COMMENT = (
     "What the generator could not predict; no proof of an anatomical input. The controller sees "
     "later bins, so it may lead its event; sign, rotation and scale are arbitrary."
@@ -65,9 +70,12 @@ class RatesHeader:
     n_inferred_inputs: int = 0  # 0: a model without controller
     condition: NDArray[Any] | None = None  # [B], integers or text
     has_rate_posterior_std: bool = True  # not with fewer than two posterior samples
+    has_rate_member_std: bool = False  # only of an ensemble
     has_generator_states: bool = False
     rate_unit: str = "spikes/s"
-    attributes: Mapping[str, str | float | int | list[float] | None] = field(default_factory=dict)
+    attributes: Mapping[str, str | float | int | list[float] | list[int] | None] = field(
+        default_factory=dict
+    )
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -90,6 +98,7 @@ class RatesChunk:
 
     rates: NDArray[np.floating[Any]]  # [B, T, N], spikes/s
     rate_posterior_std: NDArray[np.floating[Any]] | None = None  # [B, T, N], spikes/s
+    rate_member_std: NDArray[np.floating[Any]] | None = None  # [B, T, N], spikes/s
     factors: NDArray[np.floating[Any]]  # [B, T, F]
     inferred_input_mean: NDArray[np.floating[Any]] | None = None  # [B, T, U]
     inferred_input_std: NDArray[np.floating[Any]] | None = None  # [B, T, U]
@@ -237,12 +246,24 @@ def _signals(header: RatesHeader) -> dict[str, Signal]:
     unit, trial_time = header.rate_unit, ("trial", "time")
     initial = ("trial", "initial_condition_dimension")
     signals = {
-        "rates": Signal((*trial_time, "unit"), "mean of the observation model per second", unit)
+        "rates": Signal(
+            (*trial_time, "unit"),
+            "mean of the observation model per second",
+            unit,
+            "Averaged over models (attribute ensemble_members)."
+            if header.has_rate_member_std
+            else "",
+        )
     }
     if header.has_rate_posterior_std:
         signals["rate_posterior_std"] = Signal(
             (*trial_time, "unit"), "standard deviation of the rates over posterior samples", unit,
-            SPREAD_COMMENT,
+            SPREAD_COMMENT + (OF_BEST_COMMENT if header.has_rate_member_std else ""),
+        )  # fmt: skip
+    if header.has_rate_member_std:
+        signals["rate_member_std"] = Signal(
+            (*trial_time, "unit"), "standard deviation of the rates over models", unit,
+            MEMBER_COMMENT,
         )  # fmt: skip
     signals["factors"] = Signal((*trial_time, "factor"), "factors")
     if header.n_inferred_inputs:
@@ -321,12 +342,13 @@ def _storable(name: str, values: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
 
 
 def _attribute(
-    value: str | float | int | list[float],
-) -> str | np.int64 | np.float64 | NDArray[np.float64]:
+    value: str | float | int | list[float] | list[int],
+) -> str | np.int64 | np.float64 | NDArray[np.float64] | NDArray[np.int64]:
     if isinstance(value, (str, np.str_)):
         return str(value)
     if isinstance(value, list):
-        return np.asarray(value, dtype=np.float64)
+        is_whole = all(isinstance(each, int) for each in value)
+        return np.asarray(value, dtype=np.int64 if is_whole else np.float64)
     return np.int64(value) if isinstance(value, (int, np.integer)) else np.float64(value)
 
 

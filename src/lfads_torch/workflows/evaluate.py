@@ -42,6 +42,7 @@ class Request:
     recording: Recording | None = None  # None: the one that the run was trained on
     rates_path: Path | None = None  # None: the run's own rates file if it fits
     member: int | None = None  # None: the run's best
+    ensemble: int | None = None  # models whose rates are averaged; None: as the run's settings say
     trial_ids: NDArray[Any] | None = None  # of the set, only these (integers or text)
     protocol: Protocol = field(default_factory=Protocol)
 
@@ -57,8 +58,9 @@ def evaluate_run(
     behaviour_lag_ms: float = 0.0,
     rates_path: Path | None = None,
     with_baselines: bool = False,
+    ensemble: int | None = None,
 ) -> Evaluation:
-    """All scores of the run's best member on one set of trials.
+    """All scores of the run's best member, or of an ensemble's rates, on one set of trials.
 
     Rates come from `rates_path`, or from the run's own rates file where that fits, or are inferred
     anew. A recording that the run has not seen may have a split; without one only `all` can be
@@ -74,7 +76,13 @@ def evaluate_run(
     )
     return evaluate(
         run,
-        Request(which_set=which_set, recording=recording, rates_path=rates_path, protocol=protocol),
+        Request(
+            which_set=which_set,
+            recording=recording,
+            rates_path=rates_path,
+            ensemble=ensemble,
+            protocol=protocol,
+        ),
     )
 
 
@@ -88,6 +96,7 @@ def evaluate(run: RunFolder, request: Request) -> Evaluation:
     return Evaluation(
         run=run.path.name,
         member=source.model.member,
+        ensemble_members=source.ensemble_members,
         set=case.set_name,
         session=source.recording.session,
         is_new_recording=source.is_new,
@@ -99,7 +108,7 @@ def evaluate(run: RunFolder, request: Request) -> Evaluation:
             **asdict(request.protocol),
             "n_posterior_samples": source.model.settings.inference.n_samples,
         },
-        notes=_notes(source, request),
+        notes=(*_notes(source, request), *_ensemble_notes(run, source, request)),
     )
 
 
@@ -122,9 +131,18 @@ class Source:
     """A recording in the model's order of units, the model on it, and a rates file that fits."""
 
     recording: Recording
-    model: TrainedModel
+    models: tuple[TrainedModel, ...]  # whose rates are averaged, the best one first
     is_new: bool
     rates: Path | None
+
+    @property
+    def model(self) -> TrainedModel:
+        return self.models[0]
+
+    @property
+    def ensemble_members(self) -> tuple[int, ...]:
+        """Empty for a single model."""
+        return tuple(each.member for each in self.models) if len(self.models) > 1 else ()
 
     def trials(self, positions: NDArray[np.int64]) -> ScoredTrials:
         from lfads_torch.workflows.infer import counts_to_rates
@@ -132,7 +150,7 @@ class Source:
 
         def fetch() -> Signals:
             if self.rates is None:
-                return inferred_signals(self.model, positions)
+                return inferred_signals(self.models, positions)
             return stored_signals(self.rates, positions, self.model)
 
         return ScoredTrials(
@@ -141,6 +159,12 @@ class Source:
             count_factor=1.0 / counts_to_rates(self.model, self.recording.bin_width_s),
             fetch=fetch,
         )
+
+    def alone(self, positions: NDArray[np.int64]) -> ScoredTrials | None:
+        """As the best model infers them without the others; None where there are no others."""
+        if len(self.models) == 1:
+            return None
+        return replace(self, models=self.models[:1], rates=None).trials(positions)
 
 
 def recording_for(run: RunFolder, given: Recording | None) -> tuple[Recording, bool]:
@@ -159,24 +183,25 @@ def recording_for(run: RunFolder, given: Recording | None) -> tuple[Recording, b
 
 def _source(run: RunFolder, request: Request) -> Source:
     from lfads_torch.workflows.device import memory_errors
+    from lfads_torch.workflows.ensemble import load_ensemble
     from lfads_torch.workflows.scores.signals import misfit
-    from lfads_torch.workflows.stored import load_model
 
     run.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
     recording, is_new = recording_for(run, request.recording)
     with memory_errors():
-        model = load_model(run, recording, member=request.member)
+        models = load_ensemble(run, recording, member=request.member, n_models=request.ensemble)
+    model = models[0]
     recording = model.card.aligned(recording)
     if request.rates_path is not None:
-        reason = misfit(request.rates_path, model, recording)
+        reason = misfit(request.rates_path, models, recording)
         if reason is not None:
             raise DataError(
                 f"{request.rates_path}: these rates cannot be scored: {reason}. Write them anew "
                 "with `lfads infer`, or leave the file out: rates are then inferred."
             )
-        return Source(recording, model, is_new, request.rates_path)
-    fits = not is_new and misfit(run.rates_path, model, recording) is None
-    return Source(recording, model, is_new, run.rates_path if fits else None)
+        return Source(recording, models, is_new, request.rates_path)
+    fits = not is_new and misfit(run.rates_path, models, recording) is None
+    return Source(recording, models, is_new, run.rates_path if fits else None)
 
 
 def _positions(source: Source, request: Request) -> NDArray[np.int64]:
@@ -219,8 +244,10 @@ def _case(run: RunFolder, source: Source, positions: NDArray[np.int64], request:
     is_selected = not source.is_new and split is not None and VALID in split.trial_set[positions]
     return Case(
         model=model,
+        others=source.models[1:],
         positions=positions,
         evaluated=source.trials(positions),
+        alone=source.alone(positions),
         train=train,
         no_train_reason=reason,
         is_encoded=np.array(model.card.is_encoded),
@@ -260,3 +287,20 @@ def _notes(source: Source, request: Request) -> tuple[str, ...]:
     if split is not None and not source.is_new and not len(split.trials(VALID)):
         found.append("this run had no validation trials: its last epoch was kept")
     return tuple(found)
+
+
+def _ensemble_notes(run: RunFolder, source: Source, request: Request) -> list[str]:
+    from lfads_torch.workflows.ensemble import ensemble_note
+
+    asked = (
+        source.model.settings.inference.ensemble if request.ensemble is None else request.ensemble
+    )
+    found = []
+    if source.ensemble_members:
+        listed = ", ".join(str(member) for member in source.ensemble_members)
+        found.append(
+            f"rates are averaged over members {listed}; what else is inferred, such as factors and "
+            f"inputs, is of member {source.model.member} alone"
+        )
+    fewer = ensemble_note(run, asked) if request.member is None else None
+    return [*found, *([fewer] if fewer else [])]

@@ -38,7 +38,9 @@ def finish_run(
     of an earlier rates file is never kept beside new rates. Raises RunError for a run that has
     not finished training.
     """
+    from lfads_torch.workflows.ensemble import ensemble_note
     from lfads_torch.workflows.fit import Quiet
+    from lfads_torch.workflows.stored import read_settings_of
 
     watcher = observer or Quiet()
     record = run.read_record()
@@ -53,6 +55,9 @@ def finish_run(
         return run
     # What comes later is made from what comes before, so it is made again too.
     first = RESULTS.index(wanted[0])
+    fewer = ensemble_note(run, read_settings_of(run).inference.ensemble)
+    if fewer:
+        watcher.message(fewer)
     with run.lock():
         recording = _recording(run, recording, data_path)
         for name, step in zip(RESULTS[first:], steps[first:], strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lfads_torch.data.recording import Recording
-    from lfads_torch.outputs.posterior import PosteriorAverages, PosteriorOptions
+    from lfads_torch.outputs.posterior import PosteriorOptions
     from lfads_torch.outputs.rates_file import RatesChunk, RatesHeader
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.outputs.settings import InferenceSettings
+    from lfads_torch.workflows.ensemble import EnsembleAverages
     from lfads_torch.workflows.stored import TrainedModel
 
 __all__ = ["infer_to_file", "posterior_options"]
@@ -34,25 +36,25 @@ def infer_to_file(
     """Write the posterior averages of every trial of `recording`, in its own order.
 
     `is_new`: the run has not seen this recording, and its trials are marked so. `inference`
-    stands for the run's own settings of that name.
+    stands for the run's own settings of that name; where it wants an ensemble, rates are those of
+    several models, unless one `member` is asked for.
     """
-    from lfads_torch.outputs.posterior import posterior_averages
     from lfads_torch.outputs.rates_file import RatesWriter
     from lfads_torch.workflows.device import memory_errors
-    from lfads_torch.workflows.stored import load_model
+    from lfads_torch.workflows.ensemble import ensemble_averages, load_ensemble
 
+    n_models = None if inference is None or member is not None else inference.ensemble
     with memory_errors():
-        model = load_model(run, recording, member=member)
+        models = load_ensemble(run, recording, member=member, n_models=n_models)
         if inference is not None:
-            model = _with_inference(model, inference)
-        order = model.card.positions(recording)  # of the user's units in the model's
-        options = posterior_options(model)
-        with RatesWriter(target, _header(run, model, recording, is_new=is_new)) as writer:
-            task = model.assembly.task
-            for averages in posterior_averages(
-                model.weights, model.member, task, model.assembly.trials, options
-            ):
-                writer.write(averages.start, _chunk(averages, model, recording.bin_width_s, order))
+            models = tuple(_with_inference(model, inference) for model in models)
+        best = models[0]
+        order = best.card.positions(recording)  # of the user's units in the model's
+        options, trials = posterior_options(best), best.assembly.trials
+        with RatesWriter(target, _header(run, models, recording, is_new=is_new)) as writer:
+            for averages in ensemble_averages(models, trials, options):
+                chunk = _chunk(averages, best, recording.bin_width_s, order)
+                writer.write(averages.best.start, chunk)
     return target
 
 
@@ -80,18 +82,21 @@ def counts_to_rates(model: TrainedModel, bin_width_s: float) -> float:
 
 
 def _chunk(
-    averages: PosteriorAverages, model: TrainedModel, bin_width_s: float, order: NDArray[np.int64]
+    found: EnsembleAverages, model: TrainedModel, bin_width_s: float, order: NDArray[np.int64]
 ) -> RatesChunk:
     from lfads_torch.outputs.rates_file import RatesChunk
 
-    factor = counts_to_rates(model, bin_width_s)
+    factor, averages = counts_to_rates(model, bin_width_s), found.best
     has_samples = model.settings.inference.n_samples > 1
     states = averages.generator_states
     return RatesChunk(
-        rates=_array(averages.mean_counts * factor)[..., order],
+        rates=_array(found.mean_counts * factor)[..., order],
         rate_posterior_std=_array(averages.mean_counts_std * factor)[..., order]
         if has_samples
         else None,
+        rate_member_std=None
+        if found.member_std is None
+        else _array(found.member_std * factor)[..., order],
         factors=_array(averages.factors),
         inferred_input_mean=None if averages.input_mean is None else _array(averages.input_mean),
         inferred_input_std=None if averages.input_std is None else _array(averages.input_std),
@@ -107,12 +112,13 @@ def _array(value: Tensor) -> NDArray[np.float32]:
 
 
 def _header(
-    run: RunFolder, model: TrainedModel, recording: Recording, *, is_new: bool
+    run: RunFolder, models: Sequence[TrainedModel], recording: Recording, *, is_new: bool
 ) -> RatesHeader:
     from lfads_torch import __version__
     from lfads_torch.outputs.rates_file import RatesHeader
     from lfads_torch.workflows.stored import betas_of
 
+    model = models[0]
     settings, card, start = model.settings, model.card, model.settings.model.ic_bins
     beta, split = betas_of(model, run.read_record()), model.assembly.split
     n_generated = card.n_bins - start
@@ -130,6 +136,7 @@ def _header(
         n_initial_condition=settings.model.initial_condition_size,
         n_generator_units=settings.model.generator_size,
         has_rate_posterior_std=settings.inference.n_samples > 1,
+        has_rate_member_std=len(models) > 1,
         has_generator_states=settings.inference.save_generator_states,
         rate_unit="spikes/s" if model.assembly.task.observations[0].is_spiking else "as in counts",
         attributes={
@@ -137,6 +144,7 @@ def _header(
             "bin_width_s": recording.bin_width_s,
             "run": run.path.name,
             "member": model.member,
+            "ensemble_members": [each.member for each in models] if len(models) > 1 else None,
             "n_posterior_samples": settings.inference.n_samples,
             "beta_initial_condition": beta.get("initial_condition"),
             "beta_inputs": beta.get("inputs"),

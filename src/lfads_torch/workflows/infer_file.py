@@ -26,6 +26,7 @@ class InferRequest:
     n_samples: int | None = None
     saves_generator_states: bool | None = None
     member: int | None = None
+    ensemble: int | None = None
 
 
 def infer_file(run: RunFolder, request: InferRequest, target: Path) -> Path:
@@ -76,10 +77,19 @@ def _read_as_before(run: RunFolder, options: ReadOptions | None) -> ReadOptions:
 
 def _inference(settings: InferenceSettings, request: InferRequest) -> InferenceSettings:
     n_samples, saves = request.n_samples, request.saves_generator_states
+    n_models = request.ensemble
     if n_samples is not None and n_samples < 0:
         raise SettingsError(f"--samples is {n_samples}; a whole number of at least 0 is needed.")
+    if n_models is not None and n_models < 1:
+        raise SettingsError(f"--ensemble is {n_models}; a whole number of at least 1 is needed.")
+    if n_models is not None and n_models > 1 and request.member is not None:
+        raise SettingsError(
+            f"--member {request.member} is one model, and --ensemble {n_models} averages several. "
+            "Leave one of them out."
+        )
     return replace(
         settings,
+        ensemble=settings.ensemble if n_models is None else n_models,
         n_samples=settings.n_samples if n_samples is None else n_samples,
         save_generator_states=settings.save_generator_states if saves is None else saves,
     )

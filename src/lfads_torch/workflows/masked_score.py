@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,35 +17,38 @@ if TYPE_CHECKING:
 __all__ = ["masked_score"]
 
 
-def masked_score(model: TrainedModel, recording: Recording) -> float:
+def masked_score(models: Sequence[TrainedModel], recording: Recording) -> float:
     """Bits per spike, or R2 where counts are no spikes; the figure `lfads evaluate` gives too.
 
-    `recording` is what the model was loaded with, its units in the model's order. Raises
+    Of several models it is that of their mean prediction. `recording` is what they were loaded
+    with, its units in the model's order. Raises
     DataError where it cannot be scored.
     """
     from lfads_torch.workflows.scores.bits import bits_scores
 
-    score = next(iter(bits_scores(_case(model, recording))))
+    score = next(iter(bits_scores(_case(models, recording))))
     if score.value is None:
         raise DataError(f"{recording.session}: it cannot be scored: {score.reason}")
     return score.value
 
 
-def _case(model: TrainedModel, recording: Recording) -> Case:
+def _case(models: Sequence[TrainedModel], recording: Recording) -> Case:
     from lfads_torch.workflows.infer import counts_to_rates
     from lfads_torch.workflows.scores.signals import inferred_signals
     from lfads_torch.workflows.scores.trials import Case, Protocol, ScoredTrials
 
+    model = models[0]
     card, first = model.card, model.settings.model.ic_bins
     positions = np.arange(recording.n_trials)
     evaluated = ScoredTrials(
         recording=recording,
         first_bin=first,
         count_factor=1.0 / counts_to_rates(model, recording.bin_width_s),
-        fetch=lambda: inferred_signals(model, positions),
+        fetch=lambda: inferred_signals(models, positions),
     )
     return Case(
         model=model,
+        others=tuple(models[1:]),
         positions=positions,
         evaluated=evaluated,
         train=None,

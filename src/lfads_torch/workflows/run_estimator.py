@@ -122,22 +122,21 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
 
         The observation's mean, in the counts' own unit, where the counts are no spikes. Forward
         bins are included; with `model.ic_bins` the rates begin after those bins. `members="all"`
-        puts an axis of members first. A trial's sampled noise goes by its position in X.
+        puts an axis of members first; otherwise the rates of an ensemble (`inference.ensemble`)
+        are the mean over its models. A trial's sampled noise goes by its position in X.
         """
-        from lfads_torch.outputs.posterior import posterior_averages
         from lfads_torch.workflows.device import memory_errors
+        from lfads_torch.workflows.ensemble import ensemble_averages, load_ensemble
         from lfads_torch.workflows.infer import counts_to_rates, posterior_options
-        from lfads_torch.workflows.stored import load_model
 
         recording = self._recording(X, external_inputs)
         rates = []
         with _threads_restored(), memory_errors():
             for member in self._members(members):
-                model = load_model(self._run, recording, member=member)
-                task, trials = model.assembly.task, model.assembly.trials
-                chunks = posterior_averages(
-                    model.weights, model.member, task, trials, posterior_options(model)
-                )
+                models = load_ensemble(self._run, recording, member=member)
+                model = models[0]
+                trials, options = model.assembly.trials, posterior_options(model)
+                chunks = ensemble_averages(models, trials, options)
                 factor = counts_to_rates(model, recording.bin_width_s)
                 parts = [(each.mean_counts * factor).float().cpu().numpy() for each in chunks]
                 rates.append(np.concatenate(parts)[:, :, model.card.positions(recording)])
@@ -193,13 +192,13 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         the counts are no spikes it is the R2 of the same predictions. y is ignored.
         """
         from lfads_torch.workflows.device import memory_errors
+        from lfads_torch.workflows.ensemble import load_ensemble
         from lfads_torch.workflows.masked_score import masked_score
-        from lfads_torch.workflows.stored import load_model
 
         recording = self._recording(X, external_inputs)
         with _threads_restored(), memory_errors():
-            model = load_model(self._run, recording)
-            return masked_score(model, model.card.aligned(recording))
+            models = load_ensemble(self._run, recording)
+            return masked_score(models, models[0].card.aligned(recording))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Copy the run to a new or empty folder, which `LFADS.load` and `lfads` both read."""

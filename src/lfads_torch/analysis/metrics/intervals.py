@@ -20,6 +20,7 @@ from lfads_torch.errors import DataError, SettingsError
 __all__ = [
     "Interval",
     "PairedComparison",
+    "PairedDifference",
     "ScorePair",
     "TrialScore",
     "compare_paired",
@@ -78,6 +79,25 @@ class ScorePair:
     @property
     def difference(self) -> float:
         return self.first.value - self.second.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDifference:
+    """First minus second of two scores of the same trials, which are drawn together."""
+
+    first: TrialScore
+    second: TrialScore
+
+    @property
+    def value(self) -> float:
+        return self.first.value - self.second.value
+
+    @property
+    def n_trials(self) -> int:
+        return self.first.n_trials
+
+    def resample(self, weights: Numbers) -> NDArray[np.float64]:
+        return self.first.resample(weights) - self.second.resample(weights)
 
 
 @dataclass(frozen=True, kw_only=True)

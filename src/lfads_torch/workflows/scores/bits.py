@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.workflows.scores.gain import ensemble_gain
 from lfads_torch.workflows.scores.measure import Measured, absent, measured, need_train
 from lfads_torch.workflows.scores.record import Score
 from lfads_torch.workflows.scores.trials import Case, random_numbers
 
 if TYPE_CHECKING:
-    from lfads_torch.analysis.metrics.bits_per_spike import Selection
+    from lfads_torch.analysis.metrics.bits_per_spike import BitsPerSpike, Selection
+    from lfads_torch.analysis.metrics.r_squared import PooledR2
+    from lfads_torch.workflows.stored import TrainedModel
 
 __all__ = ["bits_scores", "masked_prediction"]
 
@@ -34,16 +37,24 @@ REASONS = {
 }
 
 
+@dataclass(frozen=True)
+class Masked:
+    """Expected counts of what was hidden, [B, T, N], NaN where an entry is never encoded."""
+
+    mean: NDArray[np.float64]  # over the models of an ensemble
+    of_best: NDArray[np.float64]  # the best model's own
+
+
 def bits_scores(case: Case) -> Iterator[Score]:
     """The honest ones first; of what the encoder saw last."""
     names = [MASKED, *(f"{part}_bits_per_spike" for part in NOTES)]
     if not case.is_spiking:
         family = case.model.assembly.task.observations[0].name
-        yield measured(case, "masked_r2", partial(_masked_r2, case))
+        yield from _masked_r2(case)
         for name in names:
             yield absent(case, name, f"the {family} observation has no spikes to count bits for")
         return
-    hidden = masked_prediction(case)
+    hidden = _masked(case)
     yield from _both_nulls(case, MASKED, hidden, None, MASKED_NOTE.format(n=case.protocol.n_masks))
     for part, selection in _selections(case).items():
         name = f"{part}_bits_per_spike"
@@ -53,14 +64,19 @@ def bits_scores(case: Case) -> Iterator[Score]:
             yield from _both_nulls(case, name, None, selection, NOTES[part])
 
 
-def _masked_r2(case: Case) -> Measured:
+def _masked_r2(case: Case) -> Iterator[Score]:
     """What the masked score is for continuous signals: mean R2 over units with variance."""
     from lfads_torch.analysis.metrics.r_squared import pooled_r2
 
-    hidden = masked_prediction(case)
-    target = np.where(np.isfinite(hidden), case.evaluated.counts, np.nan)
-    score = pooled_r2(target, hidden, label="masked")
-    return Measured(trial_score=score, note=MASKED_NOTE.format(n=case.protocol.n_masks))
+    hidden, note = _masked(case), MASKED_NOTE.format(n=case.protocol.n_masks)
+    target = np.where(np.isfinite(hidden.mean), case.evaluated.counts, np.nan)
+
+    def score(predicted: NDArray[np.float64]) -> PooledR2:
+        return pooled_r2(target, predicted, label="masked")
+
+    yield measured(case, "masked_r2", lambda: Measured(trial_score=score(hidden.mean), note=note))
+    both = lambda: (score(hidden.mean), score(hidden.of_best))  # noqa: E731
+    yield from ensemble_gain(case, "masked_r2", both)
 
 
 def _selections(case: Case) -> dict[str, Selection | None]:
@@ -75,40 +91,59 @@ def _selections(case: Case) -> dict[str, Selection | None]:
 
 
 def _both_nulls(
-    case: Case,
-    name: str,
-    hidden: NDArray[np.float64] | None,
-    selection: Selection | None,
-    note: str,
+    case: Case, name: str, hidden: Masked | None, selection: Selection | None, note: str
 ) -> Iterator[Score]:
     """Against the evaluated trials' mean (the benchmark's null), then the training trials' mean."""
     from lfads_torch.analysis.metrics import bits_per_spike as metric
 
     counts = case.evaluated.counts
-    rates = case.evaluated.expected_counts if hidden is None else hidden
+    rates = case.evaluated.expected_counts if hidden is None else hidden.mean
     if hidden is not None:
-        counts = np.where(np.isfinite(hidden), counts, np.nan)
+        counts = np.where(np.isfinite(rates), counts, np.nan)
+
+    def score(predicted: NDArray[np.float64]) -> BitsPerSpike:
+        return metric.bits_per_spike(counts, predicted, selection=selection)
 
     def against_evaluated() -> Measured:
-        score = metric.bits_per_spike(counts, rates, selection=selection)
-        return Measured(trial_score=score, unit=UNIT, note=note)
+        return Measured(trial_score=score(rates), unit=UNIT, note=note)
 
     def against_training() -> Measured:
         train = need_train(case).counts
-        score = metric.bits_per_spike_over_training_mean(
+        found = metric.bits_per_spike_over_training_mean(
             counts, rates, train_counts=train, selection=selection
         )
-        return Measured(trial_score=score, unit=UNIT, note=f"null: training trials' mean; {note}")
+        return Measured(trial_score=found, unit=UNIT, note=f"null: training trials' mean; {note}")
+
+    def with_and_without() -> tuple[BitsPerSpike, BitsPerSpike]:
+        alone = case.of_best_model.expected_counts if hidden is None else hidden.of_best
+        return score(rates), score(alone)
 
     yield measured(case, name, against_evaluated)
+    # Of the other null it would be the same: both figures share the null.
+    yield from ensemble_gain(case, name, with_and_without, unit=UNIT)
     yield measured(case, f"{name}_over_training_mean", against_training)
 
 
 def masked_prediction(case: Case) -> NDArray[np.float64]:
     """Expected counts of every encoded entry from the pass in which it was hidden, [B, T, N].
 
-    NaN where an entry is never encoded. Bins before generation starts are never hidden.
+    The mean over models, as of the rates. NaN where an entry is never encoded. Bins before
+    generation starts are never hidden.
     """
+    return _masked(case).mean
+
+
+def _masked(case: Case) -> Masked:
+    of_best = _masked_prediction(case, case.model)
+    if not case.others:
+        return Masked(of_best, of_best)
+    total = of_best.copy()
+    for model in case.others:
+        total += _masked_prediction(case, model)
+    return Masked(total / len(case.models), of_best)
+
+
+def _masked_prediction(case: Case, model: TrainedModel) -> NDArray[np.float64]:
     from lfads_torch.analysis.metrics.masked import complementary_masks, masked_rates
     from lfads_torch.workflows.scores.signals import expected_counts_from_visible
 
@@ -125,6 +160,6 @@ def masked_prediction(case: Case) -> NDArray[np.float64]:
         shape = (len(case.positions), first + n_encoded, len(case.is_encoded))
         is_visible = np.ones(shape, dtype=np.bool_)
         is_visible[:, first:] = ~is_hidden[:, :n_encoded]
-        return expected_counts_from_visible(case.model, case.positions, is_visible)
+        return expected_counts_from_visible(model, case.positions, is_visible)
 
     return masked_rates(case.evaluated.counts, hidden_by, predict)

@@ -99,7 +99,9 @@ def input_scores(case: Case) -> Iterator[Score]:
 
 
 def _content(score: TrialMean | TrialVariance, unit: str) -> Measured:
-    return Measured(trial_score=score, unit=unit, note=CONTENT_NOTE, is_comparable=False)
+    return Measured(
+        trial_score=score, unit=unit, note=CONTENT_NOTE, is_comparable=False, is_of_rates=False
+    )
 
 
 def prior_of(model: TrainedModel) -> AutoregressivePrior:
@@ -188,6 +190,7 @@ def _timing(case: Case, mean: NDArray[np.float64], prior: AutoregressivePrior) -
             "n_without_pulse": score.n_without_pulse,
         },
         is_scored=np.isfinite(times),
+        is_of_rates=False,
     )
 
 

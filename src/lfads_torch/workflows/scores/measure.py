@@ -30,6 +30,7 @@ class Measured:
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON values and arrays
     is_scored: NDArray[np.bool_] | None = None  # [B]; None: every trial
     is_comparable: bool = True  # between models, see `Score`
+    is_of_rates: bool = True  # False: of an ensemble it is the best member's alone
 
 
 def measured(case: Case, name: str, compute: Callable[[], Measured]) -> Score:
@@ -60,7 +61,7 @@ def measured(case: Case, name: str, compute: Callable[[], Measured]) -> Score:
         interval=interval,
         unit=found.unit,
         n_trials=found.trial_score.n_trials,
-        note=_with_neighbours(found),
+        note=_with_neighbours(case, found),
         beside=found.beside,
         details=plain(found.details),
         is_comparable=found.is_comparable,
@@ -79,9 +80,11 @@ def absent(case: Case, name: str, reason: str) -> Score:
     )
 
 
-def _with_neighbours(found: Measured) -> str:
+def _with_neighbours(case: Case, found: Measured) -> str:
     """The note, led by what must be read beside the figure."""
     parts = [f"{name} {value:.3f}" for name, value in found.beside.items()]
+    if case.others and not found.is_of_rates:
+        parts.append(f"of member {case.model.member} alone, the best of the ensemble")
     return "; ".join([*parts, *([found.note] if found.note else [])])
 
 

@@ -54,6 +54,7 @@ class Evaluation:
     rates_from: str  # the rates file, or "inferred"
     protocol: Mapping[str, Any]  # seed, n_bootstrap, n_masks, ...: what the figures depend on
     notes: tuple[str, ...] = ()
+    ensemble_members: tuple[int, ...] = ()  # whose rates are averaged; empty: those of `member`
 
     def score(self, name: str) -> Score:
         """The score of this name; KeyError without it."""
@@ -70,6 +71,7 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:  # JSON values
             "format_version": FORMAT_VERSION,
             "run": evaluation.run,
             "member": evaluation.member,
+            "ensemble_members": list(evaluation.ensemble_members),
             "set": evaluation.set,
             "session": evaluation.session,
             "is_new_recording": evaluation.is_new_recording,

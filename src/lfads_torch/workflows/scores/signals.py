@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import xarray
 
     from lfads_torch.data.recording import Recording
-    from lfads_torch.outputs.posterior import PosteriorAverages
+    from lfads_torch.workflows.ensemble import EnsembleAverages
     from lfads_torch.workflows.stored import TrainedModel
 
 __all__ = [
@@ -26,30 +27,35 @@ __all__ = [
 ]
 
 
-def misfit(path: Path, model: TrainedModel, recording: Recording) -> str | None:
-    """Why a rates file does not hold this member's rates of this recording; None if it does.
+def misfit(path: Path, models: Sequence[TrainedModel], recording: Recording) -> str | None:
+    """Why a rates file does not hold these models' rates of this recording; None if it does.
 
-    Run, member, samples, ids of trials and units, and bins must agree; the file must also be no
+    Run, members, samples, ids of trials and units, and bins must agree; the file must also be no
     older than the weights. Counts are not in the file, so equal ids are taken for equal trials.
     """
     from lfads_torch.outputs.rates_file import open_rates
 
     if not path.is_file():
         return "there is no such file"
-    weights = model.run_path / "checkpoints" / "best.safetensors"
+    weights = models[0].run_path / "checkpoints" / "best.safetensors"
     if path.stat().st_mtime < weights.stat().st_mtime:
         return "it is older than the run's weights"
     try:
         with open_rates(path) as rates:
-            return _disagreement(rates, model, recording)
+            return _disagreement(rates, models, recording)
     except LfadsError as error:
         return str(error)
 
 
-def _disagreement(rates: xarray.Dataset, model: TrainedModel, recording: Recording) -> str | None:
+def _disagreement(
+    rates: xarray.Dataset, models: Sequence[TrainedModel], recording: Recording
+) -> str | None:
+    model = models[0]
+    averaged = np.atleast_1d(rates.attrs.get("ensemble_members", model.member))
     wanted: dict[str, tuple[Any, Any]] = {  # what is compared may be of any type
         "run": (rates.attrs.get("run"), model.run_path.name),
         "member": (rates.attrs.get("member"), model.member),
+        "ensemble": (averaged.tolist(), [each.member for each in models]),
         "number of posterior samples": (
             rates.attrs.get("n_posterior_samples"), model.settings.inference.n_samples,
         ),
@@ -88,17 +94,21 @@ def stored_signals(path: Path, positions: NDArray[np.int64], model: TrainedModel
         )
 
 
-def inferred_signals(model: TrainedModel, positions: NDArray[np.int64]) -> Signals:
-    """Posterior averages of the trials at these positions; the same numbers as in a rates file."""
+def inferred_signals(models: Sequence[TrainedModel], positions: NDArray[np.int64]) -> Signals:
+    """Posterior averages of the trials at these positions; the same numbers as in a rates file.
+
+    Rates are the mean over models, everything else is of the first one.
+    """
     from lfads_torch.workflows.infer import counts_to_rates
 
-    parts = _averages(model, positions, None)
+    model, found = models[0], _averages(models, positions, None)
+    parts = [each.best for each in found]
     factor = counts_to_rates(model, model.card.bin_width_s)
     stds = [_array(part.mean_counts_std * factor) for part in parts]
     inputs = [_array(part.input_mean) for part in parts if part.input_mean is not None]
     has_std = model.settings.inference.n_samples > 1
     return Signals(
-        rates=np.concatenate([_array(part.mean_counts * factor) for part in parts]),
+        rates=np.concatenate([_array(each.mean_counts * factor) for each in found]),
         rate_posterior_std=np.concatenate(stds) if has_std else None,
         factors=np.concatenate([_array(part.factors) for part in parts]),
         input_mean=np.concatenate(inputs) if inputs else None,
@@ -109,29 +119,28 @@ def expected_counts_from_visible(
     model: TrainedModel, positions: NDArray[np.int64], is_visible: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """The mean per bin [B, T, N] given only the visible entries [B, E, N] of the encoded bins."""
-    parts = _averages(model, positions, is_visible)
+    parts = _averages((model,), positions, is_visible)
     return np.concatenate([_array(part.mean_counts) for part in parts]).astype(np.float64)
 
 
 def _averages(
-    model: TrainedModel, positions: NDArray[np.int64], is_visible: NDArray[np.bool_] | None
-) -> list[PosteriorAverages]:
+    models: Sequence[TrainedModel],
+    positions: NDArray[np.int64],
+    is_visible: NDArray[np.bool_] | None,
+) -> list[EnsembleAverages]:
     import torch
 
-    from lfads_torch.outputs.posterior import posterior_averages
     from lfads_torch.workflows.device import memory_errors
+    from lfads_torch.workflows.ensemble import ensemble_averages
     from lfads_torch.workflows.infer import posterior_options
 
+    model = models[0]
     task = model.assembly.task
     trials = model.assembly.trials.take(torch.as_tensor(positions, device=task.device))
     visible = None if is_visible is None else torch.as_tensor(is_visible, device=task.device)
     with memory_errors():
-        return list(
-            posterior_averages(
-                model.weights, model.member, task, trials, posterior_options(model),
-                is_visible=visible,
-            )
-        )  # fmt: skip
+        options = posterior_options(model)
+        return list(ensemble_averages(models, trials, options, is_visible=visible))
 
 
 def _array(value: Any) -> NDArray[np.float32]:  # a tensor; torch is not imported here

@@ -78,7 +78,7 @@ class Protocol:
 class Case:
     """What every score is computed from."""
 
-    model: TrainedModel
+    model: TrainedModel  # the best
     positions: NDArray[np.int64]  # of the evaluated trials among the model's trials
     evaluated: ScoredTrials
     train: ScoredTrials | None  # None: not known, see `no_train_reason`
@@ -88,6 +88,17 @@ class Case:
     protocol: Protocol
     set_name: str
     is_used_for_selection: bool
+    others: tuple[TrainedModel, ...] = ()  # an ensemble's: `evaluated` has their mean rates
+    alone: ScoredTrials | None = None  # of an ensemble: the trials as the best model infers them
+
+    @property
+    def models(self) -> tuple[TrainedModel, ...]:
+        return (self.model, *self.others)
+
+    @property
+    def of_best_model(self) -> ScoredTrials:
+        """The evaluated trials with every signal of the best model, its rates too."""
+        return self.evaluated if self.alone is None else self.alone
 
     @property
     def bin_width_s(self) -> float:

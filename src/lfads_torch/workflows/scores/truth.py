@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.errors import DataError
+from lfads_torch.workflows.scores.gain import ensemble_gain
 from lfads_torch.workflows.scores.measure import Measured, absent, measured, need_train
 from lfads_torch.workflows.scores.record import Score
 from lfads_torch.workflows.scores.trials import Case
+
+if TYPE_CHECKING:
+    from lfads_torch.analysis.metrics.intervals import TrialScore
 
 __all__ = ["truth_scores"]
 
@@ -31,6 +36,7 @@ def truth_scores(case: Case) -> Iterator[Score]:
             yield absent(case, name, reason)
     else:
         yield measured(case, "true_rates_r2", partial(_rates, case))
+        yield from ensemble_gain(case, "true_rates_r2", partial(_with_and_without, case))
         for level in LEVELS:
             yield measured(case, _coverage_name(level), partial(_coverage, case, level))
     if recording.true_latents is None:
@@ -52,16 +58,27 @@ def _rates(case: Case) -> Measured:
     return Measured(trial_score=score, note=note, details={"per_unit": score.per_column})
 
 
+def _with_and_without(case: Case) -> tuple[TrialScore, TrialScore]:
+    """Of the ensemble's rates and of its best member's."""
+    from lfads_torch.analysis.metrics.truth import true_rate_r2
+
+    ensemble, alone = case.evaluated.signals.rates, case.of_best_model.signals.rates
+    true = _true_rates(case)
+    return true_rate_r2(ensemble, true), true_rate_r2(alone, true)
+
+
 def _coverage(case: Case, level: float) -> Measured:
     from lfads_torch.analysis.metrics.coverage import band_coverage
 
-    signals = case.evaluated.signals
+    # Band and rates of one model: the spread of its samples says nothing of the ensemble's mean.
+    signals = case.of_best_model.signals
     if signals.rate_posterior_std is None:
         raise DataError("fewer than two posterior samples give no spread: set inference.n_samples")
     (score,) = band_coverage(
         signals.rates, signals.rate_posterior_std, true_rates=_true_rates(case), levels=(level,)
     )
-    return Measured(trial_score=score, note=COVERAGE_NOTE, beside={"nominal": level})
+    beside = {"nominal": level}
+    return Measured(trial_score=score, note=COVERAGE_NOTE, beside=beside, is_of_rates=False)
 
 
 def _true_rates(case: Case) -> NDArray[np.floating]:
@@ -85,4 +102,5 @@ def _latents(case: Case) -> Measured:
         trial_score=score,
         note="after an affine regression from factors, fitted on training trials",
         details={"per_dimension": score.per_column},
+        is_of_rates=False,
     )

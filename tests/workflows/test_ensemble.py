@@ -1,0 +1,244 @@
+"""Ensembles: mean rates of the best models of different lines, everything else of the best."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray
+from run_cases import Watcher, recording, settings
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tiny_runs import fitted, rich_recording
+
+from lfads_torch.errors import DataError, SettingsError
+from lfads_torch.outputs.rates_file import open_rates
+from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.outputs.settings import InferenceSettings
+from lfads_torch.workflows.ensemble import ensemble_note, load_ensemble
+from lfads_torch.workflows.evaluate import Request, evaluate, evaluate_run, to_json
+from lfads_torch.workflows.finish import finish_run
+from lfads_torch.workflows.fit import fit_run
+from lfads_torch.workflows.infer import infer_to_file
+from lfads_torch.workflows.infer_file import InferRequest, infer_file
+from lfads_torch.workflows.kept_models import kept_models
+from lfads_torch.workflows.scores.trials import Protocol
+from lfads_torch.workflows.search import search_run
+from lfads_torch.workflows.stored import read_recording_of
+
+THREE = InferenceSettings(n_samples=5, ensemble=3)
+TWO = InferenceSettings(n_samples=5, ensemble=2)
+ONE = InferenceSettings(n_samples=5)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("ensemble") / "run"
+    return fit_run(recording(), settings("run.n_seeds=3", "model.ic_bins=2"), folder)
+
+
+def inferred(run, folder: Path, inference=None, **options) -> xarray.Dataset:
+    target = infer_to_file(
+        run, recording(), folder / "rates.nc", is_new=False, inference=inference, **options
+    )
+    with open_rates(target) as rates:
+        return rates.load()
+
+
+@pytest.fixture(scope="module")
+def alone(run, tmp_path_factory) -> dict[int, xarray.Dataset]:
+    folder = tmp_path_factory.mktemp("alone")
+    return {member: inferred(run, folder, ONE, member=member) for member in (0, 1, 2)}
+
+
+def ranked(run: RunFolder) -> list[int]:
+    return [each.member for each in kept_models(run)]
+
+
+# --- the rates file ---
+
+
+def test_rates_are_the_mean_over_the_members_and_their_spread_is_told(run, alone, tmp_path):
+    found = inferred(run, tmp_path, THREE)
+    members = np.stack([alone[member]["rates"].values.astype(np.float64) for member in (0, 1, 2)])
+    np.testing.assert_allclose(found["rates"], members.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(found["rate_member_std"], members.std(0), rtol=1e-4, atol=1e-4)
+    assert found["rate_member_std"].dims == ("trial", "time", "unit")
+    assert found["rate_member_std"].attrs["units"] == "spikes/s"
+    assert found.attrs["ensemble_members"].tolist() == ranked(run)
+
+
+def test_everything_else_is_of_the_best_member(run, alone, tmp_path):
+    found, best = inferred(run, tmp_path, THREE), ranked(run)[0]
+    assert found.attrs["member"] == best
+    others = set(found.data_vars) - {"rates", "rate_member_std"}
+    assert {"factors", "rate_posterior_std", "inferred_input_mean"} <= others
+    for name in others:
+        np.testing.assert_array_equal(found[name], alone[best][name], err_msg=name)
+    assert "Of the best member alone" in found["rate_posterior_std"].attrs["comment"]
+    assert "Of the best" not in alone[best]["rate_posterior_std"].attrs["comment"]
+
+
+def test_the_best_are_taken_by_their_scores(run, alone, tmp_path):
+    scores = np.array([each.score for each in kept_models(run)])
+    assert (np.diff(scores) >= 0).all()
+    first, second, _ = ranked(run)
+    found = inferred(run, tmp_path, TWO)
+    assert found.attrs["ensemble_members"].tolist() == [first, second]
+    mean = (alone[first]["rates"] + alone[second]["rates"]) / 2
+    np.testing.assert_allclose(found["rates"], mean, rtol=1e-6)
+
+
+def test_one_model_is_no_ensemble(run, alone, tmp_path):
+    found = inferred(run, tmp_path, ONE)
+    for name in found.data_vars:
+        np.testing.assert_array_equal(found[name], alone[ranked(run)[0]][name], err_msg=name)
+    assert "rate_member_std" not in found
+    assert "ensemble_members" not in found.attrs
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_chunks_change_nothing(run, tmp_path, batch_size):
+    found = inferred(run, tmp_path, replace(THREE, batch_size=batch_size))
+    whole = inferred(run, tmp_path, THREE)
+    for name in ("rates", "rate_member_std", "factors"):
+        np.testing.assert_allclose(found[name], whole[name], rtol=2e-4, atol=2e-4, err_msg=name)
+
+
+def test_a_member_asked_for_is_alone(run, alone, tmp_path):
+    found = inferred(run, tmp_path, THREE, member=2)
+    np.testing.assert_array_equal(found["rates"], alone[2]["rates"])
+    with pytest.raises(SettingsError, match="--member 1 is one model, and --ensemble 2 averages"):
+        infer_file(run, InferRequest(member=1, ensemble=2), tmp_path / "none.nc")
+    with pytest.raises(SettingsError, match="--ensemble is 0; a whole number of at least 1"):
+        infer_file(run, InferRequest(ensemble=0), tmp_path / "none.nc")
+
+
+def test_more_than_there_are_takes_what_there_is_and_says_so(run, tmp_path):
+    found = inferred(run, tmp_path, replace(THREE, ensemble=7))
+    assert found.attrs["ensemble_members"].tolist() == ranked(run)
+    listed = ", ".join(map(str, ranked(run)))
+    assert ensemble_note(run, 3) is None
+    assert ensemble_note(run, 7) == (
+        "an ensemble of 7 models was asked for, but run keeps 3 of different lines: members "
+        f"{listed} are averaged"
+    )
+
+
+def test_members_without_a_score_do_not_count_beside_those_with_one(run, tmp_path):
+    copy = RunFolder(tmp_path / "run")
+    shutil.copytree(run.path, copy.path)
+    path, best = copy.best_checkpoint_path, ranked(run)[0]
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    tensors["clock/best_score"][best] = torch.nan
+    save_file(tensors, path, metadata)
+    models = load_ensemble(copy, recording(), n_models=3)
+    assert [model.member for model in models] == ranked(run)[1:]
+    tensors["clock/best_score"][:] = torch.inf
+    save_file(tensors, path, metadata)
+    assert [model.member for model in load_ensemble(copy, recording(), n_models=2)] == [0, 1]
+
+
+# --- scores ---
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory) -> RunFolder:
+    return fitted(
+        rich_recording(), tmp_path_factory.mktemp("scored") / "run", "run.n_seeds=2",
+        "inference.ensemble=2", "split.held_out_fraction=0.2", "training.epochs=8",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def evaluations(scored):
+    both = evaluate_run(scored, which_set="valid", n_bootstrap=200, n_masks=3)
+    best = evaluate_run(scored, which_set="valid", n_bootstrap=200, n_masks=3, ensemble=1)
+    return both, best
+
+
+def test_an_evaluation_says_what_was_averaged(evaluations):
+    both, best = evaluations
+    assert len(both.ensemble_members) == 2
+    assert best.ensemble_members == ()
+    assert to_json(both)["ensemble_members"] == list(both.ensemble_members)
+    assert any("rates are averaged over members" in note for note in both.notes)
+    assert not any("averaged" in note for note in best.notes)
+    assert both.member == best.member
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["masked_bits_per_spike", "co_smoothing_bits_per_spike", "encoded_bits_per_spike",
+     "true_rates_r2"],
+)  # fmt: skip
+def test_the_gain_is_the_difference_on_the_same_trials(evaluations, name):
+    both, best = evaluations
+    gain = both.score(f"ensemble_gain_{name}")
+    difference = both.score(name).value - best.score(name).value
+    assert gain.value == pytest.approx(difference, abs=1e-9)
+    assert gain.value != 0
+    assert gain.interval[0] <= gain.value <= gain.interval[1]
+    assert gain.beside["best member alone"] == pytest.approx(best.score(name).value, abs=1e-9)
+    tie = gain.interval[0] <= 0 <= gain.interval[1]
+    assert gain.note.startswith("a tie") == tie
+    # Trials are drawn once for both, so that what they share cancels.
+    alone = best.score(name).interval
+    assert gain.interval[1] - gain.interval[0] < alone[1] - alone[0]
+    assert not [score for score in best.scores if "gain" in score.name]
+
+
+def test_scores_of_other_signals_are_the_best_members(evaluations):
+    both, best = evaluations
+    same = [name for name in (score.name for score in best.scores)
+            if name.startswith(("inferred_input", "coverage", "true_latents"))]  # fmt: skip
+    assert len(same) >= 8
+    for name in same:
+        assert both.score(name).value == best.score(name).value, name
+        assert f"of member {both.member} alone" in both.score(name).note
+        assert "alone" not in best.score(name).note
+
+
+def test_rates_that_are_stored_and_inferred_anew_score_alike(scored, evaluations, tmp_path):
+    stored = infer_to_file(scored, read_recording_of(scored), tmp_path / "rates.nc", is_new=False)
+    request = Request(
+        which_set="valid", rates_path=stored, protocol=Protocol(n_bootstrap=200, n_masks=3)
+    )
+    found = evaluate(scored, request)
+    assert found.rates_from == "rates.nc"
+    assert evaluations[0].rates_from == "inferred"
+    for score in evaluations[0].scores:
+        assert found.score(score.name).value == pytest.approx(score.value, abs=1e-5), score.name
+
+
+def test_rates_of_an_ensemble_are_not_those_of_its_best_member(scored, tmp_path):
+    stored = infer_to_file(scored, read_recording_of(scored), tmp_path / "rates.nc", is_new=False)
+    request = Request(which_set="valid", rates_path=stored, ensemble=1)
+    with pytest.raises(DataError, match="its ensemble is not the one that is evaluated"):
+        evaluate(scored, request)
+
+
+# --- from a search to the end ---
+
+
+def test_a_search_ends_with_the_rates_of_its_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr("lfads_torch.analysis.report.render_report", lambda *a, **k: "<p>")
+    wanted = settings(
+        "search.population=3", "search.generations=1", "search.generation_epochs=1",
+        "search.method=random", "inference.ensemble=5",
+    )  # fmt: skip
+    run = search_run(recording(), wanted, tmp_path / "run")
+    watcher = Watcher()
+    finish_run(run, recording=recording(), observer=watcher)
+    assert any("ensemble of 5 models was asked for" in text for text in watcher.said)
+    with open_rates(run.rates_path) as rates:
+        assert sorted(rates.attrs["ensemble_members"].tolist()) == [0, 1, 2]
+        best = run.read_record().search["best"]["member"]
+        assert rates.attrs["ensemble_members"][0] == rates.attrs["member"] == best
+    assert "ensemble_gain_masked_bits_per_spike" in run.scores_path.read_text()
