@@ -291,6 +291,11 @@ def test_halving_drops_the_worse_half_and_ids_stay(halved):
         tuple(members[0]), tuple(members[1]),
     ]  # fmt: skip
     assert {row["founder"] for row in halved.of(0)} == set(members[2])
+    assert members[2] != [0, 1]  # so that ids are not places
+    for row in halved.of(1):
+        loser = halved.of(0)[members[2].index(row["member"])]["outcome"] == "replaced"
+        (other,) = set(members[2]) - {row["member"]}
+        assert row["parent"] == row["founder"] == (other if loser else row["member"])
     assert halved.state.archive.models.members.tolist() == members[2]
     assert all(row["best_epoch"] is None for row in halved.of(-2))
 
