@@ -94,7 +94,7 @@ def test_what_broke_first_is_named_and_the_others_go_on(monkeypatch, term, break
     assert clocks.smoothed.isfinite().tolist() == [True, False, True]
     assert clocks.epochs.tolist() == [2, 0, 2]
     assert first.messages == (
-        f"member 7: {term} was not finite in epoch 0; it is frozen until it is replaced",
+        f"member 7: {term} was not finite in epoch 0; it is frozen and has no score",
     )
     assert second.messages == ()
     for p in (0, 2):

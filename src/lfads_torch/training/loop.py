@@ -197,7 +197,7 @@ def _freeze(
         clocks.broken[p] = CHECKED_TERMS.index(term)
         messages.append(
             f"member {int(state.members[p])}: {term} was not finite in epoch {state.epoch}; it is "
-            "frozen until it is replaced"
+            "frozen and has no score"
         )
     return messages
 
