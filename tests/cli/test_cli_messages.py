@@ -184,7 +184,7 @@ def recording_in_place_of_rates(
 def unknown_figure(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:
     return (
         ["plot", run, "rate", "--out", folder / "x.png"],
-        ["there is no figure 'rate'; the nearest is 'rates'"],
+        ["figure: there is no 'rate'. Did you mean 'rates'?"],
     )
 
 
