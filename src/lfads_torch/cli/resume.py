@@ -17,8 +17,18 @@ def resume(
     data: Annotated[Path | None, Parameter(help="where the recording is now, if it moved")] = None,
     allow_different_numbers: Annotated[
         bool,
-        Parameter(help="go on where device, threads or versions would change the last digits"),
+        Parameter(help="go on although device, threads, versions or the population have changed"),
     ] = False,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Parameter(help="compute elsewhere from here on")
+    ] = None,
+    population: Annotated[
+        int | None,
+        Parameter(
+            help="members of a search from here on: the worst leave, or changed copies join; with "
+            "--allow-different-numbers"
+        ),
+    ] = None,
     kernels: Annotated[
         Literal["auto", "reference", "portable", "compiled"],
         Parameter(help="how recurrences are computed"),
@@ -42,7 +52,11 @@ def resume(
 
     folder = RunFolder.open(run)
     options = FitOptions(
-        data_path=data, kernels=kernels, allow_different_numbers=allow_different_numbers
+        data_path=data,
+        kernels=kernels,
+        allow_different_numbers=allow_different_numbers,
+        device=device,
+        population=population,
     )
     with (
         recorded_in(folder.log_path),

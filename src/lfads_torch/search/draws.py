@@ -6,7 +6,7 @@ who else is in the population.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ class Draws:
     seed: int
     generation: int
     members: tuple[int, ...]
+    occasion: str = ""  # draws apart from those at the generation's end
 
     @property
     def n_members(self) -> int:
@@ -33,7 +34,7 @@ class Draws:
 
     def of(self, positions: NDArray[np.int64]) -> Draws:
         """The same numbers, of some members only."""
-        return Draws(self.seed, self.generation, tuple(self.members[p] for p in positions))
+        return replace(self, members=tuple(self.members[p] for p in positions))
 
     def uniform(self, site: str, n: int) -> NDArray[np.float64]:
         """Uniform on the open interval (0, 1), [P, n]."""
@@ -50,5 +51,5 @@ class Draws:
 
     def _words(self, site: str, n: int) -> NDArray[np.float64]:
         streams = Streams(self.seed, torch.tensor(self.members, dtype=torch.int64))
-        words = streams.bits(f"search.{site}", self.generation + _OFFSET, None, n)
+        words = streams.bits(f"search.{self.occasion}{site}", self.generation + _OFFSET, None, n)
         return words[:, 0].numpy().astype(np.float64)

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from lfads_torch.search.space import Space
     from lfads_torch.search.state import SearchState
     from lfads_torch.training.loop import EpochReport, TrainingData
+    from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import Task
 
-__all__ = ["Ending", "Past", "SearchObserver", "SearchPlan", "search"]
+__all__ = ["Ending", "Past", "SearchObserver", "SearchPlan", "perturb_members", "search"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +192,7 @@ def _exploit_and_explore(
     state.founder = state.founder[positions]
     state.parent = population.members[positions]
     is_replaced = parents != np.arange(len(parents))
-    _perturb(state, plan, np.flatnonzero(is_replaced), draws)
+    perturb_members(population, plan, np.flatnonzero(is_replaced), draws)
     return ["replaced" if each else "kept" for each in is_replaced]
 
 
@@ -202,17 +203,17 @@ def _explore_only(
     parents = choose_parents(selection_rule(plan.settings), scores, draws)
     has_lost = (parents != np.arange(len(parents))) & np.isfinite(scores)
     state.parent = state.population.members.clone()
-    _perturb(state, plan, np.flatnonzero(has_lost), draws)
+    perturb_members(state.population, plan, np.flatnonzero(has_lost), draws)
     return ["perturbed" if each else "kept" for each in has_lost]
 
 
-def _perturb(
-    state: SearchState, plan: SearchPlan, positions: NDArray[np.int64], draws: Draws
+def perturb_members(
+    population: PopulationState, plan: SearchPlan, positions: NDArray[np.int64], draws: Draws
 ) -> None:
     """Change every searched hyperparameter of these members, in place."""
     rule, draws = perturbation_rule(plan.settings), draws.of(positions)
     for each in plan.space if len(positions) else ():
-        own = getattr(state.population.hyperparameters, each.field)
+        own = getattr(population.hyperparameters, each.field)
         before = own[positions].double().cpu().numpy()
         share = plan.settings.resample_probability
         after = changed(rule, before, each, draws, resample_probability=share)

@@ -33,13 +33,17 @@ def train_search(
     """
     from lfads_torch.search.run import search
     from lfads_torch.workflows.interruption import Interruption
+    from lfads_torch.workflows.resize_search import resized_past
 
     task = assembly.task
     watcher.message(f"kernels: {task.kernels.name} ({task.kernels.reason})")
     plan = _plan(run, assembly, watcher)
     state, past = _begin(run, assembly, plan, watcher, is_resumed=is_resumed)
+    resized = resized_past(run, state, past, plan, watcher)
+    past = resized or past
     keeper = _Keeper(run, assembly, watcher, list(past.rows))
-    if not is_resumed or not run.generation_checkpoint_path.exists():
+    is_new = state.population.epoch == 0
+    if is_new or resized is not None or not run.generation_checkpoint_path.exists():
         keeper.began(state)
     with Interruption(watcher.message) as interruption:
         ending = search(
@@ -86,11 +90,14 @@ def _begin(
     from lfads_torch.search.run import Past
     from lfads_torch.search.state import load_search
 
-    if not (is_resumed and run.last_checkpoint_path.exists()):
+    state = None
+    if is_resumed and run.last_checkpoint_path.exists():
+        state = load_search(run.last_checkpoint_path, assembly.task.layout, assembly.task.device)
+    if state is None or state.population.epoch == 0:
+        # Nothing is trained: drawn again, with as many members as the settings want by now.
         run.metrics.truncate_after(-1)
         run.history_path.unlink(missing_ok=True)
         return _new_search(run, assembly, plan), Past()
-    state = load_search(run.last_checkpoint_path, assembly.task.layout, assembly.task.device)
     run.metrics.truncate_after(state.population.epoch - 1)
     rows = [r for r in read_history(run.history_path) if r["generation"] < state.generation]
     write_history(run.history_path, rows)

@@ -63,6 +63,8 @@ class FitOptions:
     kernels: str = "auto"
     overwrite: bool = False
     allow_different_numbers: bool = False
+    device: str | None = None  # to resume on; None: where the settings say
+    population: int | None = None  # members of a search to resume with; None: as many as it had
     command: tuple[str, ...] = ()
     refit: Mapping[str, Any] = field(default_factory=dict)  # goes into the record, JSON values
     search: Mapping[str, Any] = field(default_factory=dict)  # likewise
@@ -118,28 +120,43 @@ def resume_run(
 ) -> RunFolder:
     """Go on where a run was stopped; bit for bit as if it had not been, on the same machine.
 
-    Raises RunError where the data changed, or where numbers would differ and
-    `allow_different_numbers` is not given.
+    Raises RunError where the data changed, where numbers would differ and
+    `allow_different_numbers` is not given, and where the population cannot change.
     """
+    from lfads_torch.workflows.resume_changes import (
+        changed_settings,
+        require_unchanged,
+        store_settings,
+    )
     from lfads_torch.workflows.stored import read_recording_of, read_settings_of
 
     watcher = observer or Quiet()
     run = RunFolder.open(folder, needs=("settings.yaml", "split.json"))
     if run.read_record().status == FINISHED:
+        require_unchanged(run, options)
         watcher.message(f"{run.path} is finished; it stays as it is")
         return run
-    settings = read_settings_of(run)
+    stored = read_settings_of(run)
+    settings = changed_settings(run, stored, options)
     recording = read_recording_of(run, options.data_path)
-    options = replace(options, kernels=_kernels_of(run, options))
-    _require_same_numbers(run, settings, options)
+    options = replace(options, kernels=_kernels_of(run, settings, options))
+    _require_same_numbers(run, settings, options, before=stored)
     with run.lock():
+        if settings != stored:
+            store_settings(run, settings)
         run.set_status("running")
         return _train(run, recording, settings, options, watcher, is_resumed=True)
 
 
-def _kernels_of(run: RunFolder, options: FitOptions) -> str:
-    """The backend that the run began with, unless another one is asked for."""
-    return (run.read_record().backend or "auto") if options.kernels == "auto" else options.kernels
+def _kernels_of(run: RunFolder, settings: Settings, options: FitOptions) -> str:
+    """The backend that the run began with, unless another one is asked for, or another device."""
+    from lfads_torch.workflows.device import choose_device
+
+    record = run.read_record()
+    is_elsewhere = record.device != str(choose_device(settings.run))
+    if options.kernels != "auto" or is_elsewhere:
+        return options.kernels
+    return record.backend or "auto"
 
 
 def prepare(
@@ -267,7 +284,9 @@ def _record_numbers(run: RunFolder, assembly: Assembly) -> None:
     run.write_record(record)
 
 
-def _require_same_numbers(run: RunFolder, settings: Settings, options: FitOptions) -> None:
+def _require_same_numbers(
+    run: RunFolder, settings: Settings, options: FitOptions, *, before: Settings
+) -> None:
     """Refuse to resume where the rest would not be bitwise the same, unless allowed."""
     import torch
 
@@ -288,6 +307,7 @@ def _require_same_numbers(run: RunFolder, settings: Settings, options: FitOption
         "backend": (record.backend, kernels.name),
         "torch": (record.versions.get("torch"), library_versions().get("torch")),
         "machine": (record.machine, machine_text()),
+        "population": (before.search.population, settings.search.population),
     }
     changed = {name: pair for name, pair in now.items() if pair[0] != pair[1]}
     if changed and not options.allow_different_numbers:

@@ -92,8 +92,10 @@ def train_file(
 def go_on(run: RunFolder, *, options: FitOptions, observer: Observer) -> RunFolder:
     """Resume a run and finish it; one that has finished only gets what it lacks."""
     from lfads_torch.workflows.fit import resume_run
+    from lfads_torch.workflows.resume_changes import require_unchanged
 
     if run.read_record().status == FINISHED:
+        require_unchanged(run, options)
         missing = missing_results(run)
         lacks = f"; it lacks {', '.join(missing)}" if missing else ""
         observer.message(f"{run.path} has finished training already{lacks}")
