@@ -347,8 +347,9 @@ def _attribute(
     if isinstance(value, (str, np.str_)):
         return str(value)
     if isinstance(value, list):
-        is_whole = all(isinstance(each, int) for each in value)
-        return np.asarray(value, dtype=np.int64 if is_whole else np.float64)
+        if all(isinstance(each, int) for each in value):
+            return np.asarray(value, dtype=np.int64)
+        return np.asarray(value, dtype=np.float64)
     return np.int64(value) if isinstance(value, (int, np.integer)) else np.float64(value)
 
 
