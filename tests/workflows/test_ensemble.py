@@ -224,6 +224,42 @@ def test_rates_of_an_ensemble_are_not_those_of_its_best_member(scored, tmp_path)
         evaluate(scored, request)
 
 
+# --- from Python and from the command line ---
+
+
+def test_the_estimators_average_too(tmp_path):
+    from lfads_torch import LFADS
+    from lfads_torch.workflows.masked_score import masked_score
+
+    run = fit_run(recording(), settings("run.n_seeds=2", "inference.ensemble=2"), tmp_path / "run")
+    estimator, given = LFADS.load(run.path), recording()
+    members = estimator.transform(given, members="all")
+    rates = estimator.transform(given)
+    np.testing.assert_allclose(rates, members.astype(np.float64).mean(0), rtol=1e-6)
+    np.testing.assert_array_equal(estimator.infer(given)["rates"], rates)
+    both = load_ensemble(run, given)
+    aligned = both[0].card.aligned(given)
+    assert estimator.score(given) == masked_score(both, aligned)
+    assert estimator.score(given) != masked_score(both[:1], aligned)
+
+
+def test_the_commands_take_a_number_of_models(run, tmp_path, capsys):
+    from lfads_torch.cli.evaluate import evaluate as evaluate_command
+    from lfads_torch.cli.infer import infer as infer_command
+
+    source = RunFolder(shutil.copytree(run.path, tmp_path / "run")).path
+    infer_command(source, out=tmp_path / "rates.nc", ensemble=9)
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(tmp_path / "rates.nc")
+    assert "ensemble of 9 models was asked for" in printed.err
+    with open_rates(tmp_path / "rates.nc") as rates:
+        assert len(rates.attrs["ensemble_members"]) == 3
+    evaluate_command(source, which_set="valid", masks=2, bootstrap=20, ensemble=2)
+    printed = capsys.readouterr()
+    assert "ensemble gain masked bits per spike" in printed.out
+    assert "rates are averaged over members" in printed.err
+
+
 # --- from a search to the end ---
 
 
