@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from tiny_runs import fitted, rich_recording
 
 from lfads_torch.data.recording import Split
 from lfads_torch.errors import DataError
+from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows.compare import compare_runs, comparison_rows, comparison_to_json
 from lfads_torch.workflows.evaluate import Request, evaluate
 from lfads_torch.workflows.scores.trials import Protocol
@@ -96,6 +98,19 @@ def test_runs_of_one_model_are_compared_one_by_one_and_said_so(runs):
     assert "equal settings up to seeds" in comparison.notes[0]
     assert pair.differing_settings == {}
     assert any("seeds differ" in note for note in pair.notes)
+
+
+def test_of_an_ensemble_single_models_are_compared_and_that_is_said(runs, tmp_path):
+    copy = RunFolder(shutil.copytree(runs["two"].path, tmp_path / "averaged"))
+    text = copy.settings_path.read_text()
+    copy.settings_path.write_text(text.replace("ensemble: 1", "ensemble: 2"))
+    assert copy.settings_path.read_text() != text
+    comparison = compared(runs | {"averaged": copy}, "other_seed", "averaged", members="best")
+    assert comparison.notes[0].startswith("single models are compared, also of averaged")
+    assert "equal settings up to seeds" in comparison.notes[1]
+    plain = compared(runs, "other_seed", "two", members="best").pairs[0].scores
+    found = comparison.pairs[0].scores
+    assert [score.difference for score in found] == [score.difference for score in plain]
 
 
 def test_seeds_and_splits_are_grouped(runs):

@@ -172,6 +172,8 @@ def facts(inputs: FigureInputs) -> list[tuple[str, str]]:
         ("Sizes", ", ".join(f"{name.replace('_', ' ')} {size}" for name, size in sizes.items())),
         ("Posterior samples", attributes.get("n_posterior_samples")),
         ("Member of the rates", attributes.get("member")),
+        ("Members whose rates are averaged",
+         ", ".join(map(str, _as_list(attributes.get("ensemble_members", []))))),
         ("Device", ", ".join(str(run[key]) for key in ("device", "backend", "precision", "machine")
                              if run.get(key))),
         ("Threads", run.get("threads")),

@@ -89,8 +89,9 @@ def compare_runs(
     """Compare runs of one recording (or on a new one) on the trials of a set.
 
     Runs whose settings are equal up to seeds repeat one model; each further model is compared with
-    the first. `members`: every member of a run counts as a seed, or only its best one. Raises
-    DataError where runs share no recording, units or trials.
+    the first, single models also where a run's rates are an ensemble's. `members`: every member of
+    a run counts as a seed, or only its best one. Raises DataError where runs share no recording,
+    units or trials.
     """
     protocol = protocol or Protocol()
     if len({run.path.resolve() for run in runs}) < 2:
@@ -102,7 +103,7 @@ def compare_runs(
         for run in runs
         for one in replicates_of(run, which_set=which_set, recording=recording, members=members)
     ]
-    groups, notes = grouped(replicates, group_by=group_by), []
+    groups, notes = grouped(replicates, group_by=group_by), _ensemble_notes(runs)
     if len(groups) == 1:
         notes.append("all runs have equal settings up to seeds, so they are compared one by one")
         groups = grouped(replicates, group_by="run")
@@ -120,6 +121,16 @@ def compare_runs(
         notes=tuple(notes),
         protocol=protocol,
     )
+
+
+def _ensemble_notes(runs: Sequence[RunFolder]) -> list[str]:
+    from lfads_torch.workflows.stored import read_settings_of
+
+    averaged = [run for run in runs if read_settings_of(run).inference.ensemble > 1]
+    if not averaged:
+        return []
+    names = ", ".join(run.path.name for run in averaged)
+    return [f"single models are compared, also of {names}, whose rates are an ensemble's"]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ WITHOUT_RESULT = (
     "run.device", "run.threads", "run.preset", "run.members_at_once",
     "training.checkpoint_interval_s",
     "inference.batch_size", "inference.save_generator_states",
+    "inference.ensemble",  # single models are compared
 )  # fmt: skip
 
 
