@@ -11,7 +11,7 @@ import pytest
 
 from lfads_torch.data.check.report import CheckReport, Finding
 from lfads_torch.data.formats import ours
-from lfads_torch.outputs import history_file, run_folder
+from lfads_torch.outputs import history_file, run_folder, shapes_file
 from lfads_torch.outputs.rates_file import RatesChunk
 from lfads_torch.outputs.run_lock import LockHolder
 from lfads_torch.outputs.run_record import RunRecord
@@ -49,6 +49,8 @@ EVALUATION = Evaluation(
         [run_folder.RECORD, run_folder.LOCK, *run_folder.OURS],
         list(EpochReport(0, 0, 0.0, (3,), {}, ("message",)).row()),
         list(history_file.COLUMNS),
+        [shapes_file.SHAPES, *(each.name for each in fields(shapes_file.ShapesRecord)), "best"],
+        [each.name for each in fields(shapes_file.Shape)],
         list(to_json(EVALUATION)),
         *(
             [each.name for each in fields(kind)]

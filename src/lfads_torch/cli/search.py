@@ -48,6 +48,10 @@ def search(
         choice=search_arguments.choice(),
         list_path=search_arguments.list_path,
     )
+    if search_arguments.shapes is not None:
+        from lfads_torch.cli.search_shapes import run_shapes
+
+        return run_shapes(request, search_arguments.shapes, run_arguments)
     with (
         recorded_in(folder / "log.txt"),
         Watch(

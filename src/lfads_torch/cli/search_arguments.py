@@ -63,6 +63,13 @@ class SearchArguments:
         Path | None,
         Parameter(name="--list", help="CSV or YAML: every member's hyperparameters, given"),
     ] = None
+    shapes: Annotated[
+        int | None,
+        Parameter(
+            help="groups of equal shape, each a random search of its own; settings that change "
+            "shapes, such as model.generator_size, can then be given to --search"
+        ),
+    ] = None
     ensemble: Annotated[
         int | None, Parameter(help="average the rates of this many members of different lines")
     ] = None
@@ -95,6 +102,7 @@ class SearchArguments:
             "--search": bool(self.ranges),
             "--keep": bool(self.keep),
             "--start": self.start == "halving",
+            "--shapes": self.shapes is not None,
         }
         against = [option for option, is_given in given.items() if is_given]
         if self.list_path is not None and against:

@@ -10,7 +10,7 @@ from lfads_torch.config.declarations import Declaration, declarations
 from lfads_torch.config.nearest import nearest_setting, nearest_word
 from lfads_torch.config.space_text import DIVERGENCES, UNIT, AskedRange
 from lfads_torch.errors import SettingsError
-from lfads_torch.search.space import MOVABLE, First, Range, why_not
+from lfads_torch.search.space import MOVABLE, First, Range, changes_shapes, why_not
 
 __all__ = ["name_mistakes", "outside", "range_mistakes", "range_of", "space_error"]
 
@@ -18,6 +18,11 @@ _KEYS = ("low", "high", "first", "weight", "keeps_limits", "unit")
 _FIRSTS = ("uniform", "log_uniform")
 _UNITS = (UNIT, "beta")
 _MOST_TOLD = 8
+_BIN_WIDTH = (
+    "other bins are other data, and scores per entry of different bins cannot be compared. Bin the "
+    "recording anew with `lfads prepare`, make a run of each, and compare what does not count "
+    "entries, such as how well behaviour is decoded (`lfads evaluate`)"
+)
 
 
 def space_error(mistakes: list[str], what: str = "search space") -> SettingsError:
@@ -36,16 +41,24 @@ def name_mistakes(name: str, where: str) -> list[str]:
     if name in MOVABLE:
         return []
     known = declarations()
+    if "bin_width" in name:
+        return [f"{name} ({where}) cannot be searched: {_BIN_WIDTH}"]
     if name not in known:
         meant = nearest_setting(name, known)
         hint = f"; did you mean {meant}?" if meant else f"; {_listed()}"
         return [f"{name} ({where}) is no setting{hint}"]
     if known[name].kind not in (int, float):
         return [f"{name} ({where}) is not a number, and only numbers can be searched; {_listed()}"]
+    way_out = ""
+    if changes_shapes(name) and known[name].kind is int:
+        way_out = (
+            f"; or let groups of equal shape draw it, in a random search: --method random --search "
+            f"{name}=LOW..HIGH --shapes 4"
+        )
     return [
         f"{name} ({where}) cannot be searched while members train: {why_not(name)}. To try several "
         f"values, give each a search of its own with --set {name}=VALUE (--method random, where "
-        "the rest need not be tuned), and compare them with `lfads compare`"
+        f"the rest need not be tuned), and compare them with `lfads compare`{way_out}"
     ]
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["MOVABLE", "Range", "Space", "published_space", "why_not"]
+__all__ = ["MOVABLE", "Range", "Space", "changes_shapes", "published_space", "why_not"]
 
 First = float | Literal["uniform", "log_uniform"]
 
@@ -93,6 +93,11 @@ def published_space(*, has_controller: bool = True) -> Space:
     )
     of_controller = ("loss.l2_controller_scale", "loss.kl_input_scale")
     return tuple(each for each in ranges if has_controller or each.name not in of_controller)
+
+
+def changes_shapes(name: str) -> bool:
+    """Whether a numeric setting that is not in `MOVABLE` changes the shapes of tensors."""
+    return name not in MOVABLE and why_not(name) is _SHAPES
 
 
 def why_not(name: str) -> str:

@@ -1,0 +1,87 @@
+"""`shapes.json`: a random search over shapes, each a run in a folder of its own beside the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lfads_torch.atomic import write_text
+from lfads_torch.errors import FormatError, RunError
+from lfads_torch.outputs.json_text import json_text, plain
+
+__all__ = ["SHAPES", "WAITING", "Shape", "ShapesRecord", "read_shapes", "write_shapes"]
+
+SHAPES = "shapes.json"
+FORMAT, FORMAT_VERSION = "lfads-torch shapes", 1
+WAITING = "waiting"  # of a shape whose run has not begun
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """One shape and how its search stands."""
+
+    folder: str  # beside the file
+    settings: Mapping[str, int]  # dotted name -> the value drawn
+    members: int
+    seed: int
+    status: str = WAITING
+    reason: str | None = None  # why it failed or was interrupted
+    score: float | None = None  # smoothed validation reconstruction, nats per entry
+    rank: int | None = None  # 1: the best
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapesRecord:
+    """All shapes; the best is named once a search has ended with a score."""
+
+    command: tuple[str, ...] = ()
+    seed: int = 0
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    shapes: tuple[Shape, ...] = ()
+
+    @property
+    def best(self) -> str | None:
+        return next((each.folder for each in self.shapes if each.rank == 1), None)
+
+    def having(self, n: int, **values: object) -> ShapesRecord:
+        """With these values of the n-th shape, and all ranked anew; equal scores by the order."""
+        shapes = list(self.shapes)
+        shapes[n] = replace(shapes[n], **values)  # type: ignore[arg-type]  # names are the caller's
+        scored = [k for k, each in enumerate(shapes) if each.score is not None]
+        ranked = sorted(scored, key=lambda k: shapes[k].score or 0.0)
+        place = {k: rank for rank, k in enumerate(ranked, start=1)}
+        return replace(
+            self, shapes=tuple(replace(s, rank=place.get(k)) for k, s in enumerate(shapes))
+        )
+
+
+def write_shapes(path: Path, record: ShapesRecord) -> None:
+    """Write the file whole or not at all."""
+    heading = {"format": FORMAT, "format_version": FORMAT_VERSION}
+    write_text(path, json_text({**heading, **plain(record), "best": record.best}, indent=2) + "\n")
+
+
+def read_shapes(path: Path) -> ShapesRecord:
+    """The record. Raises RunError where it is damaged, FormatError where it is newer."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']!r}")
+        if content["format_version"] > FORMAT_VERSION:
+            raise FormatError(
+                f"{path}: format_version is {content['format_version']}; this lfads-torch reads "
+                f"{FORMAT_VERSION}. Update lfads-torch to read a newer one."
+            )
+        return ShapesRecord(
+            command=tuple(content["command"]),
+            seed=content["seed"],
+            ranges={name: (low, high) for name, (low, high) in content["ranges"].items()},
+            shapes=tuple(Shape(**each) for each in content["shapes"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RunError(
+            f"{path}: cannot be read ({error}); the record of a search over shapes is needed. The "
+            "file was changed or the disk is damaged: restore it from a copy."
+        ) from error
