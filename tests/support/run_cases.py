@@ -120,10 +120,10 @@ def differences(left: RunFolder, right: RunFolder) -> list[str]:
     found = [f"row {n}" for n, (a, b) in enumerate(zip(*rows, strict=False)) if a != b]
     if len(rows[0]) != len(rows[1]):
         found.append(f"{len(rows[0])} and {len(rows[1])} rows")
-    for name in ("last_checkpoint_path", "best_checkpoint_path"):
-        found += [
-            f"{name}: {each}" for each in _differing(getattr(left, name), getattr(right, name))
-        ]
+    for name in ("last_checkpoint_path", "best_checkpoint_path", "generation_checkpoint_path"):
+        paths = getattr(left, name), getattr(right, name)
+        if all(path.exists() for path in paths):  # a missing one is told by its name below
+            found += [f"{name}: {each}" for each in _differing(*paths)]
     names = [{str(p.relative_to(run.path)) for p in run.path.rglob("*")} for run in (left, right)]
     return found + sorted(names[0] ^ names[1])
 
