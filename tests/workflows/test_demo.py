@@ -15,7 +15,8 @@ from lfads_torch.workflows.fit import Quiet
 SMALL = (
     "model.ic_encoder_size=5", "model.controller_encoder_size=4", "model.controller_size=4",
     "model.generator_size=6", "training.epochs=2", "loss.kl_ramp_increase=0",
-    "loss.l2_ramp_increase=0", "inference.n_samples=2",
+    "loss.l2_ramp_increase=0", "inference.n_samples=2", "search.population=2",
+    "search.generations=2", "search.generation_epochs=1",
 )  # fmt: skip
 SYSTEM = (("n_conditions", "4"), ("n_trials_per_condition", "8"), ("n_units", "6"),
           ("n_steps", "200"))  # fmt: skip
@@ -32,7 +33,9 @@ def test_a_demo_that_hardly_trained_is_told_as_such(tmp_path: Path) -> None:
     assert outcome.valid_r2 is not None
     assert outcome.valid_r2 < NEEDED_R2
     assert not outcome.follows_truth
-    assert all((folder / name).is_file() for name in ("rates.nc", "scores.json", "report.html"))
+    results = ("rates.nc", "scores.json", "report.html", "history.csv")
+    assert all((folder / name).is_file() for name in results)
+    assert outcome.run.read_record().search["generations"] == 2
     assert (folder / "recording.h5").is_file()  # it needs no other file
 
     (folder / "mine.txt").write_text("kept")

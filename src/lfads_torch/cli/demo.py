@@ -25,7 +25,7 @@ def demo(
         bool, Parameter(help="say nothing but errors and where the results are")
     ] = False,
 ) -> int:
-    """Fit a synthetic recording whose truth is known and write the page.
+    """Search on a synthetic recording whose truth is known, and write the page.
 
     Exit code 1 if the rates do not follow the true ones.
     """

@@ -12,7 +12,7 @@ from lfads_torch.errors import RunError
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED
 from lfads_torch.workflows.finish import finish_run
-from lfads_torch.workflows.fit import FitOptions, fit_run
+from lfads_torch.workflows.fit import FitOptions
 
 if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
@@ -22,8 +22,14 @@ __all__ = ["NEEDED_R2", "DemoOutcome", "DemoRequest", "run_demo"]
 
 NEEDED_R2 = 0.6
 _COMMAND = ("lfads", "demo")
-# Products this small gain nothing from more threads, and lose much where others compute too.
-_ONE_THREAD = "run.threads=1"
+_SETTINGS = (
+    # A search of minutes; a real one takes more members and generations.
+    "search.population=6",
+    "search.generations=5",
+    "search.generation_epochs=10",
+    # Products this small gain nothing from more threads, and lose much where others compute too.
+    "run.threads=1",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +56,17 @@ class DemoOutcome:
 
 
 def run_demo(request: DemoRequest, observer: Observer) -> DemoOutcome:
-    """Synthesise, fit, infer, evaluate, write the page.
+    """Synthesise, search, infer, evaluate, write the page.
 
     An earlier demonstration in the folder is replaced; anything else there is a RunError.
     """
     from lfads_torch.config.read import read_settings
     from lfads_torch.data.synthetic.choose import synthesise
+    from lfads_torch.workflows.search import search_run
 
     _need_own_folder(request.folder)
     settings = read_settings(
-        preset="demo", overrides=(f"run.seed={request.seed}", _ONE_THREAD, *request.overrides)
+        preset="demo", overrides=(f"run.seed={request.seed}", *_SETTINGS, *request.overrides)
     )
     recording = synthesise("demo", request.seed, **dict(request.system))
     observer.message(
@@ -69,7 +76,7 @@ def run_demo(request: DemoRequest, observer: Observer) -> DemoOutcome:
     options = FitOptions(
         overwrite=True, command=(*_COMMAND, "--seed", str(request.seed), *request.overrides)
     )
-    run = fit_run(recording, settings, request.folder, options=options, observer=observer)
+    run = search_run(recording, settings, request.folder, options=options, observer=observer)
     if run.read_record().status != FINISHED:
         return DemoOutcome(run=run, valid_r2=None)
     finish_run(run, recording=_with_split_of(run, recording), anew=True, observer=observer)
