@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from coordinated_dropout_page import coordinated_dropout
 
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parent.parent / "docs"
@@ -320,6 +321,11 @@ def _score_row(title: str, scores: dict[str, Any], names: list[str]) -> str:
     return f"| {title} | {' | '.join(cells)} |"
 
 
+def why_coordinated_dropout(result: dict[str, Any]) -> str:
+    """Two searches on one recording; the section has a file of its own."""
+    return coordinated_dropout(result, DOCS / "figures" / "coordinated_dropout.png")
+
+
 def page() -> str:
     """The whole page; benchmarks without results are left out."""
     parts = [INTRODUCTION]
@@ -329,6 +335,7 @@ def page() -> str:
         ("lorenz_10ms", lorenz),
         ("pulses", pulses),
         ("maze_search", maze_search),
+        ("coordinated_dropout", why_coordinated_dropout),
     )
     for name, write in sections:
         result = stored(name)
