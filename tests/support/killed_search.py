@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from lfads_torch.outputs.history_file import read_history
 from lfads_torch.outputs.run_folder import RunFolder
 
 __all__ = ["PHASES", "Kills", "differing", "n_epochs", "start", "wait_for"]
 
-PHASES = ("before training", "an epoch", "a checkpoint", "a generation's end")
+PHASES = ("before an epoch was done", "an epoch", "a checkpoint", "a generation's end")
 
 
 def start(folder: Path, overrides: tuple[str, ...]) -> BaseProcess:
@@ -68,24 +69,29 @@ class Kills:
     def total(self) -> int:
         return sum(self.hits.values())
 
-    def count(self, folder: Path, *, has_trained: bool) -> None:
-        self.hits[_phase(folder, has_trained=has_trained)] += 1
+    def count(self, folder: Path, *, since_ns: int, has_trained: bool) -> None:
+        """`since_ns`: when the killed process began; what earlier ones left does not count."""
+        self.hits[_phase(folder, since_ns, has_trained=has_trained)] += 1
 
 
-def _phase(folder: Path, *, has_trained: bool) -> str:
+def _phase(folder: Path, since_ns: int, *, has_trained: bool) -> str:
     from safetensors import safe_open
 
     run = RunFolder(folder)
-    unfinished = [p.name for p in folder.rglob("*") if ".part" in p.name or p.name[:4] == ".tmp"]
-    if any("history" in name or "generation" in name for name in unfinished):
-        return PHASES[3]
-    if any("safetensors" in name or name.startswith(".tmp") for name in unfinished):
-        return PHASES[2]
+    is_unfinished = any(
+        (".part" in path.name or path.name.startswith(".tmp"))
+        and path.stat().st_mtime_ns >= since_ns
+        for path in folder.rglob("*")
+    )
     if not has_trained or not run.last_checkpoint_path.exists():
         return PHASES[0]
     with safe_open(run.last_checkpoint_path, framework="pt") as file:
         n_stored = int(file.metadata()["epoch"])
-    return PHASES[1] if n_stored >= n_epochs(folder) else PHASES[2]
+        generation = int(file.get_tensor("search/generation"))
+    done = [row["generation"] for row in read_history(run.history_path)]
+    if max(done, default=-1) >= generation:
+        return PHASES[3]
+    return PHASES[2] if is_unfinished or n_stored < n_epochs(folder) else PHASES[1]
 
 
 def differing(left: Path, right: Path) -> list[str]:
