@@ -3,7 +3,7 @@
 `all`, `held_out` and `encoded` are what the training loop's score counts, with its noise (one
 posterior sample). `masked` is of encoded entries while hidden from the encoder, one of five
 complementary masks after the other, from the posterior mean. It, and everything of `train` and the
-reported set, is measured at every fourth epoch only and NaN elsewhere.
+reported set, is measured at every eighth epoch only and NaN elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lfads_torch.training.score import counted_entries, forward, validation_nois
 __all__ = ["MEASURES", "measures_of"]
 
 ENTRIES = ("all", "held_out", "encoded")
-N_MASKS, AT_ONCE, EVERY = 5, 45, 4
+N_MASKS, AT_ONCE, EVERY = 5, 45, 8
 MEASURES = (
     *(f"{name}, {entries}" for name in ("valid", "train", "test") for entries in ENTRIES),
     "valid, masked",
@@ -39,15 +39,15 @@ def measures_of(trained: TrainedEpochs, reported: str) -> dict[str, NDArray[np.f
     for epoch in range(n_epochs):
         path = folder / f"epoch_{epoch:04d}.npz"
         if not path.exists():
-            is_fourth = epoch % EVERY == 0
-            names = dict.fromkeys(("valid", "train", reported) if is_fourth else ("valid",))
+            is_looked_at = epoch % EVERY == 0
+            names = dict.fromkeys(("valid", "train", reported) if is_looked_at else ("valid",))
             parts = {name: trials.take(torch.as_tensor(split.trials(name))) for name in names}
             measured = {
                 f"{name}, {entries}": value
                 for name, part in parts.items()
                 for entries, value in one_epoch(trained, epoch, part).items()
             }
-            if is_fourth:
+            if is_looked_at:
                 measured["valid, masked"] = masked_nats(trained, epoch, parts["valid"])
             np.savez(path, **measured)
         with np.load(path) as stored:

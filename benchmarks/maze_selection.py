@@ -5,7 +5,7 @@
 Preset `maze_peer`, run seed 100, three members, 64 trials a batch, 160 epochs. Every epoch's
 weights are kept, and each rule is applied to the same run, with a patience of 40 epochs after both
 ramps. A rule says which entries of the validation trials its score counts (all; held-out units; or,
-for exploration and at every fourth epoch, encoded entries while they are hidden from the encoder)
+for exploration and at every eighth epoch, encoded entries while they are hidden from the encoder)
 and which epochs may be kept (those after both ramps, or all). Splits:
 - `test`: the peer's validation trials are reported and nothing is selected on them.
 - `split_1` to `split_3`: trials and held-out units drawn anew, reported on test trials as well.

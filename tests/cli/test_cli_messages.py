@@ -24,7 +24,10 @@ def assert_one_message(err: str) -> None:
 
 
 WRONG_USAGE = [
-    (["fti", "maze.h5"], ["there is no command 'fti'; did you mean fit?", "check, fit, search, resume"]),
+    (
+        ["fti", "maze.h5"],
+        ["there is no command 'fti'; did you mean fit?", "check, fit, search, resume"],
+    ),
     (["nonsense"], ["there is no command 'nonsense'."]),
     (["fit"], ["lfads fit: FILE is missing.", "lfads fit --help"]),
     (["fit", "a.h5", "--overwite"], ["there is no option --overwite; did you mean --overwrite?"]),

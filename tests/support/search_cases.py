@@ -47,7 +47,9 @@ class SearchCase:
     """A search on a tiny recording: a ramp of one epoch, generations of two."""
 
     case: Case
-    settings: SearchSettings = SearchSettings(population=4, generations=4, generation_epochs=2)
+    settings: SearchSettings = field(
+        default_factory=lambda: SearchSettings(population=4, generations=4, generation_epochs=2)
+    )
     space: Space = field(default_factory=published_space)
     members_at_once: int = 0
 
@@ -76,7 +78,7 @@ class SearchCase:
         state: SearchState,
         watcher: Watcher,
         *,
-        past: Past = Past(),
+        past: Past | None = None,
         wants_stop: Callable[[], bool] = lambda: False,
     ) -> Ending:
         return search(
@@ -85,7 +87,7 @@ class SearchCase:
             self.case.data(),
             self.plan(),
             observer=watcher,
-            past=past,
+            past=past or Past(),
             wants_stop=wants_stop,
         )
 

@@ -27,7 +27,7 @@ def search_run(
     *,
     choice: SpaceChoice | None = None,
     values: tuple[Mapping[str, float], ...] = (),
-    options: FitOptions = FitOptions(),
+    options: FitOptions | None = None,
     observer: Observer | None = None,
 ) -> RunFolder:
     """Search on a recording and store everything but the rates (see `workflows.finish`).
@@ -61,7 +61,7 @@ def search_run(
     is_list = settings.search.method == "list"
     space = () if is_list else choose_space(choice or SpaceChoice(), prepared.settings, sizes)
     options = replace(
-        options,
+        options or FitOptions(),
         search={"method": settings.search.method, "values": [dict(each) for each in values]},
         texts={SPACE: space_to_yaml(space)},
     )
