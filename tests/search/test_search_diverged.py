@@ -103,7 +103,7 @@ def test_when_all_are_gone_it_stops_and_says_why(all_broken):
     ending, watcher, state = all_broken
     assert ending.kind == "diverged"
     assert ending.text.startswith(
-        "every member left the finite numbers in generation 1: reconstruction (3 of 3). "
+        "by generation 1 every member had left the finite numbers: reconstruction (3 of 3). "
     )
     assert "training.learning_rate" in ending.text
     assert [report.epoch for report in watcher.epochs] == [0, 1, 2]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from training_cases import Case
 
-from lfads_torch.search.space import MOVABLE, published_space, why_not
+from lfads_torch.search.space import MOVABLE, drawn_everywhere, published_space, why_not
 from lfads_torch.search.state import draw_first
 from lfads_torch.training.hyperparameters import Hyperparameters
 
@@ -70,3 +70,12 @@ def test_a_member_draws_its_first_values_alone():
     assert len(set(drawn.dropout_rate.tolist())) == 3
     assert len(set(drawn.kl_input_scale.tolist())) == 3
     assert torch.equal(drawn.weight_decay, usual)
+
+
+def test_a_random_search_draws_what_a_population_begins_with():
+    drawn = {each.name: each for each in drawn_everywhere(published_space())}
+    assert drawn["training.learning_rate"].first == "log_uniform"
+    assert drawn["augmentation.coordinated_dropout_rate"].first == "uniform"
+    assert drawn["augmentation.dropout_rate"].first == "uniform"
+    assert drawn["loss.kl_input_scale"].first == "log_uniform"
+    assert all(each.low == drawn[each.name].low for each in published_space())

@@ -40,7 +40,7 @@ def _search(folder: Path, overrides: tuple[str, ...]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     log = os.open(folder.parent / "stderr.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, sys.stderr.fileno())
-    if RunFolder(folder).generation_checkpoint_path.exists():
+    if RunFolder(folder).last_checkpoint_path.exists():
         resume_run(folder)
     else:
         search_run(recording(), settings(*overrides), folder)

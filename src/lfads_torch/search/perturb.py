@@ -110,11 +110,13 @@ def _checked(rule: PerturbationRule, perturbed: Values, of: Range, n: int) -> Va
     """What the rule gave, where it is a finite number for every member."""
     found = np.asarray(perturbed)
     is_number = found.shape == (n,) and np.issubdtype(found.dtype, np.number)
-    if not is_number or not bool(np.isfinite(found).all()):
+    low, high = (of.low, of.high) if of.keeps_limits else (0.0, np.inf)
+    if not is_number or not bool((np.isfinite(found) & (found >= low) & (found <= high)).all()):
+        within = f" within {of.low:g}..{of.high:g}" if of.keeps_limits else " of at least 0"
         raise SettingsError(
             f"search.perturbation: {type(rule).__name__} gave "
-            f"{np.array2string(found, threshold=9)} for {of.name}; {n} finite numbers are needed, "
-            "one for each member that changes. Mend its `perturbed`."
+            f"{np.array2string(found, threshold=9)} for {of.name}; {n} finite numbers{within} are "
+            "needed, one for each member that changes. Mend its `perturbed`."
         )
     return found
 

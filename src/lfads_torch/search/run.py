@@ -158,9 +158,10 @@ def _why_gone(report: GenerationReport) -> str:
     terms = Counter(row["broke"] or "the score" for row in report.rows)
     listed = ", ".join(f"{term} ({n} of {len(report.rows)})" for term, n in terms.most_common())
     return (
-        f"every member left the finite numbers in generation {report.generation}: {listed}. Lower "
-        "the upper limit of training.learning_rate in the space or training.max_gradient_norm, "
-        "and look at the data with `lfads check`"
+        f"by generation {report.generation} every member had left the finite numbers: {listed}. "
+        "Lower the learning rates (the upper limit of training.learning_rate in the space, or the "
+        "values of the list) or training.max_gradient_norm, and look at the data with "
+        "`lfads check`"
     )
 
 

@@ -7,12 +7,20 @@ searched. Others cannot move while a population trains, and `why_not` says why.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["MOVABLE", "Range", "Space", "changes_shapes", "published_space", "why_not"]
+__all__ = [
+    "MOVABLE",
+    "Range",
+    "Space",
+    "changes_shapes",
+    "drawn_everywhere",
+    "published_space",
+    "why_not",
+]
 
 First = float | Literal["uniform", "log_uniform"]
 
@@ -98,6 +106,22 @@ def published_space(*, has_controller: bool = True) -> Space:
 def changes_shapes(name: str) -> bool:
     """Whether a numeric setting that is not in `MOVABLE` changes the shapes of tensors."""
     return name not in MOVABLE and why_not(name) is _SHAPES
+
+
+def drawn_everywhere(space: Space) -> Space:
+    """The space of a random search: what would begin with one number is drawn from its range.
+
+    Nothing moves later, so a value that all members share would not be searched at all. In the
+    logarithm where the range spans two decades or more.
+    """
+    return tuple(
+        each if isinstance(each.first, str) else replace(each, first=_spread(each))
+        for each in space
+    )
+
+
+def _spread(of: Range) -> Literal["uniform", "log_uniform"]:
+    return "log_uniform" if of.low > 0.0 and of.high >= 100.0 * of.low else "uniform"
 
 
 def why_not(name: str) -> str:

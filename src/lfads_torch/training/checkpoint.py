@@ -215,7 +215,7 @@ def _require_rows(members: Tensor, tensors: Mapping[str, Tensor]) -> None:
 
 def _incomplete(path: Path, error: Exception) -> RunError:
     return RunError(
-        f"{path}: the state is incomplete or was changed ({error}); one that `lfads fit` wrote is "
+        f"{path}: the state is incomplete or was changed ({error}); one that `lfads` wrote is "
         "needed. Restore it from a copy, or fit again."
     )
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lfads_torch.atomic import atomic_path
-from lfads_torch.errors import DivergenceError
+from lfads_torch.errors import DivergenceError, RunError
 
 if TYPE_CHECKING:
     from lfads_torch.outputs.run_folder import RunFolder
@@ -58,6 +58,7 @@ def train_search(
         if ending.kind == "diverged":
             _keep_last_good(run)
             keeper.store_best(state)
+            _record_ending(run, assembly, plan, state, ending)
             raise DivergenceError(f"{run.path}: {ending.text}.{_what_is_left(run, state)}")
         keeper.store(state)
     _conclude(run, assembly, plan, state, ending, watcher, signal=interruption.signal_name)
@@ -93,6 +94,12 @@ def _begin(
     state = None
     if is_resumed and run.last_checkpoint_path.exists():
         state = load_search(run.last_checkpoint_path, assembly.task.layout, assembly.task.device)
+    elif is_resumed and run.metrics.read():
+        raise RunError(
+            f"{run.path}: it has metrics, but {run.last_checkpoint_path} is gone, so the search "
+            "cannot go on. Restore that file from a copy; `lfads infer` works without it. To begin "
+            "anew, search with another --out."
+        )
     if state is None or state.population.epoch == 0:
         # Nothing is trained: drawn again, with as many members as the settings want by now.
         run.metrics.truncate_after(-1)
@@ -190,11 +197,10 @@ def _keep_last_good(run: RunFolder) -> None:
 
 def _what_is_left(run: RunFolder, state: SearchState) -> str:
     if not len(_archive(state).with_best().slot):
-        return " No member had a score after the ramps yet, so there is no model to keep."
-    return (
-        " The best model up to then is kept: `lfads infer` and `lfads evaluate` take "
-        f"{run.path} as it is."
-    )
+        kept = "No member had a score after the ramps yet, so there is no model to keep."
+    else:
+        kept = f"The best model up to then is kept: `lfads infer` takes {run.path} as it is."
+    return f" {kept} Resuming would end in the same way: search again with another --out."
 
 
 def _conclude(
@@ -213,6 +219,15 @@ def _conclude(
             f"stored after epoch {state.population.epoch - 1}; go on with: lfads resume {run.path}"
         )
         return
+    _record_ending(run, assembly, plan, state, ending)
+    run.set_status("finished", reason=ending.text)
+    watcher.message(f"the search ended: {ending.text}")
+
+
+def _record_ending(
+    run: RunFolder, assembly: Assembly, plan: SearchPlan, state: SearchState, ending: Ending
+) -> None:
+    """Note in `run.json` how much was searched, why it ended and who won."""
     record = run.read_record()
     best = _best(state.archive, plan)
     n_member_epochs = sum(len(row["valid_score"]) for row in run.metrics.read())
@@ -227,8 +242,6 @@ def _conclude(
     }
     search = {**record.search, **found}
     run.write_record(replace(record, search=search, beta=_betas_of_best(run, assembly, best)))
-    run.set_status("finished", reason=ending.text)
-    watcher.message(f"the search ended: {ending.text}")
 
 
 def _best(archive: Archive, plan: SearchPlan) -> dict[str, Any]:

@@ -54,9 +54,9 @@ def store_settings(run: RunFolder, settings: Settings) -> None:
     """
     from lfads_torch.config.tree import to_yaml
 
+    run.write_settings(to_yaml(settings))
     record = replace(run.read_record(), grouping=None, n_members=settings.run.n_seeds)
     run.write_record(record)
-    run.write_settings(to_yaml(settings))
 
 
 def _require_population(run: RunFolder, settings: Settings, n_members: int) -> None:

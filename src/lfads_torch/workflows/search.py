@@ -41,6 +41,7 @@ def search_run(
     from lfads_torch.config.space import SpaceChoice, choose_space, space_to_yaml
     from lfads_torch.search.perturb import perturbation_rule
     from lfads_torch.search.select import selection_rule
+    from lfads_torch.search.space import drawn_everywhere
 
     watcher = observer or Quiet()
     _require_values(settings, values)
@@ -60,6 +61,8 @@ def search_run(
     sizes = sizes_of(prepared.recording)
     is_list = settings.search.method == "list"
     space = () if is_list else choose_space(choice or SpaceChoice(), prepared.settings, sizes)
+    if settings.search.method == "random":
+        space = drawn_everywhere(space)
     options = replace(
         options or FitOptions(),
         search={"method": settings.search.method, "values": [dict(each) for each in values]},
@@ -79,6 +82,11 @@ def _require_values(settings: Settings, values: tuple[Mapping[str, float], ...])
         raise SettingsError(
             f"search.method is {settings.search.method}, which draws its own values; a list is "
             "for search.method=list. Leave one of them out."
+        )
+    if is_list and settings.search.start == "halving":
+        raise SettingsError(
+            "search.start is halving, which begins with more members than the list has lines; "
+            "with search.method=list it must be all."
         )
 
 

@@ -127,7 +127,8 @@ class Library:
 def find_library(folder: Path | None = None) -> Library | Absent:
     """The library in `folder`, by default beside this file; loaded once."""
     folder = Path(__file__).parent if folder is None else folder
-    found = sorted(folder.glob(f"{_FILE}.*"))
+    # The build renames its .part into place.
+    found = sorted(each for each in folder.glob(f"{_FILE}.*") if each.suffix != ".part")
     if not found:
         return Absent(f"the compiled library was not built; {_HOW}")
     try:
