@@ -31,7 +31,11 @@ SELECTION_METHOD = (
     "select and are reported, so a rule that selects on held-out units is favoured there. Everywhere else the reported trials",
     "selected nothing; held-out units are the same in both sets of trials.",
 )
-SELECTION_FINDING: tuple[str, ...] = ()
+SELECTION_FINDING: tuple[str, ...] = (
+    "On test trials the default and counting from the start keep the same epochs, soon after the ramps: with a patience of 40 the",
+    "default costs nothing here, so what an earlier run lost on validation trials came with its patience of 150. Counting held-out",
+    "units from the start gives more co-smoothing and less of the rest. One split: other splits are trained and not yet scored.",
+)
 
 
 def stored(name: str) -> dict[str, Any] | None:  # JSON values
@@ -270,15 +274,16 @@ def maze_search(result: dict[str, Any]) -> str:
         "",
         "`python benchmarks/maze_search.py`. Architecture of the preset `maze_peer`, ramps of 20 epochs, the same trials, units, seed,",
         "member-epochs, validation passes and stopping rule (all run to the last generation) for every arm; within a table only the",
-        "way of searching differs. The random arm shown was run before random search drew every value: its learning rate (.004) and",
-        "coordinated dropout (.5) were the same for all members. The published values were found with ramps of 80 and used for 700",
+        "way of searching differs. A first random arm, in which all members had the learning rate .004 and the coordinated dropout .5",
+        "that a population begins with, was seen first: co-smoothing .2869, a tie with the population, and velocity R2 .8837. Random",
+        "search now draws these two as well, and was run again. The published values were found with ramps of 80 and used for 700",
         "epochs; here they get ramps of 20 and 140 epochs like all others. Encoded units are seen by the encoder: a model that copies",
         "its input wins that column, so it decides nothing. Each arm is the model with its best smoothed validation score. All figures are of TEST trials, on",
         "which nothing was selected, with a 95 % trial-bootstrap interval. In the second table the paired difference: the population",
         "minus the other arm on the same trials; a tie where the interval holds 0. One seed per table is no replication (three",
         "seeds and three splits would be): the intervals know trials, not seeds. Averaged are rates of the best models of different",
         "lines. Where nobody is copied these are as many independent models; in a population most lines die out early, so that the",
-        "other lines' best models are old ones, and averaging them in can make the rates worse.",
+        "other lines' best models are old ones, and in a random search some drew bad values: averaging them in can make rates worse.",
         "",
     ]
     sizes = {key: value for key, value in result.items() if key != "what"}
