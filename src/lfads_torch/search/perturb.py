@@ -100,18 +100,21 @@ def changed(
 
     A value of 0 is not searched and stays. Raises SettingsError if the rule's answer is no values.
     """
-    perturbed = _checked(rule, rule.perturbed(values.copy(), of, draws), of, len(values))
+    perturbed = _checked(rule, rule.perturbed(values.copy(), of, draws), of, values)
     is_resampled = draws.uniform(f"whether.{of.name}", 1)[:, 0] < resample_probability
     after = np.where(is_resampled, _resampled(of, draws), perturbed)
     return np.where(values == 0.0, 0.0, after)
 
 
-def _checked(rule: PerturbationRule, perturbed: Values, of: Range, n: int) -> Values:
+def _checked(rule: PerturbationRule, perturbed: Values, of: Range, before: Values) -> Values:
     """What the rule gave, where it is a finite number for every member."""
-    found = np.asarray(perturbed)
+    n, found = len(before), np.asarray(perturbed)
     is_number = found.shape == (n,) and np.issubdtype(found.dtype, np.number)
     low, high = (of.low, of.high) if of.keeps_limits else (0.0, np.inf)
-    if not is_number or not bool((np.isfinite(found) & (found >= low) & (found <= high)).all()):
+    is_good = is_number and np.isfinite(found) & (found >= low) & (found <= high)
+    if not is_number or not bool(
+        np.all(is_good | (before == 0.0))
+    ):  # a 0 stays, whatever the rule makes of it
         within = f" within {of.low:g}..{of.high:g}" if of.keeps_limits else " of at least 0"
         raise SettingsError(
             f"search.perturbation: {type(rule).__name__} gave "
