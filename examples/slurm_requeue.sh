@@ -22,27 +22,31 @@ run=${2:?usage: sbatch slurm_requeue.sh RECORDING RUN}
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
 
 # SLURM signals this shell; the fit has to hear it, write its checkpoint and leave.
-stopped=false
+heard=0
 fit=
 pass_on() {
-    stopped=true
+    heard=$((heard + 1))
     if [[ -n $fit ]]; then kill -TERM "$fit" 2> /dev/null || true; fi
 }
 trap pass_on TERM
 
 lfads fit "$recording" --out "$run" --resume-if-exists &
 fit=$!
+if [[ $heard -gt 0 ]]; then pass_on; fi
 
-# A trapped signal ends `wait` at once, so wait until the fit itself is gone.
-status=0
-wait "$fit" || status=$?
-while kill -0 "$fit" 2> /dev/null; do
-    status=0
-    wait "$fit" || status=$?
+# A trapped signal ends `wait` with a status that is not the fit's, so wait until no signal came in between.
+# 127: the shell has already told its status.
+status=127
+while true; do
+    before=$heard
+    code=0
+    wait "$fit" || code=$?
+    if [[ $code -ne 127 ]]; then status=$code; fi
+    if [[ $heard -eq $before ]]; then break; fi
 done
 
 # 143: stored and left in good order; 137: killed before that, a checkpoint is there all the same.
-if $stopped && [[ $status -eq 143 || $status -eq 137 ]]; then
+if [[ $heard -gt 0 ]] && [[ $status -eq 143 || $status -eq 137 ]]; then
     echo "stopped by the cluster; back into the queue"
     scontrol requeue "$SLURM_JOB_ID"
     exit 0
