@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from lfads_torch.loss.divergence import mean_divergence
+from lfads_torch.model.priors.autoregressive import AutoregressivePrior
 from lfads_torch.model.priors.base import Posterior
-from lfads_torch.model.priors.normal import NormalInitialConditionPrior
+from lfads_torch.model.priors.normal import (
+    IndependentNormalInputPrior,
+    NormalInitialConditionPrior,
+)
 
 NAMED = {"initial_condition_prior.mean": torch.zeros(2, 3, dtype=torch.float64)}
 PRIOR = NormalInitialConditionPrior(0.1)
@@ -43,3 +47,27 @@ def test_what_is_not_there_diverges_by_nothing():
             prior, one, named=NAMED, n_trials=[4], weights="trials", like=torch.ones(2)
         )
         assert found.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        IndependentNormalInputPrior(0.1),
+        AutoregressivePrior(5.0, 0.1),
+        AutoregressivePrior(5.0, 0.1, is_factorised=True),
+    ],
+    ids=["normal", "autoregressive", "factorised"],
+)
+def test_bins_beyond_the_end_of_a_trial_diverge_by_nothing(prior):
+    random = torch.Generator().manual_seed(1)
+    drawn = torch.randn(3, 2, 7, 3, 2, generator=random, dtype=torch.float64)  # P T B U
+    named = {spec.name: torch.full((2, 2), spec.constant).double() for spec in prior.specs(2)}
+    n_bins = torch.tensor([1, 4, 7])
+    is_counted = (torch.arange(7)[:, None] < n_bins).expand(2, 7, 3)
+    found = prior.divergence(
+        Posterior(drawn[0], drawn[1].exp(), drawn[2], is_counted=is_counted), named
+    )
+    for trial, n in enumerate(n_bins.tolist()):
+        mean, variance, sample = (each[:, :n, trial : trial + 1] for each in drawn)
+        alone = prior.divergence(Posterior(mean, variance.exp(), sample), named)
+        torch.testing.assert_close(found[:, trial], alone[:, 0], rtol=1e-12, atol=0.0)

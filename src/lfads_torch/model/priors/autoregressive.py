@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lfads_torch.model.priors.base import Posterior, Prior
+from lfads_torch.model.priors.base import Posterior, Prior, sum_over_bins
 from lfads_torch.model.priors.normal import normal_divergence
 from lfads_torch.model.weights import WeightSpec
 
@@ -63,7 +63,7 @@ class AutoregressivePrior(Prior):
         else:
             past = decay * posterior.sample[:, :-1]
             later = normal_divergence(mean[:, 1:], variance[:, 1:], past, innovation)
-        return first.sum((1, 3)) + later.sum((1, 3))
+        return sum_over_bins(torch.cat([first, later], 1), posterior)
 
     def variance(self, named: Mapping[str, Tensor]) -> Float[Tensor, "P D"]:
         return self._constants(named)[2][:, 0, 0]

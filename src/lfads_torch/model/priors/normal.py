@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lfads_torch.model.priors.base import Posterior, Prior
+from lfads_torch.model.priors.base import Posterior, Prior, sum_over_bins
 from lfads_torch.model.weights import WeightSpec
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class IndependentNormalInputPrior(Prior):
     def divergence(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P B"]:
         variance = self.variance(named)[:, None, None]
         zero = torch.zeros_like(variance)
-        return normal_divergence(posterior.mean, posterior.variance, zero, variance).sum((1, 3))
+        values = normal_divergence(posterior.mean, posterior.variance, zero, variance)
+        return sum_over_bins(values, posterior)
 
     def variance(self, named: Mapping[str, Tensor]) -> Float[Tensor, "P D"]:
         return named[self.weight_name].exp()
