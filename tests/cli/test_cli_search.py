@@ -190,7 +190,6 @@ def test_a_value_that_is_given_and_searched_is_told(
     folder = tmp_path / "run"
     done = lfads(
         "search", made.recording, "--out", folder, *TINY_SEARCH, "--set", f"{RATE}=0.002",
-        "--search", "nothing",
     )  # fmt: skip
     assert f"{RATE}: given, but searched, so the given value does not hold; --keep" in done.err
 

@@ -18,6 +18,7 @@ import lfads_torch
 from lfads_torch import LFADS, AutoLFADS
 from lfads_torch.errors import RunError, SettingsError
 from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.workflows.kept_models import kept_models
 from lfads_torch.workflows.stored import members_of
 
 WIDTH = 0.01
@@ -68,6 +69,7 @@ def test_parameters_go_in_and_come_out_as_they_are() -> None:
         "generations": 3,
         "generation_epochs": 2,
         "method": "random",
+        "values": None,
         "space": {"training.learning_rate": None},
         "seed": 3,
         "device": "cpu",
@@ -179,7 +181,13 @@ def test_the_space_takes_texts_mappings_and_none(X: Any) -> None:
         (lambda: tiny(population=0), r"search.population \(AutoLFADS\(population=...\)\) is 0"),
         (lambda: tiny({"search.generations": 2}), r"AutoLFADS\(generations=...\) instead"),
         (lambda: tiny({"search.selectio": "x"}), "did you mean search.selection"),
-        (lambda: tiny(method="list"), "lfads search --list FILE"),
+        (lambda: tiny(method="list"), r"values=\[\{name: value\}, ...\]"),
+        (lambda: tiny(method="list", values=3), "a list with a mapping per member"),
+        (
+            lambda: tiny(method="list", values=[{"training.learning_rat": 0.1}]),
+            r"training.learning_rat \(AutoLFADS\(values=...\)\).* did you mean",
+        ),
+        (lambda: tiny(values=[{"training.learning_rate": 0.1}]), "which draws its own values"),
     ],
 )
 def test_wrong_parameters_are_told_at_fit(make: Any, message: str, X: Any) -> None:
@@ -213,6 +221,54 @@ def test_a_search_of_other_ranges_is_loaded_with_them(X: Any, tmp_path: Path) ->
         np.testing.assert_array_equal(again.history_[name], estimator.history_[name])
     text = (folder / "space.yaml").read_text()
     assert (again.run_folder_ / "space.yaml").read_text() == text
+
+
+@pytest.mark.parametrize("unit", ["published", "beta"])
+def test_a_list_of_members_is_searched_and_loaded_with_its_values(
+    X: Any, tmp_path: Path, unit: str
+) -> None:
+    values = [
+        {"training.learning_rate": rate, "loss.kl_input_scale": scale}
+        for rate, scale in ((1e-3, 0.2), (4e-3, 0.1))
+    ]
+    estimator = tiny({"loss.kl_scale_unit": unit}, method="list", values=values, generations=1)
+    estimator.fit(X, bin_width_s=WIDTH)
+    factor = 1.0 / 35 if unit == "beta" else 1.0  # 7 bins of 5 units
+    for model in kept_models(RunFolder.open(estimator.run_folder_)):
+        given = values[model.member]
+        assert model.hyperparameters["training.learning_rate"] == pytest.approx(
+            given["training.learning_rate"]
+        )
+        assert model.hyperparameters["loss.kl_input_scale"] == pytest.approx(
+            given["loss.kl_input_scale"] * factor
+        )
+    loaded = AutoLFADS.load(estimator.save(tmp_path / "search"))
+    for given, kept in zip(values, loaded.values, strict=True):
+        assert kept == pytest.approx(given)
+    again = loaded.fit(X)
+    np.testing.assert_array_equal(again.history_["score"], estimator.history_["score"])
+
+
+def test_a_space_that_was_changed_on_the_way_is_refused(fitted: AutoLFADS, tmp_path: Path) -> None:
+    from lfads_torch.workflows.advance_search import _space_text
+
+    folder = fitted.save(tmp_path / "search")
+    run = RunFolder.open(folder)
+    text = run.space_path.read_text(encoding="utf-8")
+    run.space_path.write_bytes(text.replace("\n", "\r\n").encode())
+    _space_text(run)  # line ends change nothing
+    run.space_path.write_text(text.replace("0.6", "0.5"), encoding="utf-8")
+    assert run.space_path.read_text(encoding="utf-8") != text
+    with pytest.raises(RunError, match=r"space.yaml: it is not what this search was begun with"):
+        _space_text(run)
+
+
+def test_values_that_will_not_hold_are_told(X: Any) -> None:
+    rate = {"training.learning_rate": 0.001, "training.beta1": 0.8, "model.n_factors": 2}
+    estimator = tiny(rate, space={"training.beta1": "0.7..0.9"}, generations=1, population=2)
+    told = [text for text in estimator.fit(X, bin_width_s=WIDTH).messages_ if "hold" in text]
+    assert len(told) == 1
+    assert told[0].startswith("training.learning_rate, training.beta1: given, but searched")
 
 
 @pytest.mark.parametrize(

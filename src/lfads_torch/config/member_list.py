@@ -1,4 +1,4 @@
-"""The list of `lfads search --list FILE`: every member's hyperparameters, given by hand."""
+"""The list of a search of the method list: every member's hyperparameters, given by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lfads_torch.config.sizes import DataSizes
     from lfads_torch.config.tree import Settings
 
-__all__ = ["read_list"]
+__all__ = ["checked_list", "read_list"]
 
 _WANTED = (
     "a CSV table with a column per setting (training.learning_rate, ...) and a line per member, or "
@@ -40,7 +40,16 @@ def read_list(path: Path, settings: Settings, sizes: DataSizes) -> tuple[dict[st
         rows, mistakes = read_rows(text, str(path))
     else:
         rows, mistakes = _rows_of_csv(text, str(path))
-    mistakes = mistakes or list(_mistakes(rows, str(path)))
+    if mistakes:
+        raise space_error(mistakes, what="list of members")
+    return checked_list(rows, str(path), settings, sizes)
+
+
+def checked_list(
+    rows: Sequence[Given], where: str, settings: Settings, sizes: DataSizes
+) -> tuple[dict[str, float], ...]:
+    """As `read_list`, of rows that are there already; `where` names them in messages."""
+    mistakes = list(_mistakes(rows, where))
     if mistakes:
         raise space_error(mistakes, what="list of members")
     is_beta = settings.loss.kl_scale_unit == "beta"

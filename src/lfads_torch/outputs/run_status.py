@@ -30,7 +30,7 @@ def status(path: str | os.PathLike[str]) -> dict[str, Any]:  # JSON values, None
     rows = run.metrics.read()
     settings = _settings(run)
     epochs = _whole(settings.get("training", {}).get("epochs"))
-    search = search_status(run, record, settings.get("search", {}))
+    search = search_status(run, record, settings.get("search", {}), n_members=_n_members(rows))
     return {
         "path": str(run.path),
         "status": INTERRUPTED if was_killed else record.status,
@@ -72,6 +72,12 @@ def _progress(rows: list[Row], epochs: int | None, *, is_search: bool) -> dict[s
         "seconds_per_epoch": per_epoch,
         "seconds_left": left,
     }
+
+
+def _n_members(rows: list[Row]) -> int | None:
+    """Who trained in the last epoch: a search that goes on may have more or fewer members."""
+    scores = rows[-1].get("valid_score") if rows else None
+    return len(scores) if isinstance(scores, list) else None
 
 
 def _lowest_score(rows: list[Row]) -> tuple[list[float | None], list[int | None]]:

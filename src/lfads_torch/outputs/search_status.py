@@ -17,9 +17,10 @@ __all__ = ["search_status"]
 
 
 def search_status(
-    run: RunFolder, record: RunRecord, settings: Mapping[str, Any]
+    run: RunFolder, record: RunRecord, settings: Mapping[str, Any], *, n_members: int | None
 ) -> dict[str, Any] | None:
-    """What is known of a search; None for a fit. `settings`: of the section `search`.
+    """What is known of a search; None for a fit. `settings`: of the section `search`;
+    `n_members`: who trained in the last epoch, where that is known.
 
     Safe while it runs: `history.csv` is written whole after every generation. `best` is that of
     the whole search so far, of the line that began in `founder`; empty before there is any.
@@ -36,7 +37,7 @@ def search_status(
         "generations": max(done, default=-1) + 1,
         "halving_rounds": len({generation for generation in done if generation < 0}),
         "generations_at_most": settings.get("generations"),
-        "members": len(last) or record.n_members,
+        "members": n_members or len(last) or record.n_members,
         "frozen": {str(row["member"]): row.get("broke") for row in last if row.get("is_frozen")},
         "best": _best(rows),
         "stop_reason": record.search.get("stop_reason"),

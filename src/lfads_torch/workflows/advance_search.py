@@ -72,15 +72,30 @@ def _plan(run: RunFolder, assembly: Assembly, watcher: Observer) -> SearchPlan:
     from lfads_torch.workflows.grouping import members_at_once
 
     settings, path = assembly.settings, run.space_path
-    run.require(path.name)
     steps = n_batches(len(assembly.split.trials("train")), settings.training.batch_size)
     return SearchPlan(
         settings=settings.search,
-        space=space_from_yaml(path.read_text(encoding="utf-8"), str(path)),
+        space=space_from_yaml(_space_text(run), str(path)),
         schedule=schedule_of(settings.search, settings.loss, steps_per_epoch=steps),
         seed=settings.run.seed,
         members_at_once=members_at_once(run, assembly, watcher),
     )
+
+
+def _space_text(run: RunFolder) -> str:
+    """What the search was begun with. Raises RunError where the file was changed since."""
+    from lfads_torch.outputs.text_fingerprint import text_fingerprint
+
+    run.require(run.space_path.name)
+    text = run.space_path.read_text(encoding="utf-8")
+    begun_with = run.read_record().search.get("space")  # older runs have none
+    if begun_with not in (None, text_fingerprint(text)):
+        raise RunError(
+            f"{run.space_path}: it is not what this search was begun with, and a search cannot "
+            "change its space on the way. Restore the file from a copy, or begin another search: "
+            "lfads search --space FILE."
+        )
+    return text
 
 
 def _begin(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from lfads_torch.errors import SettingsError
 from lfads_torch.workflows.estimator_settings import arguments_of, settings_from
-from lfads_torch.workflows.estimator_space import choice_of, space_of
+from lfads_torch.workflows.estimator_space import choice_of, listed_values, space_of, values_of
 from lfads_torch.workflows.fit import FitOptions
 from lfads_torch.workflows.run_estimator import RunEstimator
 
@@ -48,7 +47,9 @@ class AutoLFADS(RunEstimator):
     settings : values by dotted name, such as {"model.n_factors": 8, "search.start": "halving"};
         every one is on the page of settings. Searched ones begin where the space says.
     population : members. generations : at most. generation_epochs : epochs of a generation.
-    method : population; or, for comparison, explore_only (nobody is copied) or random.
+    method : population; or, for comparison, explore_only (nobody is copied), random, or list.
+    values : of method="list", every member's hyperparameters by dotted name, such as
+        [{"training.learning_rate": 1e-3}, {"training.learning_rate": 4e-3}]; all name the same.
     space : over the ranges of AutoLFADS, by dotted name: "LOW..HIGH" (with ",first=...",
         ",weight=..." as for `lfads search --search`), a mapping of the same parts, or None for a
         setting that keeps its value.
@@ -75,6 +76,7 @@ class AutoLFADS(RunEstimator):
         generations: int = 50,
         generation_epochs: int = 25,
         method: str = "population",
+        values: Sequence[Mapping[str, float]] | None = None,
         space: _SpaceArgument | None = None,
         seed: int = 0,
         device: str = "auto",
@@ -89,6 +91,7 @@ class AutoLFADS(RunEstimator):
         self.generations = generations
         self.generation_epochs = generation_epochs
         self.method = method
+        self.values = values
         self.space = space
         self.seed = seed
         self.device = device
@@ -122,11 +125,6 @@ class AutoLFADS(RunEstimator):
         return {name: best[name] for name in searched}
 
     def _settings(self) -> Settings:
-        if self.method == "list":
-            raise SettingsError(
-                'AutoLFADS(method="list"): a list of members is read from a file. Run `lfads '
-                "search --list FILE` and AutoLFADS.load its folder."
-            )
         given = {name: getattr(self, name.rpartition(".")[2]) for name in _ARGUMENTS}
         return settings_from("AutoLFADS", given, self.settings)
 
@@ -141,9 +139,15 @@ class AutoLFADS(RunEstimator):
     ) -> RunFolder:
         from lfads_torch.workflows.search import search_run
 
-        choice = choice_of(self.space)
+        choice, values = choice_of(self.space), values_of(self.values, recording, settings)
         return search_run(
-            recording, settings, folder, choice=choice, options=options, observer=listener
+            recording,
+            settings,
+            folder,
+            choice=choice,
+            values=values,
+            options=options,
+            observer=listener,
         )
 
     @classmethod
@@ -151,8 +155,9 @@ class AutoLFADS(RunEstimator):
         from lfads_torch.workflows.stored import read_settings_of
 
         arguments, values = arguments_of(read_settings_of(run), _ARGUMENTS)
-        space = None if arguments["method"] == "list" else space_of(run)
-        return {**arguments, "settings": values, "space": space}
+        is_list = arguments["method"] == "list"
+        space, members = (None, listed_values(run)) if is_list else (space_of(run), None)
+        return {**arguments, "settings": values, "values": members, "space": space}
 
 
 def _column(values: list[Any]) -> NDArray[Any]:  # of one column: int, float or str, or None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,14 @@ from lfads_torch.errors import SettingsError
 if TYPE_CHECKING:
     from lfads_torch.config.space import SpaceChoice
     from lfads_torch.config.space_text import AskedRange
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
 
-__all__ = ["choice_of", "space_of"]
+__all__ = ["choice_of", "listed_values", "space_of", "values_of"]
 
 WHERE = "AutoLFADS(space=...)"
+VALUES = "AutoLFADS(values=...)"
 
 
 def choice_of(space: object) -> SpaceChoice:
@@ -79,3 +82,46 @@ def space_of(run: RunFolder) -> dict[str, dict[str, object] | None]:
         searched[name] = {**values, "unit": UNIT} if name in DIVERGENCES else values
     left_out = (each.name for each in published_space() if each.name not in searched)
     return {**searched, **dict.fromkeys(left_out)}
+
+
+def values_of(
+    values: object, recording: Recording, settings: Settings
+) -> tuple[dict[str, float], ...]:
+    """Every member's hyperparameters as they enter the loss; () where none are given.
+
+    Raises SettingsError for what is no list of such mappings.
+    """
+    from lfads_torch.config.member_list import checked_list
+    from lfads_torch.config.resolve import resolve
+    from lfads_torch.config.sizes import sizes_of
+    from lfads_torch.data.splitting import split_recording
+
+    if values is None:
+        return ()
+    is_list = isinstance(values, Sequence) and not isinstance(values, str)
+    if not is_list or not all(isinstance(each, Mapping) for each in values):
+        raise SettingsError(
+            f"{VALUES} is {values!r}; a list with a mapping per member is needed, such as "
+            '[{"training.learning_rate": 1e-3}, {"training.learning_rate": 4e-3}].'
+        )
+    rows = [{str(name): _plain(value) for name, value in row.items()} for row in values]
+    if recording.split is None:
+        recording = recording.with_split(split_recording(recording, settings.split))
+    sizes = sizes_of(recording)
+    return checked_list(rows, VALUES, resolve(settings, sizes).settings, sizes)
+
+
+def listed_values(run: RunFolder) -> list[dict[str, float]]:
+    """The argument `values` that gives a run's list again, in the unit of its settings."""
+    from lfads_torch.config.scales import beta_of_one
+    from lfads_torch.config.sizes import sizes_of
+    from lfads_torch.config.space_text import DIVERGENCES
+    from lfads_torch.workflows.stored import read_recording_of, read_settings_of
+
+    settings = read_settings_of(run)
+    is_beta = settings.loss.kl_scale_unit == "beta"
+    factor = beta_of_one(settings, sizes_of(read_recording_of(run))) if is_beta else 1.0
+    return [
+        {name: value * (factor if name in DIVERGENCES else 1.0) for name, value in row.items()}
+        for row in run.read_record().search["values"]
+    ]

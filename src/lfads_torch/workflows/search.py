@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lfads_torch.errors import DataError, SettingsError
 from lfads_torch.outputs.run_folder import SPACE, RunFolder
+from lfads_torch.outputs.text_fingerprint import text_fingerprint
 from lfads_torch.workflows.fit import FitOptions, Observer, Quiet, prepare, train_anew
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lfads_torch.config.space import SpaceChoice
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.recording import Recording
+    from lfads_torch.search.space import Space
 
 __all__ = ["search_run"]
 
@@ -63,20 +65,36 @@ def search_run(
     space = () if is_list else choose_space(choice or SpaceChoice(), prepared.settings, sizes)
     if settings.search.method == "random":
         space = drawn_everywhere(space)
+    _tell_searched_although_set(space, settings, watcher)
+    text = space_to_yaml(space)
     options = replace(
         options or FitOptions(),
-        search={"method": settings.search.method, "values": [dict(each) for each in values]},
-        texts={SPACE: space_to_yaml(space)},
+        search={
+            "method": settings.search.method,
+            "values": [dict(each) for each in values],
+            "space": text_fingerprint(text),
+        },
+        texts={SPACE: text},
     )
     return train_anew(prepared, folder, options=options, observer=watcher)
+
+
+def _tell_searched_although_set(space: Space, settings: Settings, watcher: Observer) -> None:
+    """A line for values that were chosen and will not hold."""
+    names = [each.name for each in space if each.name in settings.chosen]
+    if names:
+        watcher.message(
+            f"{', '.join(names)}: given, but searched, so the given value does not hold; --keep "
+            "NAME (space={NAME: None} in Python) holds it"
+        )
 
 
 def _require_values(settings: Settings, values: tuple[Mapping[str, float], ...]) -> None:
     is_list = settings.search.method == "list"
     if is_list and not values:
         raise SettingsError(
-            "search.method is list, but no list was given. Give one with --list FILE: a line of "
-            "hyperparameters per member."
+            "search.method is list, but no list was given. Give one with --list FILE, a line of "
+            "hyperparameters per member; in Python as values=[{name: value}, ...]."
         )
     if values and not is_list:
         raise SettingsError(

@@ -39,8 +39,6 @@ def search_file(request: SearchRequest, observer: Observer) -> RunFolder:
 
     def train(recording: Recording, options: FitOptions) -> RunFolder:
         values = _values(request.list_path, settings, recording)
-        for text in _searched_although_set(request, settings):
-            observer.message(text)
         return search_run(
             recording,
             settings,
@@ -65,19 +63,3 @@ def _values(
         return ()
     sizes = sizes_of(recording)
     return read_list(path, resolve(settings, sizes).settings, sizes)
-
-
-def _searched_although_set(request: SearchRequest, settings: Settings) -> list[str]:
-    """A line for values that were chosen and will not hold."""
-    from lfads_torch.search.space import published_space
-
-    if request.list_path is not None or request.choice.path is not None:
-        return []
-    names = [each.name for each in published_space() if each.name in settings.chosen]
-    names = [name for name in names if name not in request.choice.dropped]
-    if not names:
-        return []
-    return [
-        f"{', '.join(names)}: given, but searched, so the given value does not hold; --keep NAME "
-        "holds it"
-    ]
