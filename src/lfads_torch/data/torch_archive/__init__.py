@@ -1,0 +1,1 @@
+"""Files that `torch.save` has written, read as data: no code in them is ever run."""
