@@ -96,6 +96,29 @@ def test_encoders_agree_with_the_reference(kernels, shape, reverse):
     check_gru(gru_cases.random_case(shape, reverse=reverse), kernels)
 
 
+def sparse_case(shape: tuple[int, int, int, int, int], share: float) -> gru_cases.Case:
+    """Inputs of which only a share is not zero, as spike counts are."""
+    case = gru_cases.random_case(shape, reverse=(False, True))
+    random = torch.Generator().manual_seed(11)
+    case.x.mul_(torch.rand(case.x.shape, generator=random) < share)
+    return case
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1])
+@pytest.mark.parametrize("shape", [*SHAPES, (2, 3, 33, 122, 31)], ids=str)
+def test_inputs_that_are_mostly_zero(kernels, shape, share):
+    check_gru(sparse_case(shape, share), kernels)
+
+
+def test_inputs_that_are_mostly_zero_give_the_bits_of_the_dense_product(kernels):
+    """A trial alone is mostly zero; among dense ones it goes through the dense product."""
+    case = in_single(sparse_case((1, 5, 32, 33, 9), 0.1))
+    dense = torch.randn(case.x.shape, generator=torch.Generator().manual_seed(1))
+    mixed = torch.where(torch.arange(32)[:, None] == 3, case.x, dense)
+    states = replace(case, x=mixed).run(kernels.gru_scan)
+    assert torch.equal(states[:, :, :, 3], case.run(kernels.gru_scan)[:, :, :, 3])
+
+
 @pytest.mark.parametrize("clip", [1.5, 1.0, 0.7, 0.2])
 def test_encoders_clip_where_the_reference_does(kernels, clip):
     case = gru_cases.random_case((2, 9, 3, 4, 5), clip=clip, reverse=(False, True))

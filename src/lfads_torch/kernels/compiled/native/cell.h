@@ -2,8 +2,8 @@
 // The equations and names are those of kernels/gru/README.md. A gate's values of one tile and bin
 // stand side by side (trials times hidden units), so the passes between products run over one line.
 #pragma once
-#include "product.h"
 #include "threads.h"
+#include "weights.h"
 
 namespace lfads {
 namespace {
@@ -74,6 +74,15 @@ INLINE void add_input(int64_t n_trials, const float *input, int64_t stride, Gate
     if (bias != nullptr) begin = {bias + g * weights.H, 0};
     multiply(n_trials, weights.H, weights.K, {input, stride, 1}, weights.gate(g), begin, to,
              weights.H);
+  }
+}
+
+// The same from the entries of an input, with the weights [K, 3H] as they are.
+INLINE void add_sparse_input(int64_t n_trials, Entries input, const float *weights, int64_t H,
+                             const float *bias, Gates gates) {
+  for (int64_t g = 0; g < kGates; ++g) {
+    multiply_entries(n_trials, H, input, weights + g * H, kGates * H, bias + g * H, gates.gate(g),
+                     H);
   }
 }
 
@@ -163,6 +172,7 @@ struct Summand {
   int64_t K;
   float *out;
   int64_t first = 0, last = kGates;
+  bool is_sparse = false;  // the rows may be mostly zero
 };
 
 // The gradients of all that feeds a cell's gates. `of_edge`, `of_rest` are the gradients of gate 0
@@ -183,8 +193,10 @@ INLINE void add_cell_weights(const CellSum &cell, const Summand *summands, int64
     for (int64_t g = first > part.first ? first : part.first; g < last && g < part.last; ++g) {
       for (int64_t k = 0; k < part.K; ++k) fill(part.out + (k * kGates + g) * H, H, 0.0f);
     }
-    edge[s] = {part.edge, part.K, part.out, kGates * H, part.first, part.last};
-    rest[s] = {part.rest, part.K, part.out, kGates * H, part.first, part.last};
+    edge[s] = {part.edge, part.K, part.out, kGates * H, part.first, part.last,
+               part.is_sparse};
+    rest[s] = {part.rest, part.K, part.out, kGates * H, part.first, part.last,
+               part.is_sparse};
   }
   fill(cell.of_bias + first * H, (last - first) * H, 0.0f);
   add_weights(cell.n_trials, {cell.of_edge, cell.apart, nullptr, first, last}, H, edge, n,

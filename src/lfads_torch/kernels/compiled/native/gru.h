@@ -3,7 +3,6 @@
 #pragma once
 #include "cell.h"
 #include "interface.h"
-#include "threads.h"
 
 namespace lfads {
 namespace {
@@ -48,9 +47,10 @@ struct GruForward {
     int64_t I = call.inputs, H = call.size, T = call.bins, B = call.trials;
     int64_t pd = task / tiles.n, p = pd / call.directions, d = pd % call.directions;
     int64_t b = task % tiles.n * tiles.size, n = B - b < tiles.size ? B - b : tiles.size;
-    float *memory = thread_memory(n * H * (2 + kGates));
+    float *memory = thread_memory(n * H * (2 + kGates) + entries_memory(n, I));
     if (memory == nullptr) return false;
     float *reset_state = memory, *start = memory + n * H, *spare = start + n * H;
+    Entries entries = entries_in(spare + kGates * n * H, n);
     for (int64_t i = 0; i < n; ++i) {
       int64_t row = call.starts == 1 ? pd : pd * B + b + i;
       std::memcpy(start + i * H, call.start + row * H, H * sizeof(float));
@@ -62,7 +62,12 @@ struct GruForward {
     for (int64_t step = 0; step < T; ++step) {
       int64_t t = call.reversed >> d & 1 ? T - 1 - step : step;
       Gates now = gates(pd, t, b, spare, n);
-      add_input(n, call.x + ((p * T + t) * B + b) * I, I, input, bias, now);
+      const float *x = call.x + ((p * T + t) * B + b) * I;
+      if (note_entries(x, I, n, I, entries)) {
+        add_sparse_input(n, entries, call.input + pd * I * 3 * H, H, bias, now);
+      } else {
+        add_input(n, x, I, input, bias, now);
+      }
       float *after = call.states + ((pd * T + t) * B + b) * H;
       step_cell(n, recurrent, now, before, after, reset_state, clip(pd, step, b));
       before = after;
@@ -153,7 +158,7 @@ struct GruBackward {
         {{start, start_stride, reset + edge * H, H}, {states, H, reset + rest * H, H}, H,
          of_recurrent, kCandidate, kGates},
         {{x + edge * I, I, nullptr, 0}, {x + rest * I, I, nullptr, 0}, I,
-         call.of_input + pd * I * kGates * H},
+         call.of_input + pd * I * kGates * H, 0, kGates, true},
     };
     CellSum cell = {of_all.first + edge * H, of_all.first + rest * H, of_all.stride, B, T, H,
                     call.of_bias + pd * kGates * H};

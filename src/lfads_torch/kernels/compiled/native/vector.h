@@ -37,6 +37,24 @@ INLINE Vector same(float x) { return x - Vector{}; }
 INLINE Vector load(const float *p, All) { return *reinterpret_cast<const Anywhere *>(p); }
 INLINE void store(float *p, Vector x, All) { *reinterpret_cast<Anywhere *>(p) = x; }
 
+// Bit i: number i is not zero (NaN is not).
+#if defined(__AVX512F__)
+INLINE uint32_t nonzero(Vector x) {
+  return _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+}
+#elif defined(__AVX2__)
+INLINE uint32_t nonzero(Vector x) {
+  __m256 differs = _mm256_cmp_ps((__m256)x, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+  return static_cast<uint32_t>(_mm256_movemask_ps(differs));
+}
+#else
+INLINE uint32_t nonzero(Vector x) {
+  uint32_t bits = 0;
+  for (int i = 0; i < LANES; ++i) bits |= static_cast<uint32_t>(x[i] != 0.0f) << i;
+  return bits;
+}
+#endif
+
 #if defined(__AVX512F__)
 INLINE __mmask16 mask(First part) { return static_cast<__mmask16>((1u << part.n) - 1); }
 INLINE Vector load(const float *p, First part) {
