@@ -39,7 +39,7 @@ import numpy as np
 import torch
 from maze_search import Difference, with_interval
 from numpy.typing import NDArray
-from resumable import PrintedProgress, provenance
+from resumable import PrintedProgress, ensure_search, provenance
 
 from lfads_torch.analysis.metrics.bits_per_spike import BitsPerSpike, bits_per_spike
 from lfads_torch.analysis.metrics.intervals import TrialScore
@@ -54,10 +54,8 @@ from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.search.schedule import schedule_of
 from lfads_torch.training.checkpoint import load_best
 from lfads_torch.training.loop import EpochReport
-from lfads_torch.workflows.fit import FitOptions, resume_run
 from lfads_torch.workflows.scores.signals import expected_counts_from_visible, inferred_signals
 from lfads_torch.workflows.scores.trials import Signals
-from lfads_torch.workflows.search import search_run
 from lfads_torch.workflows.stored import TrainedModel, load_model, members_of
 
 RESULTS = Path(__file__).parent / "results" / "coordinated_dropout.json"
@@ -136,20 +134,6 @@ class KeptGenerations(PrintedProgress):
 
 def kept_path(folder: Path, generation: int) -> Path:
     return folder.parent / f"{folder.name}_after_{generation}.safetensors"
-
-
-def ensure_search(folder: Path, recording: Recording, arm: str, settings: Settings) -> RunFolder:
-    """The finished search of this folder: run now, gone on with, or found as it is."""
-    watcher = KeptGenerations(folder)
-    if RunFolder.is_run(folder):
-        run = RunFolder.open(folder)
-        if run.read_record().status == "finished":
-            return run
-        if run.can_resume:
-            return resume_run(folder, observer=watcher)
-    choice = SpaceChoice(dropped=(RATE,) if arm == "off" else ())
-    options = FitOptions(overwrite=True)
-    return search_run(recording, settings, folder, choice=choice, options=options, observer=watcher)
 
 
 def as_it_was(model: TrainedModel, path: Path) -> TrainedModel:
@@ -314,7 +298,13 @@ def main() -> None:
     winners = {}
     for arm in ARMS:
         settings = settings_of(arm, given.population, given.generations)
-        run = ensure_search(folder / arm, found.seen, arm, settings)
+        run = ensure_search(
+            folder / arm,
+            found.seen,
+            settings,
+            watcher=KeptGenerations(folder / arm),
+            choice=SpaceChoice(dropped=(RATE,) if arm == "off" else ()),
+        )
         result["arms"][arm], winners[arm] = one_arm(run, found)
         if len(winners) == len(ARMS):
             result["on_minus_off"] = {

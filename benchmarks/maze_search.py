@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 from maze_single import scores, with_test_set
-from resumable import PrintedProgress, ensure_rates, provenance
+from resumable import PrintedProgress, ensure_rates, ensure_search, provenance
 
 from lfads_torch.analysis.metrics.intervals import trial_bootstrap
 from lfads_torch.config.read import read_settings
@@ -40,8 +40,7 @@ from lfads_torch.data.split_file import read_split
 from lfads_torch.data.splitting import split_recording
 from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.outputs.run_folder import RunFolder
-from lfads_torch.workflows.fit import FitOptions, resume_run
-from lfads_torch.workflows.search import search_run
+from lfads_torch.workflows.evaluate import evaluate_run
 
 RESULTS = Path(__file__).parent / "results" / "maze_search.json"
 ARMS = ("population", "random", "published", "explore_only")
@@ -91,24 +90,34 @@ def splits(recording: Recording, peer: Split) -> dict[str, Split]:
     return {"peer": with_test_set(peer), "second": split_recording(plain, second)}
 
 
-def ensure_search(folder: Path, recording: Recording, arm: str, seed: int, size: Size) -> RunFolder:
-    """The finished search of this folder: run now, gone on with, or found as it is."""
-    watcher = PrintedProgress("/".join(folder.parts[-3:]))
-    if RunFolder.is_run(folder):
-        run = RunFolder.open(folder)
-        if run.read_record().status == "finished":
-            return run
-        if run.can_resume:
-            return resume_run(folder, observer=watcher)
-    values = (_PUBLISHED,) * size.population if arm == "published" else ()
-    return search_run(
-        recording,
-        size.settings(arm, seed),
-        folder,
-        values=values,
-        options=FitOptions(overwrite=True),
-        observer=watcher,
-    )
+# What simple methods reach on the same trials, and the most that a PSTH can explain.
+REFERENCES = {
+    "co-smoothing, Poisson regression on smoothed counts": (
+        "baseline_smoothed_regression_co_smoothing_bits_per_spike"
+    ),
+    "co-smoothing, averages of the condition": (
+        "baseline_condition_mean_co_smoothing_bits_per_spike"
+    ),
+    "masked, averages of the condition": "baseline_condition_mean_masked_bits_per_spike",
+    "velocity R2, ridge on smoothed counts": "baseline_smoothed_behaviour_hand_velocity_r2",
+    "velocity R2, averages of the condition": "behaviour_hand_velocity_condition_mean_r2",
+}
+
+
+def masked_of(run: RunFolder) -> dict[str, object]:
+    """Encoded entries of the test trials while hidden from the encoder: copying earns nothing."""
+    found = {each.name: each for each in evaluate_run(run, which_set="test").scores}
+    score = found["masked_bits_per_spike"]
+    return {"value": round(score.value, 4), "interval_95": [round(x, 4) for x in score.interval]}
+
+
+def references_of(run: RunFolder) -> dict[str, float]:
+    """Figures to beat on the test trials, and the ceiling of the PSTH R2."""
+    evaluation = evaluate_run(run, which_set="test", with_baselines=True, n_bootstrap=0)
+    found = {each.name: each for each in evaluation.scores}
+    values = {title: round(found[name].value, 4) for title, name in REFERENCES.items()}
+    ceiling = found["psth_r2_averaged"].beside["ceiling"]
+    return values | {"PSTH R2: split-half ceiling": round(ceiling, 4)}
 
 
 def rates_of(run: RunFolder, recording: Recording, member: int) -> np.ndarray:
@@ -170,11 +179,19 @@ def one_comparison(
     found: dict[str, Mapping[str, object]] = {}
     result: dict[str, object] = {"n_test_trials": len(recording.split.trials("test")), "arms": {}}
     for arm in ARMS:
-        run = ensure_search(runs / split_name / f"seed_{seed}" / arm, recording, arm, seed, size)
+        folder = runs / split_name / f"seed_{seed}" / arm
+        run = ensure_search(
+            folder,
+            recording,
+            size.settings(arm, seed),
+            watcher=PrintedProgress("/".join(folder.parts[-3:])),
+            values=(_PUBLISHED,) * size.population if arm == "published" else (),
+        )
         found[arm] = test_scores(run, recording)
         search = run.read_record().search
         result["arms"][arm] = {
             "test": {name: with_interval(s) for name, s in found[arm]["best"].items()},
+            "masked, bits/spike": masked_of(run),
             "ensemble_minus_best": against(found[arm]["ensemble"], found[arm]["best"]),
             "n_in_ensemble": found[arm]["n_in_ensemble"],
             "validation_score": search["best"]["score"],
@@ -184,6 +201,8 @@ def one_comparison(
             "n_validation_passes": search["n_validation_passes"],
             **provenance(run),
         }
+        if "references" not in result:
+            result["references"] = references_of(run)
         if arm != "population":
             paired = against(found["population"]["best"], found[arm]["best"])
             result["arms"][arm]["population_minus_this"] = paired

@@ -344,6 +344,7 @@ def _one_comparison(title: str, found: dict[str, Any]) -> list[str]:
             )
         )
     others = [arm for arm in arms if arm != "population"]
+    lines += _beside(found, arms)
     if others:
         lines += ["", f"| population minus | {' | '.join(names)} |", head[1]]
         for arm in others:
@@ -356,12 +357,30 @@ def _one_comparison(title: str, found: dict[str, Any]) -> list[str]:
     return [*lines, "", f"Trained: {trained} (one thread, beside other work).", ""]
 
 
+def _beside(found: dict[str, Any], arms: list[str]) -> list[str]:
+    """Masked scores, ceilings and what simple methods reach; earlier results lack them."""
+    name = "masked, bits/spike"
+    if not all(name in found["arms"][arm] for arm in arms):
+        return []
+    masked = (f"{ARMS[arm]} {_with_interval(found['arms'][arm][name])}" for arm in arms)
+    known = (f"{title} {value:.4f}" for title, value in found["references"].items())
+    return [
+        "",
+        "Encoded entries while hidden from the encoder (masked score, bits/spike): " + "; ".join(masked) + ".",
+        "On the same trials: " + "; ".join(known) + ".",
+    ]  # fmt: skip
+
+
+def _with_interval(entry: dict[str, Any]) -> str:
+    low, high = entry["interval_95"]
+    return f"{entry['value']:.4f} ({low:.4f} to {high:.4f})"
+
+
 def _score_row(title: str, scores: dict[str, Any], names: list[str]) -> str:
     cells = []
     for name in names:
-        low, high = scores[name]["interval_95"]
         tie = " tie" if scores[name].get("verdict") == "tie" else ""
-        cells.append(f"{scores[name]['value']:.4f} ({low:.4f} to {high:.4f}){tie}")
+        cells.append(f"{_with_interval(scores[name])}{tie}")
     return f"| {title} | {' | '.join(cells)} |"
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from lfads_torch.config.space import SpaceChoice
 from lfads_torch.config.tree import Settings
 from lfads_torch.data.recording import Recording
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import machine_text, now_text
 from lfads_torch.search.history import GenerationReport
 from lfads_torch.training.loop import EpochReport
-from lfads_torch.workflows.fit import FitOptions, fit_run, resume_run
+from lfads_torch.workflows.fit import FitOptions, Observer, fit_run, resume_run
 from lfads_torch.workflows.infer import infer_to_file
+from lfads_torch.workflows.search import search_run
 
-__all__ = ["PrintedProgress", "ensure_rates", "ensure_run", "provenance"]
+__all__ = ["PrintedProgress", "ensure_rates", "ensure_run", "ensure_search", "provenance"]
 
 
 class PrintedProgress:
@@ -39,16 +42,42 @@ class PrintedProgress:
 
 def ensure_run(folder: Path, recording: Recording, settings: Settings) -> RunFolder:
     """The finished run of this folder: trained now, gone on with, or found as it is."""
-    watcher = PrintedProgress(folder.name)
-    if RunFolder.is_run(folder):
-        run = RunFolder.open(folder)
-        if run.read_record().status == "finished":
-            return run
-        if run.can_resume:
-            return resume_run(folder, observer=watcher)
-    return fit_run(
-        recording, settings, folder, options=FitOptions(overwrite=True), observer=watcher
+    watcher, options = PrintedProgress(folder.name), FitOptions(overwrite=True)
+    return _found(folder, watcher) or fit_run(
+        recording, settings, folder, options=options, observer=watcher
     )
+
+
+def ensure_search(
+    folder: Path,
+    recording: Recording,
+    settings: Settings,
+    *,
+    watcher: Observer,
+    choice: SpaceChoice | None = None,
+    values: tuple[Mapping[str, float], ...] = (),
+) -> RunFolder:
+    """The finished search of this folder: run now, gone on with, or found as it is."""
+    options = FitOptions(overwrite=True)
+    return _found(folder, watcher) or search_run(
+        recording,
+        settings,
+        folder,
+        choice=choice,
+        values=values,
+        options=options,
+        observer=watcher,
+    )
+
+
+def _found(folder: Path, watcher: Observer) -> RunFolder | None:
+    """What is there already, to its end; None where there is nothing to go on with."""
+    if not RunFolder.is_run(folder):
+        return None
+    run = RunFolder.open(folder)
+    if run.read_record().status == "finished":
+        return run
+    return resume_run(folder, observer=watcher) if run.can_resume else None
 
 
 def ensure_rates(run: RunFolder, recording: Recording, member: int) -> Path:

@@ -98,8 +98,7 @@ def values_of(
 
     if values is None:
         return ()
-    is_list = isinstance(values, Sequence) and not isinstance(values, str)
-    if not is_list or not all(isinstance(each, Mapping) for each in values):
+    if not isinstance(values, Sequence) or not all(isinstance(each, Mapping) for each in values):
         raise SettingsError(
             f"{VALUES} is {values!r}; a list with a mapping per member is needed, such as "
             '[{"training.learning_rate": 1e-3}, {"training.learning_rate": 4e-3}].'
