@@ -111,7 +111,7 @@ def test_a_family_of_ones_own_is_named_by_module_and_class():
 @pytest.mark.parametrize(
     ("name", "needed"),
     [
-        ("poison", "Known are poisson, gaussian"),
+        ("poison", "Known are poisson, poisson_softplus, negative_binomial"),
         ("no_such_package:Family", "could not be loaded"),
         ("lfads_torch.loss.observations.poisson:Poison", "could not be loaded"),
         ("collections:OrderedDict", "is of another kind"),

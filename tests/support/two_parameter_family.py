@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,6 +27,10 @@ class Gamma(Observation):
 
     def mean(self, parameters: Tensor) -> Tensor:
         return (parameters[..., 0, :] - parameters[..., 1, :]).exp() - 1.0
+
+    def draw(self, parameters: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        a, b = np.exp(parameters[..., 0, :]), np.exp(parameters[..., 1, :])
+        return random.gamma(a) / b - 1.0
 
     def initial_bias(self, moments: UnitMoments) -> Tensor:
         return torch.stack([torch.zeros_like(moments.mean), -(moments.mean + 1.0).log()])

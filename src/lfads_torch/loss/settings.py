@@ -15,7 +15,27 @@ class LossSettings:
     """`scale * (reconstruction + ramp_l2 * L2 + ramp_kl * (k_ic KL_ic + k_u KL_u))`."""
 
     observation: str = setting(
-        "poisson", "observation model of the counts: poisson, gaussian, or package.module:Class"
+        "poisson",
+        "observation model of the counts: poisson, poisson_softplus, negative_binomial, bernoulli, "
+        "zero_inflated_poisson, gaussian, gaussian_fixed_variance, gamma, zero_inflated_gamma, or "
+        "package.module:Class",
+    )
+    unit_observation: str = setting(
+        "",
+        "units with an observation of their own, as FAMILY=UNITS; FAMILY=UNITS, where UNITS are "
+        "ids, patterns of ids (emg*) or positions (20:24), parted by commas; over what the "
+        "recording says of its units and `observation`",
+    )
+    fixed_variance: float = setting(
+        1.0,
+        "variance of a gaussian_fixed_variance observation, in the square of the signal's own unit",
+        above=0.0,
+    )
+    zero_inflated_gamma_location: float = setting(
+        0.0,
+        "events of a zero_inflated_gamma observation exceed it, in the signal's own unit (the "
+        "smallest event that the deconvolution can give)",
+        at_least=0.0,
     )
     reconstruction: Literal["mean", "sum"] = setting(
         "mean", "reduction of the reconstruction over bins and units (over trials: always the mean)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from lfads_torch.loss.observations.base import Observation, UnitMoments
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+    from numpy.typing import NDArray
 
 __all__ = ["Gaussian"]
 
@@ -35,9 +37,17 @@ class Gaussian(Observation):
     def mean(self, parameters: Float[Tensor, "... K N"]) -> Float[Tensor, "... N"]:
         return parameters[..., 0, :]
 
+    def draw(
+        self, parameters: NDArray[np.float64], random: np.random.Generator
+    ) -> NDArray[np.generic]:
+        return random.normal(parameters[..., 0, :], np.exp(0.5 * parameters[..., 1, :]))
+
     def initial_bias(self, moments: UnitMoments) -> Float[Tensor, "K N"]:
         """Training mean and log-variance; a constant unit starts from a variance of 1e-6."""
         return torch.stack([moments.mean, moments.variance.clamp_min(1e-6).log()])
+
+    def link(self, mean: Float[Tensor, "... N"], moments: UnitMoments) -> Float[Tensor, "... N"]:
+        return mean
 
     def support_error(self, counts: Tensor) -> tuple[Tensor, str] | None:
         wrong = counts.isinf()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lfads_torch.loss.observations.base import Observation, UnitMoments
+from lfads_torch.loss.observations.whole_numbers import at_least_half_a_spike, no_counts
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+    from numpy.typing import NDArray
 
 __all__ = ["Poisson"]
 
@@ -34,13 +37,17 @@ class Poisson(Observation):
     def mean(self, parameters: Float[Tensor, "... K N"]) -> Float[Tensor, "... N"]:
         return parameters[..., 0, :].exp()
 
+    def draw(
+        self, parameters: NDArray[np.float64], random: np.random.Generator
+    ) -> NDArray[np.generic]:
+        return random.poisson(np.exp(parameters[..., 0, :]))
+
     def initial_bias(self, moments: UnitMoments) -> Float[Tensor, "K N"]:
         """Log of the training mean; a silent unit counts as half a spike in all its entries."""
-        floor = 0.5 / moments.n_entries.clamp_min(1.0)
-        return torch.maximum(moments.mean, floor).log()[None]
+        return self.link(moments.mean, moments)[None]
+
+    def link(self, mean: Float[Tensor, "... N"], moments: UnitMoments) -> Float[Tensor, "... N"]:
+        return at_least_half_a_spike(mean, moments).log()
 
     def support_error(self, counts: Tensor) -> tuple[Tensor, str] | None:
-        wrong = (counts < 0) | ((counts != counts.round()) & ~counts.isnan()) | counts.isinf()
-        if not bool(wrong.any()):
-            return None
-        return wrong, "whole numbers of at least 0"
+        return no_counts(counts)
