@@ -186,9 +186,12 @@ def test_overlapping_trials_are_counted_and_can_be_dropped_or_refused(tmp_path):
 def test_a_session_can_be_chopped_without_events(tmp_path):
     path = numpy_session(tmp_path / "a.npz", event_times=None, condition=None)
     recording = prepare_recording(path, PrepareOptions(bin_width_s=0.1, chop_s=3.0))
-    assert recording.counts.shape == (3, 30, 3)
+    # The last chop ends with the recording: the whole of it is covered.
+    assert recording.counts.shape == (4, 30, 3)
+    assert recording.chops.start_bins.tolist() == [0, 30, 60, 70]
     first = session()["spike_times"][0]
-    assert recording.counts[:, :, 0].sum() == (first < 9.0).sum()
+    assert recording.counts[:3, :, 0].sum() == (first < 9.0).sum()
+    assert recording.counts[3, :, 0].sum() == (first >= 7.0).sum()
 
 
 @pytest.mark.parametrize("chopped", [True, False])

@@ -23,8 +23,14 @@ def prepare(
         tuple[float, float] | None, Parameter(help="begin and end around the event, s")
     ] = None,
     event: Annotated[str | None, Parameter(help="array of event times")] = None,
+    stop_event: Annotated[
+        str | None, Parameter(help="array of times at which trials end, which may differ in length")
+    ] = None,
     chop: Annotated[
         float | None, Parameter(help="instead: trials of this length in a row, s")
+    ] = None,
+    shortest: Annotated[
+        float | None, Parameter(help="stretch between gaps that is a chop still, s; half a chop")
     ] = None,
     recorded: Annotated[
         tuple[float, float] | None, Parameter(help="when the recording ran, begin and end, s")
@@ -34,7 +40,8 @@ def prepare(
         Parameter(help="trials that reach beyond the recording: bins missing, trial dropped"),
     ] = "missing",
     overlap: Annotated[
-        Literal["keep", "drop", "refuse"], Parameter(help="trials that share time with another")
+        float | Literal["keep", "drop", "refuse"],
+        Parameter(help="of chops, s; or what becomes of trials that share time with another"),
     ] = "keep",
     combine: Annotated[
         Literal["sum", "mean"], Parameter(help="how bins are joined to wider ones")
@@ -47,7 +54,8 @@ def prepare(
     """Cut a session of spike times or counts into trials of binned counts.
 
     --bin-width is the width to make. Events are an array of times, one per trial (event_times,
-    or the one that --event names).
+    or the one that --event names); with --stop-event the window's end is relative to the end of
+    the trial. --chop cuts the whole session into trials in a row, which `lfads merge` joins again.
     """
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.prepare import PrepareOptions, prepare_recording
@@ -56,9 +64,12 @@ def prepare(
         bin_width_s=reader.bin_width,
         window_s=window,
         event=event,
+        stop_event=stop_event,
         chop_s=chop,
+        chop_overlap_s=0.0 if isinstance(overlap, str) else overlap,
+        shortest_s=shortest,
         outside=outside,
-        overlap=overlap,
+        overlap=overlap if isinstance(overlap, str) else "keep",
         recorded_s=recorded,
         combine=combine,
         read=replace(reader.read_options(), bin_width_s=source_bin_width),

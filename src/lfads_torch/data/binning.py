@@ -141,9 +141,15 @@ def rebin(
         name: None if (values := getattr(recording, name)) is None else _averaged(values, factor)
         for name in ("external_inputs", "true_rates", "true_latents", "true_inputs")
     }
-    split = recording.split
+    split, ends = recording.split, recording.n_trial_bins
+    if recording.chops is not None:
+        raise DataError(
+            "trials chopped from a continuous session keep the bins of the session; chop it anew "
+            "in wider bins (`lfads prepare --bin-width`)."
+        )
     return replace(
         recording,
+        n_trial_bins=None if ends is None else _whole_bins(ends, factor),
         counts=_combined(recording.counts, factor, combine),
         bin_width_s=recording.bin_width_s * factor,
         behaviour={n: _averaged(values, factor) for n, values in recording.behaviour.items()},
@@ -151,6 +157,16 @@ def rebin(
         provenance={**recording.provenance, "rebinned": {"factor": factor, "counts": combine}},
         **wide,
     )
+
+
+def _whole_bins(ends: NDArray[np.int64], factor: int) -> NDArray[np.int64]:
+    """Wide bins of each trial; one of which a part lies beyond the trial's end is missing."""
+    if ends.min() < factor:
+        raise DataError(
+            f"the shortest trial has {ends.min()} bins, fewer than the {factor} that are joined to "
+            "one; leave such trials out, or join fewer."
+        )
+    return ends // factor
 
 
 def _bin_one_unit(

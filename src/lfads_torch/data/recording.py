@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.data.chopping import Chops
 from lfads_torch.errors import DataError
 
 __all__ = ["TEST", "TRAIN", "UNUSED", "VALID", "Recording", "Split"]
@@ -45,7 +46,8 @@ class Recording:
     """Counts [trial, bin, unit] in the user's own order, with ids, behaviour and truth where known.
 
     Missing entries of `counts` are NaN (which needs a floating type). Everything with a trial,
-    bin or unit axis has the length of `counts` there; construction checks that.
+    bin or unit axis has the length of `counts` there; construction checks that. Trials may end
+    before others: `n_trial_bins` says where, and counts beyond it are NaN.
     """
 
     counts: NDArray[Any]  # [B, L, N]; whole numbers for spikes, any real number otherwise
@@ -62,6 +64,8 @@ class Recording:
     true_rates: NDArray[Any] | None = None  # [B, L, N], spikes/s
     true_latents: NDArray[Any] | None = None  # [B, L, D]
     true_inputs: NDArray[Any] | None = None  # [B, L, D], e.g. input pulses
+    n_trial_bins: NDArray[np.int64] | None = None  # [B], bins of each trial; None: all of them
+    chops: Chops | None = None  # of a continuous session: where each trial lies in it
     split: Split | None = None
     extra: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # carried along untouched
     provenance: Mapping[str, Any] = field(default_factory=dict)  # JSON values: source, recipe
@@ -91,6 +95,9 @@ class Recording:
             self._need(name, getattr(self, name), (n_trials, n_bins, None))
         for name, values in self.behaviour.items():
             self._need(f"behaviour {name!r}", values, (n_trials, n_bins, None))
+        if self.chops is not None:
+            self._need("chops.start_bins", self.chops.start_bins, (n_trials,))
+        self._check_ends()
         for name, ids in (("trial_ids", self.trial_ids), ("unit_ids", self.unit_ids)):
             if len(np.unique(ids)) != len(ids):
                 raise DataError(
@@ -103,6 +110,24 @@ class Recording:
                 raise DataError(
                     f"split.n_encoded_bins is {self.split.n_encoded_bins}; the recording has "
                     f"{n_bins} bins, so 1 to {n_bins} is needed."
+                )
+
+    def _check_ends(self) -> None:
+        ends = self.n_trial_bins
+        if ends is None:
+            return
+        self._need("n_trial_bins", ends, (self.n_trials,))
+        if ends.min() < 1 or ends.max() > self.n_bins:
+            raise DataError(
+                f"n_trial_bins go from {ends.min()} to {ends.max()}; the counts have {self.n_bins} "
+                f"bins, so 1 to {self.n_bins} is needed."
+            )
+        for trial in np.flatnonzero(ends < self.n_bins):
+            beyond = self.counts[trial, ends[trial] :]
+            if beyond.dtype.kind != "f" or not np.isnan(beyond).all():
+                raise DataError(
+                    f"trial {self.trial_ids[trial]} has {ends[trial]} bins, but there are counts "
+                    "beyond its end; NaN is needed there (and so counts of a floating type)."
                 )
 
     def _need(self, name: str, values: NDArray[Any] | None, shape: tuple[int | None, ...]) -> None:
@@ -131,6 +156,13 @@ class Recording:
         return int(self.counts.shape[2])
 
     @property
+    def bins_of_trials(self) -> NDArray[np.int64]:
+        """How many bins each trial has, [B]."""
+        if self.n_trial_bins is None:
+            return np.full(self.n_trials, self.n_bins, dtype=np.int64)
+        return self.n_trial_bins
+
+    @property
     def time_s(self) -> NDArray[np.float64]:
         """Centre of each bin relative to the alignment event, in seconds, [L]."""
         centres = np.arange(self.n_bins, dtype=np.float64) + 0.5
@@ -145,6 +177,8 @@ class Recording:
         split = self.split
         if split is not None:
             taken["split"] = replace(split, trial_set=split.trial_set[positions])
+        if self.chops is not None:
+            taken["chops"] = self.chops.take(positions)
         taken["behaviour"] = {name: values[positions] for name, values in self.behaviour.items()}
         return replace(self, **taken)
 
@@ -164,7 +198,7 @@ class Recording:
 
 _OF_TRIALS = (
     "counts", "trial_ids", "condition", "external_inputs", "true_rates", "true_latents",
-    "true_inputs",
+    "true_inputs", "n_trial_bins",
 )  # fmt: skip
 
 

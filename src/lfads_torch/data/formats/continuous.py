@@ -14,6 +14,9 @@ The layout that `lfads prepare` reads, in npz, HDF5 and MATLAB files; times in s
 | `condition`, `trial_ids` | [B] | optional |
 | `NAME` and `NAME_times` | [sample, dimension], [sample] | optional: behaviour of that name |
 | `recording_start_s`, `recording_stop_s` | one number | optional: when the recording ran |
+| `segment_times` | [K, 2] | optional: begin and end of each stretch without a gap |
+
+Bins of binned counts in which every unit is NaN are gaps too.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.data.chopping import recorded_stretches
 from lfads_torch.data.formats.base import ReadOptions, agreed_bin_width
 from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.errors import DataError, FormatError
@@ -32,6 +36,7 @@ from lfads_torch.errors import DataError, FormatError
 __all__ = ["Continuous", "Signal", "continuous_in", "event_times_in"]
 
 SPIKE_TIMES = "spike_times"
+SEGMENTS = "segment_times"
 COUNTS_NAMES = ("counts", "spikes", "spike_counts")
 SEPARATORS = ("/", ".")  # group/dataset in HDF5, struct.field in MATLAB
 
@@ -55,6 +60,7 @@ class Continuous:
     counts: NDArray[Any] | None = None  # [bin, unit]
     bin_width_s: float | None = None
     recorded_s: tuple[float, float] | None = None  # None: not known
+    segments_s: NDArray[np.float64] | None = None  # [K, 2], stretches without a gap; None: one
 
 
 def continuous_in(stored: StoredArrays, options: ReadOptions) -> Continuous | None:
@@ -103,11 +109,14 @@ def _from_spike_times(stored: StoredArrays, options: ReadOptions, grouped: list[
             f"{stored.path}: there are spike times of {len(times)} units, but {len(ids)} unit ids; "
             "one id per unit is needed."
         )
+    segments = _segments(stored)
+    span = None if segments is None else (float(segments[0, 0]), float(segments[-1, 1]))
     return Continuous(
         unit_ids=ids,
         signals=_signals(stored, options),
         spike_times=times,
-        recorded_s=_recorded(stored),
+        recorded_s=_recorded(stored) or span,
+        segments_s=segments,
     )
 
 
@@ -139,6 +148,7 @@ def _from_counts(stored: StoredArrays, options: ReadOptions, name: str) -> Conti
         counts=counts.astype(np.uint8) if counts.dtype == np.bool_ else counts,
         bin_width_s=bin_width_s,
         recorded_s=(first_s, first_s + n_bins * bin_width_s),
+        segments_s=_segments(stored, _between_gaps(counts, first_s, bin_width_s)),
     )
 
 
@@ -222,6 +232,40 @@ def _recorded(stored: StoredArrays) -> tuple[float, float] | None:
     if stop is None:
         return None
     return (0.0 if start is None else start, stop)
+
+
+def _segments(
+    stored: StoredArrays, between_gaps: NDArray[np.float64] | None = None
+) -> NDArray[np.float64] | None:
+    """Stretches without a gap, in order, [K, 2], s; None: the file knows of no gap."""
+    if SEGMENTS not in stored.arrays:
+        return between_gaps
+    if between_gaps is not None:
+        raise DataError(
+            f"{stored.path}: gaps are given twice, by {SEGMENTS} and by counts that are NaN for "
+            "all units of a bin; leave one of them out."
+        )
+    segments = stored.numbers(SEGMENTS, "stretches without a gap").astype(np.float64)
+    is_pairs = segments.ndim == 2 and segments.shape[1:] == (2,) and len(segments) > 0
+    if not is_pairs or not np.isfinite(segments).all() or (np.diff(segments.ravel()) < 0).any():
+        raise DataError(
+            f"{stored.path}: {SEGMENTS} of shape {segments.shape} must be pairs of begin and end "
+            "in seconds, in order and without overlap: shape (stretches, 2)."
+        )
+    return segments
+
+
+def _between_gaps(
+    counts: NDArray[Any], first_s: float, bin_width_s: float
+) -> NDArray[np.float64] | None:
+    """What lies between bins in which every unit is NaN, [K, 2], s; None without such bins."""
+    if counts.dtype.kind != "f":
+        return None
+    is_recorded = ~np.isnan(counts).all(axis=1)
+    if is_recorded.all():
+        return None
+    stretches = np.array(recorded_stretches(is_recorded), dtype=np.float64).reshape(-1, 2)
+    return first_s + stretches * bin_width_s
 
 
 def _times(stored: StoredArrays, name: str, what: str) -> NDArray[np.float64]:

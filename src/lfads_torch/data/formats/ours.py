@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.atomic import write_bytes
+from lfads_torch.data.chopping import Chops
 from lfads_torch.data.formats.base import Reader, ReadOptions, agreed_bin_width, naming
 from lfads_torch.data.formats.content import file_kind
 from lfads_torch.data.formats.hdf5_arrays import dataset_values, open_hdf5
@@ -28,6 +29,7 @@ FORMAT = "lfads-torch recording"
 FORMAT_VERSION = 1
 OPTIONAL = (
     "condition", "unit_groups", "external_inputs", "true_rates", "true_latents", "true_inputs",
+    "n_trial_bins",
 )  # fmt: skip
 
 
@@ -85,6 +87,12 @@ def _write_contents(file: h5py.File, recording: Recording) -> None:
             dataset.attrs["units"] = recording.behaviour_units[name]
     for name, values in recording.extra.items():
         _write(file, f"extra/{name}", values)
+    if recording.chops is not None:
+        chops = recording.chops
+        _write(file, "chops/start_bins", chops.start_bins)
+        file["chops"].attrs["n_session_bins"] = int(chops.n_session_bins)
+        file["chops"].attrs["session_start_s"] = float(chops.session_start_s)
+        file["chops"].attrs["overlap_bins"] = int(chops.overlap_bins)
     if recording.split is not None:
         _write(file, "split/trial_set", recording.split.trial_set)
         _write(file, "split/is_encoded", recording.split.is_encoded)
@@ -189,11 +197,30 @@ def _read_contents(path: Path, file: h5py.File, options: ReadOptions) -> Recordi
             for name in behaviour
             if "units" in file["behaviour"][name].attrs
         },
+        chops=_read_chops(path, file),
         split=_read_split(path, file),
         extra=_group(file, "extra"),
         provenance=_parsed(path, file.attrs),
         **optional,
     )
+
+
+def _read_chops(path: Path, file: h5py.File) -> Chops | None:
+    if "chops" not in file:
+        return None
+    group = file["chops"]
+    try:
+        return Chops(
+            start_bins=dataset_values(group["start_bins"]).astype(np.int64),
+            n_session_bins=int(group.attrs["n_session_bins"]),
+            session_start_s=float(group.attrs.get("session_start_s", 0.0)),
+            overlap_bins=int(group.attrs.get("overlap_bins", 0)),
+        )
+    except KeyError as error:
+        raise FormatError(
+            f"{path}: the chops in the file lack something ({error}); start_bins and "
+            "n_session_bins are needed (docs/formats.md). Write the file again."
+        ) from None
 
 
 def _read_split(path: Path, file: h5py.File) -> Split | None:

@@ -1,0 +1,253 @@
+"""Which stretches of a session become trials: around events, from event to event, or in a row.
+
+Axes: `B` trial. Times are in seconds on the session's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.data.binning import Window
+from lfads_torch.data.chopping import ChopLengths, Chops, place_chops
+from lfads_torch.data.formats.assemble import condition_in
+from lfads_torch.data.formats.continuous import Continuous, event_times_in
+from lfads_torch.data.formats.stored import StoredArrays
+from lfads_torch.errors import DataError, FormatError
+
+if TYPE_CHECKING:
+    from lfads_torch.data.prepare import PrepareOptions
+
+__all__ = ["Trials", "binned_grid", "cut_trials"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """What becomes a trial, and what was said of it on the way."""
+
+    times: NDArray[np.float64]  # [B], of the event
+    ids: NDArray[Any]  # [B]
+    condition: NDArray[Any] | None  # [B]
+    notes: dict[str, Any]  # JSON values
+    n_bins: NDArray[np.int64] | None = None  # [B]; None: the window's
+    chops: Chops | None = None
+
+    def bins(self, n_window_bins: int) -> NDArray[np.int64]:
+        """How many bins each trial has, [B]."""
+        return np.full(len(self.times), n_window_bins) if self.n_bins is None else self.n_bins
+
+    def keep(self, kept: NDArray[np.bool_], why: str) -> Trials:
+        if not kept.any():
+            raise DataError(f"no trial is left: all {len(kept)} are {why}.")
+        left_out = {why: self.ids[~kept].tolist()} if not kept.all() else {}
+        return replace(
+            self,
+            times=self.times[kept],
+            ids=self.ids[kept],
+            condition=None if self.condition is None else self.condition[kept],
+            notes={**self.notes, "left_out": {**self.notes.get("left_out", {}), **left_out}},
+            n_bins=None if self.n_bins is None else self.n_bins[kept],
+            chops=None if self.chops is None else self.chops.take(np.flatnonzero(kept)),
+        )
+
+
+def cut_trials(
+    stored: StoredArrays,
+    continuous: Continuous,
+    options: PrepareOptions,
+    recorded_s: tuple[float, float] | None,
+) -> tuple[Trials, Window]:
+    """The trials that the options ask for, and the window that holds the longest of them."""
+    if options.chop_s is not None:
+        return _chopped(continuous, options, recorded_s)
+    if options.chop_overlap_s:
+        raise DataError("an overlap in seconds is that of chops; give --chop SECONDS with it.")
+    bin_width_s = _bin_width(continuous, options)
+    trials = _around_events(stored, options)
+    if options.window_s is None and options.stop_event is None:
+        raise DataError(
+            "the window around the event is missing; give its beginning and end in seconds, e.g. "
+            "--window -0.25 0.45."
+        )
+    start_s, stop_s = options.window_s or (0.0, 0.0)
+    if options.stop_event is not None:
+        trials, stop_s = _until(stored, trials, options, bin_width_s)
+    window = Window(start_s=start_s, stop_s=stop_s, bin_width_s=bin_width_s)
+    if continuous.counts is not None:
+        trials = _aligned_to_bins(trials, continuous, window)
+    return _without_overlap(trials, window, options.overlap), window
+
+
+def binned_grid(continuous: Continuous) -> tuple[float, float]:
+    """Width of a binned session's bins, and where the first begins."""
+    assert continuous.bin_width_s is not None  # `_from_counts` sets both
+    assert continuous.recorded_s is not None
+    return continuous.bin_width_s, continuous.recorded_s[0]
+
+
+def _bin_width(continuous: Continuous, options: PrepareOptions) -> float:
+    bin_width_s = options.bin_width_s
+    if bin_width_s is None:
+        bin_width_s = continuous.bin_width_s
+    if bin_width_s is None:
+        raise DataError(
+            "spike times have no bin width of their own; give one in seconds, e.g. "
+            "--bin-width 0.005."
+        )
+    return bin_width_s
+
+
+def _chopped(
+    continuous: Continuous, options: PrepareOptions, recorded_s: tuple[float, float] | None
+) -> tuple[Trials, Window]:
+    """Trials in a row that cover the session, or each stretch of it where it has gaps."""
+    assert options.chop_s is not None  # the caller asks for chops
+    if options.window_s is not None or options.event is not None or options.stop_event is not None:
+        raise DataError("--chop cuts without events; leave out --window, --event and --stop-event.")
+    window = Window(start_s=0.0, stop_s=options.chop_s, bin_width_s=_bin_width(continuous, options))
+    notes: dict[str, Any] = {"chop_s": options.chop_s}  # JSON values
+    if recorded_s is None:
+        recorded_s = _spike_span(continuous)
+        notes["recorded_s_from"] = "first and last spike"
+    width = window.bin_width_s
+    n_session_bins = int(np.floor((recorded_s[1] - recorded_s[0]) / width + 1e-6))
+    stretches = _stretches(continuous, recorded_s, width, n_session_bins)
+    lengths = _lengths(options, window)
+    starts, sizes = place_chops(stretches, lengths)
+    if not len(starts):
+        longest = max((stop - first for first, stop in stretches), default=0) * width
+        raise DataError(
+            f"the longest stretch of the recording, {longest:g} s, is shorter than one trial of "
+            f"{options.chop_s:g} s (or the shortest that is allowed, {lengths.shortest * width:g} "
+            "s); choose shorter trials."
+        )
+    left_out = [s for s in stretches if s[1] - s[0] < lengths.shortest]
+    notes["n_bins_in_short_stretches"] = sum(stop - first for first, stop in left_out)
+    chops = Chops(
+        start_bins=starts,
+        n_session_bins=n_session_bins,
+        session_start_s=recorded_s[0],
+        overlap_bins=lengths.overlap,
+    )
+    times = recorded_s[0] + starts * width
+    ids = np.arange(len(starts))
+    return Trials(
+        times=times, ids=ids, condition=None, notes=notes, n_bins=sizes, chops=chops
+    ), window
+
+
+def _lengths(options: PrepareOptions, window: Window) -> ChopLengths:
+    overlap = options.chop_overlap_s / window.bin_width_s
+    if abs(overlap - round(overlap)) > 1e-6 * max(1.0, overlap):
+        raise DataError(
+            f"an overlap of {options.chop_overlap_s:g} s is {overlap:g} bins of "
+            f"{window.bin_width_s:g} s; a whole number of bins is needed."
+        )
+    shortest = window.n_bins / 2
+    if options.shortest_s is not None:
+        shortest = options.shortest_s / window.bin_width_s
+    return ChopLengths(
+        length=window.n_bins, overlap=round(overlap), shortest=max(1, int(np.ceil(shortest - 1e-6)))
+    )
+
+
+def _spike_span(continuous: Continuous) -> tuple[float, float]:
+    spikes = np.concatenate(list(continuous.spike_times or [np.zeros(0)]))
+    if not spikes.size:
+        raise DataError("there are no spikes, and no recording_stop_s says how long it ran.")
+    return float(spikes.min()), float(spikes.max())
+
+
+def _stretches(
+    continuous: Continuous, recorded_s: tuple[float, float], width: float, n_bins: int
+) -> list[tuple[int, int]]:
+    """What was recorded without a gap, in whole bins of the result: (first, one past the last)."""
+    if continuous.segments_s is None:
+        return [(0, n_bins)] if n_bins else []
+    in_bins = (continuous.segments_s - recorded_s[0]) / width
+    first = np.maximum(np.ceil(in_bins[:, 0] - 1e-6), 0).astype(int)
+    stop = np.minimum(np.floor(in_bins[:, 1] + 1e-6), n_bins).astype(int)
+    return [(int(a), int(b)) for a, b in zip(first, stop, strict=True) if b > a]
+
+
+def _around_events(stored: StoredArrays, options: PrepareOptions) -> Trials:
+    times = event_times_in(stored, options.event)
+    if times is None:
+        raise FormatError(
+            f"{stored.path}: there are no event_times to cut trials around. Name the array with "
+            f"--event NAME, or cut consecutive trials with --chop SECONDS. "
+            f"Found: {stored.listing()}."
+        )
+    named = options.read.trial_ids or ("trial_ids" if "trial_ids" in stored.arrays else None)
+    ids = np.arange(len(times)) if named is None else stored.labels(named, "trial_ids")
+    if len(ids) != len(times):
+        raise DataError(
+            f"there are {len(times)} events, but {len(ids)} trial ids; one each is needed."
+        )
+    trials = Trials(
+        times=times,
+        ids=ids,
+        condition=condition_in(stored, options.read.condition, len(times)),
+        notes={"event": options.event or "event_times"},
+    )
+    if options.stop_event is not None:
+        return trials  # both events must be there: see `_until`
+    return trials.keep(np.isfinite(times), "without a time of the event")
+
+
+def _until(
+    stored: StoredArrays, trials: Trials, options: PrepareOptions, bin_width_s: float
+) -> tuple[Trials, float]:
+    """Trials that end by an event of their own, and the end of the longest one's window."""
+    stops = event_times_in(stored, options.stop_event)
+    if stops is None or len(stops) != len(trials.times):
+        found = 0 if stops is None else len(stops)
+        raise DataError(
+            f"there are {len(trials.times)} events, but {found} times in {options.stop_event!r} "
+            "where trials end; one each is needed."
+        )
+    start_s, beyond_s = options.window_s or (0.0, 0.0)
+    n_bins = np.floor((stops + beyond_s - trials.times - start_s) / bin_width_s + 1e-6)
+    is_known = np.isfinite(n_bins)
+    trials = replace(trials, n_bins=np.where(is_known, n_bins, 0).astype(np.int64))
+    trials = trials.keep(is_known, "without a time of the event")
+    assert trials.n_bins is not None  # set above
+    trials = trials.keep(trials.n_bins >= 1, "shorter than a bin")
+    assert trials.n_bins is not None  # `keep` keeps it
+    notes = {**trials.notes, "stop_event": options.stop_event}
+    return replace(trials, notes=notes), start_s + int(trials.n_bins.max()) * bin_width_s
+
+
+def _aligned_to_bins(trials: Trials, continuous: Continuous, window: Window) -> Trials:
+    """Events moved so that windows begin on edges of the session's bins."""
+    width, first = binned_grid(continuous)
+    begin = (trials.times + window.start_s - first) / width
+    moved = np.round(begin) * width + first - window.start_s
+    largest = float(np.abs(moved - trials.times).max())
+    notes = {**trials.notes, "largest_move_of_event_s": largest}
+    return replace(trials, times=moved, notes=notes)
+
+
+def _without_overlap(
+    trials: Trials, window: Window, overlap: Literal["keep", "drop", "refuse"]
+) -> Trials:
+    """Trials that share time leak from training to validation; they are counted in any case."""
+    lengths_s = trials.bins(window.n_bins) * window.bin_width_s
+    kept = np.ones(len(trials.times), dtype=bool)
+    stop = -np.inf
+    for position in np.argsort(trials.times, kind="stable"):
+        kept[position] = trials.times[position] - stop >= -1e-6 * window.bin_width_s
+        if kept[position]:
+            stop = trials.times[position] + lengths_s[position]
+    n_overlapping = int((~kept).sum())
+    if n_overlapping and overlap == "refuse":
+        raise DataError(
+            f"{n_overlapping} of {len(kept)} trials share time with an earlier one, the first is "
+            f"trial {trials.ids[~kept][0]}. Shorten the window, or drop them (--overlap drop)."
+        )
+    if overlap == "drop":
+        return trials.keep(kept, "overlapping an earlier one")
+    return replace(trials, notes={**trials.notes, "n_overlapping_trials": n_overlapping})
