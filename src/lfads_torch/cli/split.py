@@ -18,9 +18,13 @@ def split(
     *,
     out: Annotated[Path, Parameter(help="JSON file to write; with --folds, _0, _1, ... are added")],
     method: Annotated[
-        Literal["random", "stratified", "every_kth"],
-        Parameter(help="stratified: by condition where there are conditions"),
+        Literal["random", "stratified", "every_kth", "blocks"],
+        Parameter(help="stratified: by condition where there are; blocks: of time, with gaps"),
     ] = "stratified",
+    blocks: Annotated[int, Parameter(help="how many blocks of time; 0: of about ten trials")] = 0,
+    gap_bins: Annotated[
+        int, Parameter(help="bins between the sets of blocks; 0: the longest trial's length")
+    ] = 0,
     valid_fraction: Annotated[float, Parameter(help="of trials, for validation")] = 0.2,
     test_fraction: Annotated[float, Parameter(help="of trials, for test")] = 0.0,
     held_out_fraction: Annotated[
@@ -46,6 +50,8 @@ def split(
         "test_fraction": test_fraction,
         "held_out_fraction": held_out_fraction,
         "n_forward_bins": forward_bins,
+        "n_blocks": blocks,
+        "gap_bins": gap_bins,
         "seed": seed,
     }
     request = SplitRequest(

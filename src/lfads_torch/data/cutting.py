@@ -116,14 +116,13 @@ def _chopped(
     n_session_bins = int(np.floor((recorded_s[1] - recorded_s[0]) / width + 1e-6))
     stretches = _stretches(continuous, recorded_s, width, n_session_bins)
     lengths = _lengths(options, window)
-    starts, sizes = place_chops(stretches, lengths)
-    if not len(starts):
-        longest = max((stop - first for first, stop in stretches), default=0) * width
+    longest = max((stop - first for first, stop in stretches), default=0)
+    if longest < lengths.length:
         raise DataError(
-            f"the longest stretch of the recording, {longest:g} s, is shorter than one trial of "
-            f"{options.chop_s:g} s (or the shortest that is allowed, {lengths.shortest * width:g} "
-            "s); choose shorter trials."
+            f"the longest stretch of the recording, {longest * width:g} s, is shorter than one "
+            f"trial of {options.chop_s:g} s; choose shorter trials."
         )
+    starts, sizes = place_chops(stretches, lengths)
     left_out = [s for s in stretches if s[1] - s[0] < lengths.shortest]
     notes["n_bins_in_short_stretches"] = sum(stop - first for first, stop in left_out)
     chops = Chops(

@@ -14,9 +14,10 @@ __all__ = ["SplitSettings"]
 class SplitSettings:
     """How trials are divided when the recording does not already carry a split."""
 
-    method: Literal["random", "stratified", "every_kth"] = setting(
+    method: Literal["random", "stratified", "every_kth", "blocks"] = setting(
         "stratified",
-        "random; stratified by condition (random where there are none); every k-th trial",
+        "random; stratified by condition (random where there are none, in blocks where trials are "
+        "chopped from one session); every k-th trial; blocks of time with gaps between sets",
     )
     valid_fraction: float = setting(0.2, "trials for validation", above=0.0, below=1.0)
     test_fraction: float = setting(0.0, "trials for test", at_least=0.0, below=1.0)
@@ -25,5 +26,11 @@ class SplitSettings:
     )
     n_forward_bins: int = setting(
         0, "bins at the end that are predicted, not shown to the encoder", unit="bins", at_least=0
+    )
+    n_blocks: int = setting(
+        0, "blocks of time that a session is divided into; 0: of about ten trials", at_least=0
+    )
+    gap_bins: int = setting(
+        0, "least distance of blocks' sets; 0: the longest trial's length", unit="bins", at_least=0
     )
     seed: int = setting(0, "seed of the split", at_least=0)

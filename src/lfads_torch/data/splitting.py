@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.data.blocks import BlockShares, blocks_of_session
 from lfads_torch.data.drawing_trials import (
     condition_labels,
     draw_trials,
@@ -34,8 +35,13 @@ def split_recording(recording: Recording, settings: SplitSettings) -> Split:
     Sets have `round(fraction * trials)` trials, at least one of each that is asked for.
     `stratified` keeps the fractions within each condition as nearly as whole trials allow and
     leaves every condition a training trial: a condition with one trial trains. Trials and units
-    are drawn from streams of their own, so that holding out units does not move trials.
+    are drawn from streams of their own, so that holding out units does not move trials. Trials
+    chopped from a continuous session are divided in blocks unless another way is asked for.
     """
+    if settings.method == "blocks" or (
+        settings.method == "stratified" and recording.chops is not None
+    ):
+        return _split_in_blocks(recording, settings)
     n_valid, n_test = set_sizes(recording.n_trials, settings.valid_fraction, settings.test_fraction)
     trials_rng, units_rng = _streams(settings.seed)
     notes: list[str] = []
@@ -68,6 +74,33 @@ def split_recording(recording: Recording, settings: SplitSettings) -> Split:
     )
 
 
+def _split_in_blocks(recording: Recording, settings: SplitSettings) -> Split:
+    trials_rng, units_rng = _streams(settings.seed)
+    shares = BlockShares(
+        valid_fraction=settings.valid_fraction,
+        test_fraction=settings.test_fraction,
+        n_blocks=settings.n_blocks,
+        gap_bins=settings.gap_bins,
+    )
+    trial_set = blocks_of_session(recording, shares, trials_rng)
+    for name in (TRAIN, VALID, *([TEST] if settings.test_fraction else [])):
+        if not (trial_set == name).any():
+            raise DataError(
+                f"the {name} set is empty: no trial lies wholly in its blocks and far enough from "
+                f"those of the others ({recording.n_trials} trials). Lower split.n_blocks or "
+                "split.gap_bins, raise the fraction, or cut shorter trials."
+            )
+    n_unused = int((trial_set == UNUSED).sum())
+    is_encoded, notes = choose_held_out_units(recording, settings.held_out_fraction, units_rng)
+    between = f"{n_unused} of {recording.n_trials} trials lie between the sets and are unused"
+    return Split(
+        trial_set=trial_set,
+        is_encoded=is_encoded,
+        n_encoded_bins=_n_encoded_bins(recording, settings.n_forward_bins),
+        provenance={**asdict(settings), "method": "blocks", "notes": [between, *notes]},
+    )
+
+
 def folds(
     recording: Recording,
     n_folds: int,
@@ -83,6 +116,11 @@ def folds(
     Conditions are spread evenly over folds. Held-out units are the same in all folds.
     """
     n_trials = recording.n_trials
+    if recording.chops is not None:
+        raise SettingsError(
+            "trials chopped from a continuous session share bins, so folds drawn by trial would "
+            'leak. Use split.method = "blocks" with several values of split.seed instead.'
+        )
     if not 2 <= n_folds <= n_trials:
         raise SettingsError(
             f"{n_folds} folds of {n_trials} trials: 2 to {n_trials} folds are possible."
