@@ -27,6 +27,7 @@ COMMANDS = {
     "resume": "Go on with a run that was stopped.",
     "status": "Say how a run stands.",
     "infer": "Apply a trained run to a recording: rates, factors, inferred inputs.",
+    "merge": "Merge the rates of a session's chops to rates of the whole session.",
     "evaluate": "Give every score of a run, with intervals.",
     "plot": "Draw one figure of a run.",
     "compare": "Compare runs on the same trials and units.",

@@ -69,6 +69,8 @@ class RatesHeader:
     n_generator_units: int
     n_inferred_inputs: int = 0  # 0: a model without controller
     condition: NDArray[Any] | None = None  # [B], integers or text
+    n_trial_bins: NDArray[np.int64] | None = None  # [B], of the generated bins; None: all
+    session_bin: NDArray[np.int64] | None = None  # [B], where in its session each chop begins
     has_rate_posterior_std: bool = True  # not with fewer than two posterior samples
     has_rate_member_std: bool = False  # only of an ensemble
     has_generator_states: bool = False
@@ -301,6 +303,13 @@ def _declare_labels(file: h5netcdf.File, header: RatesHeader) -> None:
     ]  # fmt: skip
     if header.condition is not None:
         labels.append(("condition", header.condition, Signal(("trial",), "kind of the trial", "")))
+    beyond = "Beyond them every signal is NaN."
+    if header.n_trial_bins is not None:
+        own = Signal(("trial",), "bins of the trial", comment=beyond)
+        labels.append(("n_trial_bins", header.n_trial_bins, own))
+    if header.session_bin is not None:
+        begins = Signal(("trial",), "bin of the continuous session at which the first bin lies")
+        labels.append(("session_bin", header.session_bin, begins))
     for name, values, signal in labels:
         dtype, plain_values = _storable(name, values)
         variable = file.create_variable(name, signal.dimensions, dtype, data=plain_values)
@@ -319,8 +328,9 @@ def _coordinates(signal: Signal, header: RatesHeader) -> str:
     """CF's list of the labels that belong to a variable; xarray makes them coordinates."""
     labels = {"trial": ["trial_id", "trial_set"], "unit": ["unit_id", "is_encoded"]}
     labels["time"] = ["is_encoded_bin"]
-    if header.condition is not None:
-        labels["trial"].append("condition")
+    for name in ("condition", "n_trial_bins", "session_bin"):
+        if getattr(header, name) is not None:
+            labels["trial"].append(name)
     return " ".join(name for dimension in signal.dimensions for name in labels.get(dimension, []))
 
 
@@ -377,6 +387,8 @@ def _check_header(header: RatesHeader) -> None:
     lengths = {
         "trial_set": "trial",
         "condition": "trial",
+        "n_trial_bins": "trial",
+        "session_bin": "trial",
         "is_encoded": "unit",
         "is_encoded_bin": "time",
     }

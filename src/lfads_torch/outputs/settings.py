@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lfads_torch.declare import setting
 
@@ -18,6 +19,10 @@ class InferenceSettings:
     )
     batch_size: int = setting(
         0, "trials at once; 0: as many as fit in about 1 GiB", unit="trials", at_least=0
+    )
+    merge: Literal["linear", "smooth", "off"] = setting(
+        "linear",
+        "how overlapping chops of a session are weighted in merged.nc; off: they are not merged",
     )
     save_generator_states: bool = setting(False, "also save the generator's states (large)")
     ensemble: int = setting(

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from lfads_torch.workflows.evaluate import WhichSet
     from lfads_torch.workflows.fit import Observer
 
-__all__ = ["RESULTS", "finish_run", "missing_results", "reported_set"]
+__all__ = ["MERGED", "RESULTS", "finish_run", "missing_results", "reported_set"]
 
 RESULTS = ("rates.nc", "scores.json", "report.html")
+MERGED = "merged.nc"  # beside them where the trials are chops of a session
 
 
 def missing_results(run: RunFolder) -> tuple[str, ...]:
@@ -89,9 +90,11 @@ def _recording(run: RunFolder, recording: Recording | None, data_path: Path | No
 
 
 def _write_rates(run: RunFolder, recording: Recording) -> None:
-    from lfads_torch.workflows.infer import infer_to_file
+    from lfads_torch.workflows.infer import infer_to_file, merge_inferred
+    from lfads_torch.workflows.stored import read_settings_of
 
     infer_to_file(run, recording, run.rates_path, is_new=False)
+    merge_inferred(run.rates_path, recording, read_settings_of(run), run.path / MERGED)
 
 
 def _write_scores(run: RunFolder, recording: Recording) -> None:

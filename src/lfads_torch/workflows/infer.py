@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from lfads_torch.config.tree import Settings
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.posterior import PosteriorOptions
     from lfads_torch.outputs.rates_file import RatesChunk, RatesHeader
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from lfads_torch.workflows.ensemble import EnsembleAverages
     from lfads_torch.workflows.stored import TrainedModel
 
-__all__ = ["infer_to_file", "posterior_options"]
+__all__ = ["infer_to_file", "merge_inferred", "posterior_options"]
 
 
 def infer_to_file(
@@ -53,7 +54,7 @@ def infer_to_file(
         options, trials = posterior_options(best), best.assembly.trials
         with RatesWriter(target, _header(run, models, recording, is_new=is_new)) as writer:
             for averages in ensemble_averages(models, trials, options):
-                chunk = _chunk(averages, best, recording.bin_width_s, order)
+                chunk = _chunk(averages, best, recording, order)
                 writer.write(averages.best.start, chunk)
     return target
 
@@ -82,11 +83,11 @@ def counts_to_rates(model: TrainedModel, bin_width_s: float) -> float:
 
 
 def _chunk(
-    found: EnsembleAverages, model: TrainedModel, bin_width_s: float, order: NDArray[np.int64]
+    found: EnsembleAverages, model: TrainedModel, recording: Recording, order: NDArray[np.int64]
 ) -> RatesChunk:
     from lfads_torch.outputs.rates_file import RatesChunk
 
-    factor, averages = counts_to_rates(model, bin_width_s), found.best
+    factor, averages = counts_to_rates(model, recording.bin_width_s), found.best
     has_samples = model.settings.inference.n_samples > 1
     states = averages.generator_states
     return RatesChunk(
@@ -129,6 +130,8 @@ def _header(
         time_s=recording.time_s[start:],
         trial_set=trial_set,
         condition=recording.condition,
+        n_trial_bins=None if recording.n_trial_bins is None else recording.n_trial_bins - start,
+        session_bin=None if recording.chops is None else recording.chops.start_bins + start,
         is_encoded=np.array(card.is_encoded)[card.positions(recording)],
         is_encoded_bin=start + np.arange(n_generated) < card.n_encoded_bins,
         n_factors=settings.model.n_factors,
@@ -150,9 +153,39 @@ def _header(
             "beta_inputs": beta.get("inputs"),
             "observation": settings.loss.observation,
             "session": recording.session,
+            **_session_attributes(recording, start),
             "version": __version__,
         },
     )
+
+
+def _session_attributes(recording: Recording, ic_bins: int) -> dict[str, int | float]:
+    """Of chops: what merging them needs beside where they begin."""
+    chops = recording.chops
+    if chops is None:
+        return {}
+    return {
+        "n_session_bins": chops.n_session_bins,
+        "session_start_s": chops.session_start_s,
+        "chop_overlap_bins": max(chops.overlap_bins - ic_bins, 0),
+    }
+
+
+def merge_inferred(
+    rates_path: Path, recording: Recording, settings: Settings, target: Path
+) -> Path | None:
+    """The rates of a session's chops, merged; None where there is nothing to merge, or no wish."""
+    from lfads_torch.outputs.merged_file import SessionBehaviour, write_merged
+
+    ramp = settings.inference.merge
+    if recording.chops is None or ramp == "off":
+        return None
+    behaviour = SessionBehaviour(
+        signals=recording.behaviour,
+        units=recording.behaviour_units,
+        first_bin=settings.model.ic_bins,
+    )
+    return write_merged(rates_path, target, ramp=ramp, behaviour=behaviour)
 
 
 def _input_prior_std(model: TrainedModel) -> list[float] | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.outputs.settings import InferenceSettings
 
-__all__ = ["InferRequest", "infer_file", "read_for_run"]
+__all__ = ["InferRequest", "infer_file", "merged_beside", "read_for_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,16 @@ class InferRequest:
 
 
 def infer_file(run: RunFolder, request: InferRequest, target: Path) -> Path:
-    """Write a rates file. Trials that the run knows keep their sets, others are marked new."""
-    from lfads_torch.workflows.infer import infer_to_file
+    """Write a rates file. Trials that the run knows keep their sets, others are marked new.
+
+    Of chops of a session a merged file is written beside it: rates.nc, rates_merged.nc.
+    """
+    from lfads_torch.workflows.infer import infer_to_file, merge_inferred
     from lfads_torch.workflows.stored import read_recording_of, read_settings_of
 
     run.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
-    inference = _inference(read_settings_of(run).inference, request)
+    settings = read_settings_of(run)
+    inference = _inference(settings.inference, request)
     if request.source is None:
         recording, is_new = read_recording_of(run), False
     else:
@@ -43,9 +47,16 @@ def infer_file(run: RunFolder, request: InferRequest, target: Path) -> Path:
         if is_new:
             # A file's own held-out units need not be those that the model was trained with.
             recording = replace(recording, split=None)
-    return infer_to_file(
+    path = infer_to_file(
         run, recording, target, is_new=is_new, member=request.member, inference=inference
     )
+    merge_inferred(path, recording, settings, merged_beside(path))
+    return path
+
+
+def merged_beside(rates_path: Path) -> Path:
+    """Where the merged rates of a rates file of chops lie."""
+    return rates_path.with_name(f"{rates_path.stem}_merged{rates_path.suffix}")
 
 
 def read_for_run(
