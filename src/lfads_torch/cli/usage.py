@@ -88,15 +88,22 @@ def _missing(error: MissingArgumentError) -> str:
     return f"{error.keyword or name} needs {needed}."
 
 
+def _words(kind: object) -> list[str]:
+    """The words that a Literal allows."""
+    return [str(word) for word in get_args(kind)] if get_origin(kind) is Literal else []
+
+
 def _wrong_value(error: CoercionError) -> str:
     token = error.token
     assert token is not None  # the caller has looked
     name = token.keyword or (error.argument.name.upper() if error.argument else "an argument")
-    if get_origin(error.target_type) is Literal:
-        words = [str(word) for word in get_args(error.target_type)]
+    kinds = get_args(error.target_type)  # of a union; of Literal its words
+    words = _words(error.target_type) or [word for kind in kinds for word in _words(kind)]
+    if words:
         near = difflib.get_close_matches(token.value, words, n=1)
         meant = f"; did you mean {near[0]}?" if near else "."
-        return f"{name} is {token.value!r}; one of {', '.join(words)} is needed{meant}"
+        number = "a number, or " if float in kinds else ""
+        return f"{name} is {token.value!r}; {number}one of {', '.join(words)} is needed{meant}"
     if error.msg is not None:
         return f"{name} is {token.value!r}; {error.msg}"
     needed = _KINDS.get(error.target_type, "another value")
