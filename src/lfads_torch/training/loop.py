@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lfads_torch.errors import DivergenceError
 from lfads_torch.training.batches import balanced_batches, total_size
+from lfads_torch.training.memory import freed_memory_kept
 from lfads_torch.training.score import validation_reconstruction
 from lfads_torch.training.state import CHECKED_TERMS
 from lfads_torch.training.step import StepReport, loss_weights, training_step
@@ -85,10 +86,11 @@ def advance(
     once every member has stopped, or when `wants_stop` says so between epochs. Raises
     DivergenceError if members roll back and none can go on; frozen ones raise nothing.
     """
-    for _ in range(n_epochs):
-        if bool(state.clocks.is_stopped.all()) or wants_stop():
-            return
-        observe(_epoch(state, task, data, seed, options))
+    with freed_memory_kept():
+        for _ in range(n_epochs):
+            if bool(state.clocks.is_stopped.all()) or wants_stop():
+                return
+            observe(_epoch(state, task, data, seed, options))
 
 
 def _epoch(
