@@ -36,6 +36,8 @@ OWN = {
     "l2_controller_encoder_scale": [0.0, 0.0, 0.1],
     "l2_controller_scale": [0.0, 0.2, 0.1],
     "l2_generator_scale": [0.0, 2.0, 0.1],
+    "spike_jitter_rate": [0.0, 0.0, 0.0],
+    "temporal_shift_rate": [0.5, 0.0, 0.3],
 }
 ARRANGEMENTS = {
     "usual": Tiny(missing_share=0.2),

@@ -102,7 +102,8 @@ def test_targets_and_inputs_of_a_generated_bin_are_those_of_its_recording_bin(ic
             assert torch.equal(
                 batch.is_present[0, place, t], trials.is_present[trial, recording_bin]
             )
-            assert torch.equal(external[0, place, t], trials.external_inputs[trial, recording_bin])
+            of_bin = external[0, place, recording_bin]
+            assert torch.equal(of_bin, trials.external_inputs[trial, recording_bin])
 
 
 def test_external_inputs_that_are_not_given_are_zero():

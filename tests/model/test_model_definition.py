@@ -54,9 +54,7 @@ def _compare(tiny: Tiny, kernels: str, noise: KeyedNoise) -> None:
     given = ModelInput(
         counts=(counts[:, :, : tiny.n_encoded_bins],),
         sessions=(0,),
-        external_inputs=None
-        if external is None
-        else external.expand(2, -1, -1, -1)[:, :, task.model.ic_bins :],
+        external_inputs=None if external is None else external.expand(2, -1, -1, -1),
     )
     weights = ModelWeights.arrange(named, task.session_names)
     output = lfads(given, weights, noise, task.model, task.sizes, kernels=task.kernels)

@@ -83,6 +83,7 @@ class Case:
             kernels=choose_kernels("reference"),
             device=CPU,
             dtype=self.dtype,
+            augmentation=self.augmentation,
         )
 
     def counts(self) -> NDArray[np.float64]:

@@ -20,10 +20,11 @@ ENCODED_UNIT = torch.tensor([True, False, True, True, True])
 def batch(ic_bins: int, has_gradient=None) -> SessionBatch:
     counts = torch.arange(1.0, 1.0 + P * B * (E + FORWARD) * N).view(P, B, E + FORWARD, N).double()
     return SessionBatch(
-        encoded=counts[:, :, :E],
-        target=counts[:, :, ic_bins:],
+        counts=counts,
         constant=torch.zeros(P, B),
         is_encoded_unit=ENCODED_UNIT,
+        n_encoded_bins=E,
+        first_bin=ic_bins,
         has_gradient=has_gradient,
     )
 

@@ -40,6 +40,8 @@ CHANGED = {
     "l2_controller_encoder_scale": 1.0,
     "l2_controller_scale": 1.0,
     "l2_generator_scale": 1.0,
+    "spike_jitter_rate": 0.5,
+    "temporal_shift_rate": 0.7,
 }
 
 

@@ -73,12 +73,41 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             f"loss.observation is the text {settings.loss.observation!r}; needed is poisson, "
             "gaussian, or a class of yours written as package.module:Class"
         )
+    yield from _conflicts_of_augmentation(settings)
     factor = settings.search.halving_factor
     if factor & (factor - 1):
         yield (
             f"search.halving_factor is {factor}; needed is a power of two, such as "
             f"{1 << factor.bit_length()}: every round of halving keeps half of the members"
         )
+
+
+def _conflicts_of_augmentation(settings: Settings) -> Iterator[str]:
+    given, names = settings.augmentation, settings.augmentation.names
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        yield f"augmentation.order names {', '.join(repeated)} more than once; needed is once"
+    rates = {
+        "sample_validation": given.sample_validation_rate,
+        "temporal_shift": given.temporal_shift_rate,
+        "spike_jitter": given.spike_jitter_rate,
+    }
+    for name, rate in rates.items():
+        if rate > 0.0 and name not in names:
+            yield (
+                f"augmentation.{name}_rate is {rate:g}, but augmentation.order is {given.order!r} "
+                f"without {name}; add it there, or set the rate to 0"
+            )
+    if given.has_sample_validation:
+        held_out_at = names.index("sample_validation")
+        earlier = [
+            name for name in ("temporal_shift", "spike_jitter") if name in names[:held_out_at]
+        ]
+        if earlier:
+            yield (
+                f"augmentation.order has {' and '.join(earlier)} before sample_validation, so what "
+                "is held out would move into what trains; needed is sample_validation first"
+            )
 
 
 def _impossible(settings: Settings, sizes: DataSizes) -> Iterator[str]:
@@ -110,6 +139,15 @@ def _impossible(settings: Settings, sizes: DataSizes) -> Iterator[str]:
             "training.score_entries is held_out, but no unit is held out; set "
             "split.held_out_fraction, or score all or encoded entries"
         )
+    if settings.augmentation.spike_jitter_rate > 0.0:
+        from lfads_torch.loss.observations.choose import choose_observation
+
+        if not choose_observation(settings.loss.observation).is_spiking:
+            yield (
+                f"augmentation.spike_jitter_rate is {settings.augmentation.spike_jitter_rate:g} "
+                f"and loss.observation is {settings.loss.observation}: only spikes can be moved "
+                "one by one; set the rate to 0"
+            )
     if sizes.present_share <= 0.0:
         yield "every entry of the training trials is missing (NaN); nothing can be learned"
 

@@ -37,7 +37,7 @@ class DivergenceScales:
 
 def entries_per_trial(settings: Settings, sizes: DataSizes) -> float:
     """T * N: entries of one trial that the reconstruction counts, the missing ones left out."""
-    n_generated_bins = sizes.n_bins - settings.model.ic_bins
+    n_generated_bins = sizes.n_bins - settings.model.first_generated_bin
     return n_generated_bins * sizes.n_units * sizes.present_share
 
 

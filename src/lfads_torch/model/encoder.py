@@ -59,7 +59,11 @@ def encode(
     if weights.controller_encoder is None:
         return Encoded(mean, std, None)
     states = _both_directions(rest, weights.controller_encoder, settings, kernels)
-    return Encoded(mean, std, lagged(states, settings.controller_lag_bins, n_generated))
+    first_read = settings.ic_bins - settings.first_generated_bin
+    seen = lagged(states, settings.controller_lag_bins, n_generated - first_read)
+    if first_read:
+        seen = torch.nn.functional.pad(seen, (0, 0, 0, 0, first_read, 0))
+    return Encoded(mean, std, seen)
 
 
 def lagged(

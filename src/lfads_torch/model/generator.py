@@ -23,7 +23,7 @@ __all__ = ["generate"]
 def generate(
     initial_condition: Float[Tensor, "P B Z"],
     controller_states: Float[Tensor, "P T B E"] | None,
-    external_inputs: Float[Tensor, "P B T X"] | None,
+    external_inputs: Float[Tensor, "P B L X"] | None,
     weights: ModelWeights,
     noise: Noise,
     *,
@@ -38,7 +38,8 @@ def generate(
     """
     first = weights.generator_start(initial_condition)
     if external_inputs is not None:
-        external_inputs = _dropped(external_inputs, noise, "dropout.external").transpose(1, 2)
+        of_generated = external_inputs[:, :, settings.first_generated_bin :]
+        external_inputs = _dropped(of_generated, noise, "dropout.external").transpose(1, 2)
     has_controller = controller_states is not None
     if controller_states is not None:
         mask = noise.dropout_mask(

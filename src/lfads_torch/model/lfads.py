@@ -32,7 +32,7 @@ class ModelInput:
 
     counts: tuple[Float[Tensor, "P _ E _"], ...]  # per session [P, B, E, N]; NaN already 0
     sessions: tuple[int, ...]  # which session each entry of `counts` is
-    external_inputs: Float[Tensor, "P B T X"] | None = None  # of the generated bins, all trials
+    external_inputs: Float[Tensor, "P B L X"] | None = None  # of the recording's bins, all trials
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def lfads(
     """Infer and generate. `noise` decides whether posteriors are sampled, activations dropped."""
     pairs = list(zip(given.counts, given.sessions, strict=True))
     x = [read_in(counts, sizes.sessions[s], weights.readins[s]) for counts, s in pairs]
-    n_generated = sizes.n_bins - settings.ic_bins
+    n_generated = sizes.n_bins - settings.first_generated_bin
     joint = x[0] if len(x) == 1 else torch.cat(x, 1)
     encoded = encode(joint, weights, noise, settings, kernels=kernels, n_generated=n_generated)
     standard = noise.normal("sample.initial_condition", settings.initial_condition_size)

@@ -36,6 +36,11 @@ class ModelSettings:
         unit="bins",
         at_least=0,
     )
+    generate_initial_segment: bool = setting(
+        False,
+        "generate the first ic_bins bins too, as lfads-torch does; the controller sees nothing of "
+        "the data there",
+    )
     controller_lag_bins: int = setting(
         1,
         "at bin t the controller sees its encoder's forward state of bin t-lag and backward state "
@@ -65,3 +70,8 @@ class ModelSettings:
     input_prior_variance: float = setting(
         0.1, "where the prior's innovation variance starts (it is learned)", above=0.0
     )
+
+    @property
+    def first_generated_bin(self) -> int:
+        """Recording bin of the first generated one."""
+        return 0 if self.generate_initial_segment else self.ic_bins

@@ -101,7 +101,7 @@ def posterior_averages(
     """Averages chunk by chunk for one member and one session.
 
     `is_visible` hides entries from the encoder and scales the rest of each trial up by the share
-    that is hidden, as coordinated dropout does in training (so not before `ic_bins`).
+    that is hidden, as coordinated dropout does in training (so not before the first generated bin).
     """
     arranged = ModelWeights.arrange(task.layout.views(weights), task.session_names)
     streams = Streams(options.seed, torch.tensor([member], device=task.device))
@@ -142,7 +142,7 @@ def _encode(
     if visible is not None:
         counts = _hidden(counts, visible, task, session)
     x = read_in(counts, task.sizes.sessions[session], weights.readins[session])
-    n_generated = task.sizes.n_bins - task.model.ic_bins
+    n_generated = task.sizes.n_bins - task.model.first_generated_bin
     encoded = encode(
         x, weights, Silence(), task.model, kernels=task.kernels, n_generated=n_generated
     )
@@ -152,9 +152,10 @@ def _encode(
 def _hidden(counts: Tensor, visible: Tensor, task: Task, session: int) -> Tensor:
     """The counts without the hidden entries, the rest of each trial scaled up by their share.
 
-    Bins before `ic_bins` are never hidden in training, and so neither hidden nor scaled here.
+    Bins before the first generated one are never hidden in training; they are neither hidden nor
+    scaled here.
     """
-    start = task.model.ic_bins
+    start = task.model.first_generated_bin
     is_seen = torch.zeros(counts.shape[-1], device=counts.device, dtype=counts.dtype)
     is_seen[list(task.sizes.sessions[session].encoded_units)] = 1.0
     shown = visible[:, start:]
@@ -190,7 +191,7 @@ def _generate(
         noise,
         settings=task.model,
         kernels=task.kernels,
-        n_generated=task.sizes.n_bins - task.model.ic_bins,
+        n_generated=task.sizes.n_bins - task.model.first_generated_bin,
     )
 
     def averaged(value: Tensor) -> Tensor:

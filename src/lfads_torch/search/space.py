@@ -34,6 +34,7 @@ MOVABLE: Mapping[str, str] = MappingProxyType(
             ),
             "augmentation": (
                 "dropout_rate", "coordinated_dropout_rate", "coordinated_dropout_pass_rate",
+                "spike_jitter_rate", "temporal_shift_rate",
             ),
             "loss": (
                 "kl_initial_condition_scale", "kl_input_scale", "l2_ic_encoder_scale",
@@ -54,6 +55,7 @@ _REASONS = {
     "model.input_prior_variance": "it is only where a learned weight starts",
     "model.initial_condition_prior_variance": "it is part of the model, one for all members",
     "model.initial_condition_variance_floor": "it is part of the model, one for all members",
+    "augmentation.sample_validation_rate": "it decides which entries train, and so what is scored",
     "training.score_smoothing": "it changes the score by which members are compared",
     "training.epochs": "the generations decide how long members train",
     "training.patience": "the generations decide how long members train",

@@ -133,8 +133,7 @@ def save_best(
 def load_best(path: Path, layout: Layout, device: torch.device, *, prefix: str = "") -> BestModels:
     """The models of a best file, or of a state file where they are stored as extras."""
     stored = _read(path, device)
-    names = Hyperparameters.names()
-    own = {name: _entry(stored, f"{prefix}hyperparameters/{name}", path) for name in names}
+    own = _hyperparameters(stored, path, prefix=prefix)
     found = {
         "weights": _flat(stored, f"{prefix}weights", layout, path),
         "score": _entry(stored, f"{prefix}clock/best_score", path),
@@ -164,7 +163,7 @@ def load_state(path: Path, layout: Layout, device: torch.device) -> PopulationSt
     buffers = {attribute: _flat(stored, kind, layout, path) for kind, attribute in _BUFFERS.items()}
     names = Clocks.start(1, device).as_dict()
     try:
-        own = {name: stored.tensors[f"hyperparameters/{name}"] for name in Hyperparameters.names()}
+        own = _hyperparameters(stored, path)
         clocks = {name: stored.tensors[f"clock/{name}"] for name in names}
         members = stored.tensors["members"]
         _require_rows(members, {**buffers, **own, **clocks})
@@ -203,6 +202,19 @@ def _entry(stored: StateFile, name: str, path: Path) -> Tensor:
         return stored.tensors[name]
     except KeyError as error:
         raise _incomplete(path, error) from error
+
+
+def _hyperparameters(stored: StateFile, path: Path, *, prefix: str = "") -> dict[str, Tensor]:
+    start = f"{prefix}hyperparameters/"
+    found = {
+        name.removeprefix(start): value
+        for name, value in stored.tensors.items()
+        if name.startswith(start)
+    }
+    try:
+        return Hyperparameters.complete(found)
+    except KeyError as error:
+        raise _incomplete(path, KeyError(f"{start}{error.args[0]}")) from error
 
 
 def _require_rows(members: Tensor, tensors: Mapping[str, Tensor]) -> None:

@@ -5,6 +5,7 @@ A change takes effect at the next step; nothing is recompiled or rebuilt.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
 
 __all__ = ["Hyperparameters"]
+
+# Not in files of the first version; 0 is what that version did.
+_ADDED = ("spike_jitter_rate", "temporal_shift_rate")
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,19 @@ class Hyperparameters:
     l2_controller_encoder_scale: Float[Tensor, " P"]
     l2_controller_scale: Float[Tensor, " P"]
     l2_generator_scale: Float[Tensor, " P"]
+    spike_jitter_rate: Float[Tensor, " P"]
+    temporal_shift_rate: Float[Tensor, " P"]
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
         return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def complete(cls, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of a file by name; what an older version did not have is off. Raises KeyError."""
+        some = next(iter(stored.values()), None)
+        absent = {} if some is None else {name: torch.zeros_like(some) for name in _ADDED}
+        return {name: {**absent, **stored}[name] for name in cls.names()}
 
     @classmethod
     def repeated(

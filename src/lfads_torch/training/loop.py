@@ -13,6 +13,7 @@ from torch import Tensor
 from lfads_torch.errors import DivergenceError
 from lfads_torch.training.batches import balanced_batches, total_size
 from lfads_torch.training.memory import freed_memory_kept
+from lfads_torch.training.sample_validation import sample_validation_score
 from lfads_torch.training.score import validation_reconstruction
 from lfads_torch.training.state import CHECKED_TERMS
 from lfads_torch.training.step import StepReport, loss_weights, training_step
@@ -125,6 +126,8 @@ def _epoch_of_group(
     means["ramp_kl"], means["ramp_l2"] = scales.ramp_kl, scales.ramp_l2
     means["learning_rate"] = state.hyperparameters.learning_rate.clone()  # the one in use
     means["valid_reconstruction"] = score
+    if task.augmentation.has_sample_validation:
+        means["sample_validation"] = sample_validation_score(state, task, data.train, seed=seed)
     is_finite["valid_reconstruction"] = score.isfinite()
     has_failed = ~torch.stack(list(is_finite.values())).all(0) & ~was_stopped
     if before is None:

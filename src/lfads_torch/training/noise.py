@@ -44,6 +44,11 @@ class StreamNoise:
         kept = self.streams.keep(self._site(site), self.step, self.rows, _product(shape), rate)
         return kept.view(*self.rows.shape, *shape)
 
+    def whole(self, site: str, n: int, *shape: int) -> Int[Tensor, "P B ..."]:
+        """Whole numbers 0..n-1, each as likely as the others to 2^-32."""
+        words = self.streams.bits(self._site(site), self.step, self.rows, _product(shape))
+        return ((words * n) >> 32).view(*self.rows.shape, *shape)
+
     def _site(self, site: str) -> str:
         return f"{self.phase}.{site}"
 

@@ -44,7 +44,7 @@ def counted_entries(
 ) -> Bool[Tensor, "T N"]:
     """Entries of the generated bins that a score counts."""
     sizes = task.sizes
-    n_generated = sizes.n_bins - task.model.ic_bins
+    n_generated = sizes.n_bins - task.model.first_generated_bin
     is_encoded_unit = torch.zeros(
         sizes.sessions[session].n_units, dtype=torch.bool, device=task.device
     )
@@ -53,7 +53,7 @@ def counted_entries(
         return torch.ones(n_generated, len(is_encoded_unit), dtype=torch.bool, device=task.device)
     if which == "held_out":
         return (~is_encoded_unit).expand(n_generated, -1)
-    is_encoded_bin = torch.arange(n_generated, device=task.device) + task.model.ic_bins
+    is_encoded_bin = torch.arange(n_generated, device=task.device) + task.model.first_generated_bin
     return (is_encoded_bin < sizes.n_encoded_bins)[:, None] & is_encoded_unit
 
 
@@ -95,13 +95,13 @@ def _chunk(
     """Sum of nats over counted, present entries of these trials, and their number; both [P]."""
     noise = validation_noise(state, task, part.rows[index], seed)
     output = forward(task, part, index, session, weights, noise)
-    target = part.counts[index][:, :, task.model.ic_bins :]
+    target = part.counts[index][:, :, task.model.first_generated_bin :]
     family = task.observations[session]
     nats = family.negative_log_likelihood(output.parameters[0], target)
     nats = nats + family.constant(target)
     mask = counted.expand_as(nats)
     if part.is_present is not None:
-        mask = mask & part.is_present[index][:, :, task.model.ic_bins :]
+        mask = mask & part.is_present[index][:, :, task.model.first_generated_bin :]
     nats = torch.where(mask, nats, 0.0).double()
     return nats.flatten(1).sum(1), mask.flatten(1).sum(1).double()
 

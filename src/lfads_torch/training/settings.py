@@ -9,6 +9,8 @@ from lfads_torch.declare import setting
 
 __all__ = ["AugmentationSettings", "TrainingSettings"]
 
+_ORDER = "sample_validation, temporal_shift, spike_jitter, coordinated_dropout"
+
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationSettings:
@@ -32,6 +34,48 @@ class AugmentationSettings:
         at_least=0.0,
         at_most=1.0,
     )
+    coordinated_dropout_by: Literal["entry", "unit"] = setting(
+        "entry", "what is hidden: single entries, or a unit in all bins of a trial"
+    )
+    spike_jitter_rate: float = setting(
+        0.0,
+        "share of the spikes that move, in input and target alike; 0 switches it off",
+        at_least=0.0,
+        at_most=1.0,
+    )
+    spike_jitter_bins: int = setting(
+        2, "how far a spike moves at most, to either side", unit="bins", at_least=1
+    )
+    temporal_shift_rate: float = setting(
+        0.0,
+        "share of the trials that move as a whole, with their external inputs; 0 switches it off",
+        at_least=0.0,
+        at_most=1.0,
+    )
+    temporal_shift_bins: int = setting(
+        2, "how far a trial moves at most, earlier or later", unit="bins", at_least=1
+    )
+    sample_validation_rate: float = setting(
+        0.0,
+        "share of the encoded entries of training trials that never train and are scored every "
+        "epoch; 0 switches it off",
+        at_least=0.0,
+        below=1.0,
+    )
+    order: str = setting(
+        _ORDER,
+        "augmentations in the order in which they are applied; names of ours or "
+        "package.module:Class, parted by commas",
+    )
+
+    @property
+    def has_sample_validation(self) -> bool:
+        return self.sample_validation_rate > 0.0 and "sample_validation" in self.names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The augmentations of `order`."""
+        return tuple(name for part in self.order.split(",") if (name := part.strip()))
 
 
 @dataclass(frozen=True, kw_only=True)

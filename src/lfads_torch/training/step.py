@@ -12,7 +12,8 @@ from lfads_torch.loss.objective import LossTerms, LossWeights, objective
 from lfads_torch.loss.reconstruction import Target
 from lfads_torch.model.lfads import ModelInput, lfads
 from lfads_torch.model.weights import ModelWeights
-from lfads_torch.training.augment import CoordinatedDropout, SessionBatch
+from lfads_torch.training.augment import SessionBatch
+from lfads_torch.training.augmentations import ordered_augmentations
 from lfads_torch.training.noise import StreamNoise
 from lfads_torch.training.optimiser import adamw_step, gradient_norm
 from lfads_torch.training.streams import Streams
@@ -20,13 +21,24 @@ from lfads_torch.training.streams import Streams
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
+    from lfads_torch.loss.observations.base import Observation
     from lfads_torch.training.augment import Augmentation
     from lfads_torch.training.hyperparameters import Hyperparameters
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import Task
 
-__all__ = ["StepReport", "augmentations", "gather", "loss_weights", "ramp", "training_step"]
+__all__ = [
+    "StepReport",
+    "augmentations",
+    "external_inputs",
+    "gather",
+    "joint_external_inputs",
+    "likelihood_constant",
+    "loss_weights",
+    "ramp",
+    "training_step",
+]
 
 
 @dataclass(frozen=True)
@@ -58,41 +70,57 @@ def loss_weights(state: PopulationState, task: Task) -> LossWeights:
 
 def augmentations(task: Task, own: Hyperparameters) -> tuple[Augmentation, ...]:
     """The augmentations in use, in order."""
-    if bool((own.coordinated_dropout_rate > 0).any()):
-        return (CoordinatedDropout(task.model.ic_bins),)
-    return ()
+    chain = ordered_augmentations(task.augmentation, task.model.first_generated_bin)
+    return tuple(each for each in chain if each.is_active(own))
 
 
 def gather(
     trials: ResidentTrials, index: Int[Tensor, "P B"], task: Task, *, session: int
 ) -> SessionBatch:
     """Each member's own trials of one session, by their positions."""
-    start = task.model.ic_bins
     counts = trials.counts[index]
     is_encoded = torch.zeros(counts.shape[-1], dtype=torch.bool, device=counts.device)
     is_encoded[list(task.sizes.sessions[session].encoded_units)] = True
-    present = None if trials.is_present is None else trials.is_present[index][:, :, start:]
+    external = trials.external_inputs
     return SessionBatch(
-        encoded=counts[:, :, : task.sizes.n_encoded_bins],
-        target=counts[:, :, start:],
+        counts=counts,
         constant=trials.constant[index],
         is_encoded_unit=is_encoded,
-        is_present=present,
+        n_encoded_bins=task.sizes.n_encoded_bins,
+        first_bin=task.model.first_generated_bin,
+        present=None if trials.is_present is None else trials.is_present[index],
+        external_inputs=None if external is None else external[index],
     )
 
 
 def external_inputs(
     trials: tuple[ResidentTrials, ...], indices: tuple[Int[Tensor, "P _"], ...], task: Task
-) -> Float[Tensor, "P B T X"] | None:
-    """External inputs of the generated bins for all trials of the batch."""
+) -> Float[Tensor, "P B L X"] | None:
+    """External inputs of all bins for all trials of the batch."""
     if task.sizes.n_external_inputs == 0:
         return None
     parts = [
-        part.external_inputs[index][:, :, task.model.ic_bins :]
+        part.external_inputs[index]
         for part, index in zip(trials, indices, strict=True)
         if part.external_inputs is not None
     ]
     return torch.cat(parts, 1)
+
+
+def joint_external_inputs(batches: list[SessionBatch]) -> Float[Tensor, "P B L X"] | None:
+    """As `external_inputs`, of batches that are gathered and augmented already."""
+    parts = [batch.external_inputs for batch in batches if batch.external_inputs is not None]
+    return torch.cat(parts, 1) if parts else None
+
+
+def likelihood_constant(batch: SessionBatch, family: Observation) -> Float[Tensor, "P B"]:
+    """Of the batch's target: the one that was gathered, or anew where the counts have changed."""
+    if batch.constant is not None:
+        return batch.constant
+    constant = family.constant(batch.target.double())
+    if batch.is_present is not None:
+        constant = torch.where(batch.is_present, constant, 0.0)
+    return constant.sum((2, 3)).to(batch.counts.dtype)
 
 
 def training_step(
@@ -119,9 +147,7 @@ def training_step(
     given = ModelInput(
         counts=tuple(batch.encoded for batch in batches),
         sessions=tuple(used),
-        external_inputs=external_inputs(
-            tuple(trials[s] for s in used), tuple(indices[s] for s in used), task
-        ),
+        external_inputs=joint_external_inputs(batches),
     )
     named = state.leaves(task.layout)
     weights = ModelWeights.arrange(named, task.session_names)
@@ -130,8 +156,13 @@ def training_step(
     terms = objective(
         output,
         tuple(
-            Target(batch.target, batch.constant, batch.is_present, batch.has_gradient)
-            for batch in batches
+            Target(
+                batch.target,
+                likelihood_constant(batch, task.observations[s]),
+                batch.is_present,
+                batch.has_gradient,
+            )
+            for batch, s in zip(batches, used, strict=True)
         ),
         named,
         observations=tuple(task.observations[s] for s in used),

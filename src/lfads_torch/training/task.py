@@ -10,6 +10,7 @@ import torch
 from lfads_torch.loss.objective import Priors
 from lfads_torch.model.priors.choose import initial_condition_prior, input_prior
 from lfads_torch.model.weights import Layout, model_specs
+from lfads_torch.training.settings import AugmentationSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,7 @@ class Task:
     model: ModelSettings
     loss: LossSettings
     training: TrainingSettings
+    augmentation: AugmentationSettings
     sizes: ModelSizes
     layout: Layout
     priors: Priors
@@ -58,6 +60,7 @@ def build_task(
     kernels: Kernels,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    augmentation: AugmentationSettings = AugmentationSettings(),  # noqa: B008 - frozen
 ) -> Task:
     """Put the parts together; the flat buffer's order is fixed here."""
     is_factorised = loss.input_divergence == "factorised"
@@ -73,6 +76,7 @@ def build_task(
         model=model,
         loss=loss,
         training=training,
+        augmentation=augmentation,
         sizes=sizes,
         layout=Layout(tuple(specs)),
         priors=priors,

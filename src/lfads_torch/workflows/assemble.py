@@ -74,7 +74,7 @@ def assemble(
     trials = reside(
         recording.counts,
         observation,
-        ic_bins=settings.model.ic_bins,
+        ic_bins=settings.model.first_generated_bin,
         device=device,
         dtype=dtype,
         external_inputs=recording.external_inputs,
@@ -91,6 +91,7 @@ def assemble(
         kernels=choose_kernels(kernels, device=device, dtype=dtype),
         device=device,
         dtype=dtype,
+        augmentation=settings.augmentation,
     )
     return Assembly(task, trials, split, settings, sizes_of(recording))
 

@@ -155,7 +155,7 @@ class Source:
 
         return ScoredTrials(
             recording=self.recording.take_trials(positions),
-            first_bin=self.model.settings.model.ic_bins,
+            first_bin=self.model.settings.model.first_generated_bin,
             count_factor=1.0 / counts_to_rates(self.model, self.recording.bin_width_s),
             fetch=fetch,
         )
@@ -239,7 +239,7 @@ def _set_sizes(recording: Recording) -> str:
 def _case(run: RunFolder, source: Source, positions: NDArray[np.int64], request: Request) -> Case:
     recording, model = source.recording, source.model
     train, reason = _training_trials(run, source, request)
-    bins = np.arange(model.settings.model.ic_bins, model.card.n_bins)
+    bins = np.arange(model.settings.model.first_generated_bin, model.card.n_bins)
     split = recording.split
     is_selected = not source.is_new and split is not None and VALID in split.trial_set[positions]
     return Case(

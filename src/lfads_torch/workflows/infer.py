@@ -120,7 +120,7 @@ def _header(
     from lfads_torch.workflows.stored import betas_of
 
     model = models[0]
-    settings, card, start = model.settings, model.card, model.settings.model.ic_bins
+    settings, card, start = model.settings, model.card, model.settings.model.first_generated_bin
     beta, split = betas_of(model, run.read_record()), model.assembly.split
     n_generated = card.n_bins - start
     trial_set = np.full(recording.n_trials, "new") if is_new else split.trial_set

@@ -28,10 +28,12 @@ def kept_models(run: RunFolder) -> list[KeptModel]:
 
     from lfads_torch.search.space import MOVABLE
     from lfads_torch.training.checkpoint import load_extras, read_clock, read_members
+    from lfads_torch.training.hyperparameters import Hyperparameters
 
     path, device = run.best_checkpoint_path, torch.device("cpu")
     members, scores = read_members(path, device), read_clock(path, "best_score", device).tolist()
-    own = load_extras(path, device, prefix="hyperparameters/")
+    stored = load_extras(path, device, prefix="hyperparameters/")
+    own = Hyperparameters.complete(stored)
     found = [
         KeptModel(
             member=member,

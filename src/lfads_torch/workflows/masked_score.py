@@ -38,7 +38,7 @@ def _case(models: Sequence[TrainedModel], recording: Recording) -> Case:
     from lfads_torch.workflows.scores.trials import Case, Protocol, ScoredTrials
 
     model = models[0]
-    card, first = model.card, model.settings.model.ic_bins
+    card, first = model.card, model.settings.model.first_generated_bin
     positions = np.arange(recording.n_trials)
     evaluated = ScoredTrials(
         recording=recording,

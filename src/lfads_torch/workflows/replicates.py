@@ -95,7 +95,7 @@ def replicates_of(
             member=member,
             seed=f"{settings.run.seed}/{'search' if record.search else member}",
             trial_ids=tuple(trial_ids.tolist()),
-            units=_units(card, settings.model.ic_bins),
+            units=_units(card, settings.model.first_generated_bin),
         )
         for member in ([best] if is_one else everyone)
     ]

@@ -60,7 +60,7 @@ def _disagreement(
             rates.attrs.get("n_posterior_samples"), model.settings.inference.n_samples,
         ),
         "number of bins": (
-            rates.sizes["time"], model.card.n_bins - model.settings.model.ic_bins,
+            rates.sizes["time"], model.card.n_bins - model.settings.model.first_generated_bin,
         ),
         # The file has the user's own order of units.
         "set of units": (set(rates["unit_id"].values.tolist()), set(model.card.unit_ids)),
