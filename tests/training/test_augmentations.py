@@ -76,8 +76,8 @@ def test_a_jittered_spike_moves_by_no_more_bins_than_were_set_and_by_each_of_the
     counts = torch.zeros(P, 400, 21, 1, dtype=torch.float64)
     counts[:, :, 10] = 1.0
     lonely = replace(
-        batch(), counts=counts, constant=None, is_encoded_unit=torch.ones(1, dtype=torch.bool), n_encoded_bins=21,
-        external_inputs=None,
+        batch(), counts=counts, constant=None, n_encoded_bins=21,
+        is_encoded_unit=torch.ones(1, dtype=torch.bool), external_inputs=None,
     )  # fmt: skip
     after = applied(SpikeJitter(2), lonely, spike_jitter_rate=[0.3, 1.0, 1.0])
     share = after.counts[..., 0].mean(1)
@@ -281,10 +281,10 @@ def test_only_what_is_switched_on_is_applied_in_the_order_of_the_setting():
 def test_a_step_with_all_of_them_trains_every_member_as_if_alone():
     case = Case(augmentation=ALL, missing_share=0.1)
     together = case.state((0, 4))
-    epochs(case, together, 2)
+    epochs(case, together, 1)
     for p, member in enumerate((0, 4)):
         alone = case.state((member,))
-        epochs(case, alone, 2)
+        epochs(case, alone, 1)
         torch.testing.assert_close(alone.weights[0], together.weights[p], rtol=1e-9, atol=1e-11)
 
 

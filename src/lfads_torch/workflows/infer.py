@@ -183,7 +183,7 @@ def merge_inferred(
     behaviour = SessionBehaviour(
         signals=recording.behaviour,
         units=recording.behaviour_units,
-        first_bin=settings.model.ic_bins,
+        first_bin=settings.model.first_generated_bin,
     )
     return write_merged(rates_path, target, ramp=ramp, behaviour=behaviour)
 
