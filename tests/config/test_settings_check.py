@@ -61,7 +61,7 @@ MALFORMED = [
     (
         "run.qqqqqq",
         1,
-        "is no setting; the settings of run are seed, n_seeds, members_at_once, device",
+        "is no setting; the settings of run are seed, n_seeds, members_at_once, memory_gb",
     ),
     ("zzz.seed", 1, "zzz is no setting; the sections are model, loss, augmentation"),
     ("model.n_factors.more", 1, "model.n_factors.more is no setting"),

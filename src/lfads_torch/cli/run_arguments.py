@@ -41,6 +41,9 @@ class RunArguments:
         None
     )
     threads: Annotated[int | None, Parameter(help="threads of the processor; 0: all")] = None
+    memory: Annotated[
+        float | None, Parameter(help="GB that training may take; 0: 60 % of what is free")
+    ] = None
     kernels: Annotated[
         Literal["auto", "reference", "portable", "compiled"],
         Parameter(help="how recurrences are computed"),
@@ -56,6 +59,7 @@ class RunArguments:
             "run.seed": ("--seed", self.seed),
             "run.device": ("--device", self.device),
             "run.threads": ("--threads", self.threads),
+            "run.memory_gb": ("--memory", self.memory),
         }
 
     def folder(self, file: Path, ending: str) -> Path:

@@ -24,6 +24,13 @@ class RunSettings:
         unit="members",
         at_least=0,
     )
+    memory_gb: float = setting(
+        0.0,
+        "memory that training may take, by the estimate of `lfads check`; members that go beyond "
+        "it train in turn; 0: 60 % of what is free",
+        unit="GB",
+        at_least=0.0,
+    )
     device: Literal["auto", "cpu", "cuda"] = setting(
         "auto", "where to compute; auto: cuda where there is one"
     )

@@ -34,7 +34,10 @@ def members_at_once(run: RunFolder, assembly: Assembly, watcher: Observer) -> in
 
 
 def _as_memory_allows(assembly: Assembly) -> int:
-    """As many as fit, by the estimate of `lfads check`; all where free memory is not known."""
+    """As many as fit, by the estimate of `lfads check`; all where free memory is not known.
+
+    One at least: a member cannot be divided.
+    """
     from lfads_torch.data.check.estimate import estimate_fit
     from lfads_torch.workflows.check_file import plan_of
 
@@ -42,12 +45,21 @@ def _as_memory_allows(assembly: Assembly) -> int:
     plan = replace(plan_of(assembly.settings), flops_per_s=1.0)
     sizes = _sizes(assembly)
     one, two = (estimate_fit(replace(plan, n_members=n), sizes) for n in (1, 2))
-    free = _free_bytes(assembly) or one.available_bytes
-    if free is None:
+    usable = _usable_bytes(assembly, one.available_bytes)
+    if usable is None:
         return n_members
     each = max(two.memory_bytes - one.memory_bytes, 1.0)
     shared = max(one.memory_bytes - each, 0.0)
-    return max(1, min(n_members, int((_USABLE_SHARE * free - shared) // each)))
+    return max(1, min(n_members, int((usable - shared) // each)))
+
+
+def _usable_bytes(assembly: Assembly, available: int | None) -> float | None:
+    """What was asked for (`run.memory_gb`), or a share of what is free."""
+    asked = assembly.settings.run.memory_gb
+    if asked:
+        return asked * 1e9
+    free = _free_bytes(assembly) or available
+    return None if free is None else _USABLE_SHARE * free
 
 
 def _sizes(assembly: Assembly) -> DataSizes:

@@ -23,6 +23,7 @@ Members = Literal["all", "best"]
 SEEDS = ("run.seed", "run.n_seeds")
 WITHOUT_RESULT = (
     "run.device", "run.threads", "run.preset", "run.members_at_once",
+    "run.memory_gb",
     "training.checkpoint_interval_s",
     "inference.batch_size", "inference.save_generator_states",
     "inference.ensemble",  # single models are compared
