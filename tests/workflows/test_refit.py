@@ -61,7 +61,7 @@ def test_every_trial_but_those_of_the_test_set_trains(run, refitted):
 
 
 def test_the_record_says_that_there_is_no_validation(run, refitted):
-    record, best = refitted[0].read_record(), best_epoch_of(run, read_recording_of(run))
+    record, best = refitted[0].read_record(), best_epoch_of(run)
     assert (record.status, record.n_members) == ("finished", 1)
     assert record.refit["run"] == "run"
     assert record.refit["member"] == best.member
@@ -76,7 +76,7 @@ def test_the_record_says_that_there_is_no_validation(run, refitted):
 
 
 def test_it_trains_for_the_epochs_of_the_best_one_and_keeps_the_last(run, refitted):
-    best = best_epoch_of(run, read_recording_of(run))
+    best = best_epoch_of(run)
     rows = refitted[0].metrics.read()
     assert [row["epoch"] for row in rows] == list(range(best.epoch + 1))
     last = load_file(refitted[0].last_checkpoint_path)
@@ -88,7 +88,7 @@ def test_it_trains_for_the_epochs_of_the_best_one_and_keeps_the_last(run, refitt
 
 
 def test_it_starts_from_the_weights_of_the_member_it_refits(run, refitted):
-    best = best_epoch_of(run, read_recording_of(run))
+    best = best_epoch_of(run)
     model = load_model(refitted[0], read_recording_of(refitted[0]))
     assert model.member == best.member
     original = load_model(run, read_recording_of(run), member=best.member)

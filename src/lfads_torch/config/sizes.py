@@ -25,10 +25,12 @@ class DataSizes:
     n_encoded_units: int
     n_external_inputs: int = 0
     present_share: float = 1.0  # of the entries of the training trials, those not missing
+    alternating_trials: tuple[int, ...] = ()  # for training, per session: batches of one session
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Batches of at most `batch_size` trials that hold all training trials; at least 1."""
-        return max(1, -(-self.n_trials_train // batch_size))
+        parts = self.alternating_trials or (self.n_trials_train,)
+        return max(1, sum(-(-n // batch_size) for n in parts))
 
 
 def sizes_of(recording: Recording) -> DataSizes:

@@ -9,7 +9,7 @@ from lfads_torch.config.settings import RunSettings
 from lfads_torch.config.yaml_text import scalar_text
 from lfads_torch.data.settings import SplitSettings
 from lfads_torch.loss.settings import LossSettings
-from lfads_torch.model.settings import ModelSettings
+from lfads_torch.model.settings import ModelSettings, SessionSettings
 from lfads_torch.outputs.settings import InferenceSettings
 from lfads_torch.search.settings import SearchSettings
 from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
@@ -28,6 +28,7 @@ class Settings:
     """
 
     model: ModelSettings = field(default_factory=ModelSettings)
+    sessions: SessionSettings = field(default_factory=SessionSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)

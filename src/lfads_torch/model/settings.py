@@ -7,7 +7,7 @@ from typing import Literal
 
 from lfads_torch.declare import setting
 
-__all__ = ["ModelSettings"]
+__all__ = ["ModelSettings", "SessionSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,3 +75,33 @@ class ModelSettings:
     def first_generated_bin(self) -> int:
         """Recording bin of the first generated one."""
         return 0 if self.generate_initial_segment else self.ic_bins
+
+@dataclass(frozen=True, kw_only=True)
+class SessionSettings:
+    """Several recordings in one model: read-ins, read-outs, and batches."""
+
+    readin_size: int = setting(
+        0,
+        "size that a read-in maps the units of each session to; 0: as many as factors (at most "
+        "the encoded units of all sessions), and no read-in where there is one recording",
+        at_least=0,
+    )
+    initialisation: Literal["auto", "conditions", "trial_average", "random"] = setting(
+        "auto",
+        "read-ins and read-outs start from principal-component regression on condition averages, "
+        "or on the average trial, or at random; auto: conditions where all sessions have the same",
+    )
+    readout_initialisation: Literal["pseudo_inverse", "transpose", "random"] = setting(
+        "pseudo_inverse", "how a read-out starts from the regression of its read-in"
+    )
+    smoothing_ms: float = setting(
+        30.0,
+        "standard deviation of the Gaussian that smooths the averages of that regression",
+        unit="ms",
+        at_least=0.0,
+    )
+    train_readin: bool = setting(True, "train the read-ins; otherwise they stay as they start")
+    train_readout: bool = setting(True, "train the read-outs; otherwise they stay as they start")
+    batches: Literal["mixed", "alternating"] = setting(
+        "mixed", "every batch has trials of all sessions, or each of one session in turn"
+    )

@@ -18,19 +18,28 @@ from lfads_torch.kernels.decoder.reference import ControllerWeights, DecoderWeig
 from lfads_torch.kernels.gru.reference import GRUWeights
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     from lfads_torch.model.settings import ModelSettings
     from lfads_torch.model.sizes import ModelSizes
 
 __all__ = [
     "EncoderWeights",
+    "GivenStart",
     "Layout",
     "LinearWeights",
     "ModelWeights",
     "WeightSpec",
     "initial_weights",
 ]
+
+
+@dataclass(frozen=True)
+class GivenStart:
+    """Where some entries of a weight start, the same for every member; the others as usual."""
+
+    values: Float[Tensor, "..."]
+    is_given: Bool[Tensor, "..."]
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class WeightSpec:
     shape: tuple[int, ...]
     fan_in: int | None = None
     constant: Float[Tensor, "..."] | float = 0.0
+    start: GivenStart | None = None  # wins over both
 
     @property
     def n(self) -> int:
@@ -88,6 +98,10 @@ def initial_weights(
         else:
             start = torch.as_tensor(spec.constant, dtype=torch.float32).expand(spec.shape)
             parts.append(start.reshape(1, -1).expand(n_members, -1))
+        if spec.start is not None:
+            given = spec.start.is_given.reshape(1, -1).to(parts[-1].device)
+            values = spec.start.values.reshape(1, -1).to(parts[-1])
+            parts[-1] = torch.where(given, values, parts[-1])
     device = next((part.device for part in parts if part.device.type != "cpu"), torch.device("cpu"))
     return torch.cat([part.to(device) for part in parts], 1)
 

@@ -28,7 +28,7 @@ Description = dict[str, Any]  # JSON values; nested dicts are sections
 
 STATE_FORMAT = "lfads-torch state"
 SETTINGS_SECTIONS = {
-    "model", "loss", "augmentation", "training", "search", "split", "inference", "run",
+    "model", "sessions", "loss", "augmentation", "training", "search", "split", "inference", "run",
 }  # fmt: skip
 WANTED = (
     "a run folder, recording, split, rates, state (safetensors), metrics.jsonl, history.csv, "

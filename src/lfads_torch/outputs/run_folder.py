@@ -50,6 +50,7 @@ LOCK = "lock.json"
 RESULTS = (METRICS, HISTORY, LAST, BEST, RATES, SCORES, REPORT)
 OURS = (
     SETTINGS, SPLIT, CHECK, SPACE, *RESULTS, GENERATION, LOG, "recording.h5", "model.json",
+    "alignment.json", "checkpoints/start.safetensors",
 )  # fmt: skip
 
 
@@ -76,6 +77,8 @@ class RunFolder:
         # The record first: a folder interrupted here is known as ours.
         run.write_record(replace(record, start=record.start or now_text()))
         run._remove(OURS)
+        for session in list_runs(run.path / "sessions"):
+            session._remove((*OURS, RECORD))
         run._make_folder(run.last_checkpoint_path.parent)
         return run
 

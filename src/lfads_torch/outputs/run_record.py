@@ -47,6 +47,10 @@ class RunRecord:
     read_options: Mapping[str, Any] = field(default_factory=dict)  # how the file was read
     refit: Mapping[str, Any] = field(default_factory=dict)  # of which run, epochs, validation
     search: Mapping[str, Any] = field(default_factory=dict)  # of a search: method, ending, best
+    sessions: Mapping[str, str] = field(default_factory=dict)  # of several: name -> its folder
+    session_of: str | None = None  # the folder is of one session of this run
+    beta_share: float = 1.0  # of one session: its beta over that of the run
+    added_to: Mapping[str, Any] = field(default_factory=dict)  # the run that gave all but read-ins
     warnings: tuple[str, ...] = ()  # what a reader of the results must know
     sizes: Mapping[str, int] = field(default_factory=dict)
     beta: Mapping[str, Any] = field(default_factory=dict)  # name -> number or one per member

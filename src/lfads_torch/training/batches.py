@@ -12,7 +12,7 @@ from lfads_torch.training.streams import Streams
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-__all__ = ["balanced_batches", "n_batches"]
+__all__ = ["alternating_batches", "balanced_batches", "n_batches"]
 
 
 def n_batches(n_trials: int, batch_size: int) -> int:
@@ -36,6 +36,25 @@ def balanced_batches(
         chunks.append(streams.order(f"order.{s}", epoch, n).split(sizes, dim=1))
         first = (first + n) % k
     return [tuple(session[b] for session in chunks) for b in range(k)]
+
+
+def alternating_batches(
+    streams: Streams, epoch: int, n_trials: tuple[int, ...], batch_size: int
+) -> list[tuple[Int[Tensor, "P _"], ...]]:
+    """As `balanced_batches`, but every batch is of one session; the others have width 0.
+
+    Batches of the sessions are spread evenly over the epoch; ties go in the order of sessions.
+    """
+    placed = []
+    for s, n in enumerate(n_trials):
+        k = n_batches(n, batch_size)
+        sizes = [n // k + (b < n % k) for b in range(k)]
+        chunks = streams.order(f"order.{s}", epoch, n).split(sizes, dim=1)
+        placed += [((b + 0.5) / k, s, chunk) for b, chunk in enumerate(chunks)]
+    return [
+        tuple(chunk if other == s else chunk[:, :0] for other in range(len(n_trials)))
+        for _, s, chunk in sorted(placed, key=lambda each: each[:2])
+    ]
 
 
 def total_size(batch: tuple[Int[Tensor, "P _"], ...]) -> int:

@@ -16,7 +16,7 @@ from lfads_torch.training.hyperparameters import Hyperparameters
 from lfads_torch.training.state import Clocks, PopulationState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from jaxtyping import Float, Int
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BestModels",
+    "copy_best",
     "load_best",
     "load_extras",
     "load_state",
@@ -128,6 +129,13 @@ def save_best(
     """The models to infer with: each member's best, or those given. Raises OutputError."""
     models = BestModels.of(state) if models is None else models
     _write(path, models.named(layout), _metadata(state, seed))
+
+
+def copy_best(path: Path, target: Path, *, without: Collection[str]) -> None:
+    """A best file without these tensors. Raises RunError, or OutputError."""
+    stored = _read(path, torch.device("cpu"))
+    kept = {name: value for name, value in stored.tensors.items() if name not in without}
+    _write(target, kept, dict(stored.metadata))
 
 
 def load_best(path: Path, layout: Layout, device: torch.device, *, prefix: str = "") -> BestModels:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.errors import DivergenceError
-from lfads_torch.training.batches import balanced_batches, total_size
+from lfads_torch.training.batches import alternating_batches, balanced_batches, total_size
 from lfads_torch.training.memory import freed_memory_kept
 from lfads_torch.training.sample_validation import sample_validation_score
 from lfads_torch.training.score import validation_reconstruction
@@ -171,7 +171,8 @@ def _train(
     n_trials = tuple(part.n_trials for part in data.train)
     sums: dict[str, Tensor] = {}
     is_finite: dict[str, Tensor] = {}
-    for batch in balanced_batches(streams, state.epoch, n_trials, task.training.batch_size):
+    divide = alternating_batches if task.alternates else balanced_batches
+    for batch in divide(streams, state.epoch, n_trials, task.training.batch_size):
         report = training_step(state, task, data.train, batch, seed=seed)
         share = total_size(batch) / sum(n_trials)
         for name, value in _named(report).items():

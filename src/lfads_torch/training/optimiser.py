@@ -32,6 +32,7 @@ def adamw_step(
     decay_ramp: Float[Tensor, " P"],
     norm: Float[Tensor, " P"],
     is_active: Bool[Tensor, " P"],
+    is_trained: Bool[Tensor, " n"] | None = None,
 ) -> None:
     """Clip each member's gradient at its own norm and update the members that are active.
 
@@ -52,6 +53,7 @@ def adamw_step(
     rate = own.learning_rate[:, None]
     shrink = 1.0 - rate * (own.weight_decay * decay_ramp)[:, None]
     updated = state.weights * shrink - rate / correction1 * moment1 / root
-    state.weights = torch.where(active, updated, state.weights)
+    moves = active if is_trained is None else active & is_trained
+    state.weights = torch.where(moves, updated, state.weights)
     state.moment1 = torch.where(active, moment1, state.moment1)
     state.moment2 = torch.where(active, moment2, state.moment2)

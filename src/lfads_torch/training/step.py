@@ -207,6 +207,8 @@ def _update(
     leaves = [named[spec.name] for spec in task.layout.specs]
     parts = torch.autograd.grad(terms.loss.sum(), leaves, allow_unused=True, materialize_grads=True)
     gradient = torch.cat([part.flatten(1) for part in parts], 1)
+    if task.is_trained is not None:
+        gradient = torch.where(task.is_trained, gradient, 0.0)
     norm = gradient_norm(gradient)
     is_finite = norm.isfinite() & terms.loss.detach().isfinite()
     adamw_step(
@@ -215,6 +217,7 @@ def _update(
         decay_ramp=scales.ramp_l2,
         norm=norm,
         is_active=is_finite & ~state.clocks.is_stopped,
+        is_trained=task.is_trained,
     )
     state.step += 1
     detached = LossTerms(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +15,7 @@ from lfads_torch.training.settings import AugmentationSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jaxtyping import Bool
     from torch import Tensor
 
     from lfads_torch.kernels.choose import Kernels
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from lfads_torch.loss.settings import LossSettings
     from lfads_torch.model.settings import ModelSettings
     from lfads_torch.model.sizes import ModelSizes
+    from lfads_torch.model.weights import GivenStart
     from lfads_torch.training.settings import TrainingSettings
 
-__all__ = ["Task", "build_task"]
+__all__ = ["SessionTreatment", "Task", "build_task"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +44,22 @@ class Task:
     kernels: Kernels
     device: torch.device
     dtype: torch.dtype
+    alternates: bool = False  # every batch is of one session
+    is_trained: Bool[Tensor, " n"] | None = None  # of the flat buffer; None: everything is
 
     @property
     def session_names(self) -> tuple[str, ...]:
         return tuple(session.name for session in self.sizes.sessions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionTreatment:
+    """How the sessions of a task are trained, and where their weights start."""
+
+    alternates: bool = False
+    frozen: tuple[str, ...] = ()  # weights whose names begin with one of these are not trained
+    only: tuple[str, ...] = ()  # where there are any: no others are trained
+    starts: Mapping[str, GivenStart] = field(default_factory=dict)  # name of a weight -> its start
 
 
 def build_task(
@@ -61,6 +75,7 @@ def build_task(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     augmentation: AugmentationSettings = AugmentationSettings(),  # noqa: B008 - frozen
+    treatment: SessionTreatment = SessionTreatment(),
 ) -> Task:
     """Put the parts together; the flat buffer's order is fixed here."""
     is_factorised = loss.input_divergence == "factorised"
@@ -72,16 +87,37 @@ def build_task(
     specs += priors.initial_condition.specs(model.initial_condition_size)
     if priors.inputs is not None:
         specs += priors.inputs.specs(model.n_inferred_inputs)
+    starts = treatment.starts
+    layout = Layout(tuple(replace(spec, start=starts.get(spec.name)) for spec in specs))
     return Task(
         model=model,
         loss=loss,
         training=training,
         augmentation=augmentation,
         sizes=sizes,
-        layout=Layout(tuple(specs)),
+        layout=layout,
         priors=priors,
         observations=observations,
         kernels=kernels,
         device=device,
         dtype=dtype,
+        alternates=treatment.alternates,
+        is_trained=_is_trained(layout, treatment, device),
     )
+
+
+def _is_trained(
+    layout: Layout, treatment: SessionTreatment, device: torch.device
+) -> Bool[Tensor, " n"] | None:
+    """Which numbers of the flat buffer move; None where all do."""
+    if not treatment.frozen and not treatment.only:
+        return None
+    parts = [
+        torch.full((spec.n,), _moves(spec.name, treatment), device=device) for spec in layout.specs
+    ]
+    return torch.cat(parts)
+
+
+def _moves(name: str, treatment: SessionTreatment) -> bool:
+    is_chosen = not treatment.only or name.startswith(treatment.only)
+    return is_chosen and not name.startswith(treatment.frozen)

@@ -68,11 +68,10 @@ def _plan(run: RunFolder, assembly: Assembly, watcher: Observer) -> SearchPlan:
     from lfads_torch.config.space import space_from_yaml
     from lfads_torch.search.run import SearchPlan
     from lfads_torch.search.schedule import schedule_of
-    from lfads_torch.training.batches import n_batches
     from lfads_torch.workflows.grouping import members_at_once
 
     settings, path = assembly.settings, run.space_path
-    steps = n_batches(len(assembly.split.trials("train")), settings.training.batch_size)
+    steps = assembly.data_sizes.steps_per_epoch(settings.training.batch_size)
     return SearchPlan(
         settings=settings.search,
         space=space_from_yaml(_space_text(run), str(path)),

@@ -1,99 +1,210 @@
-"""From a recording and resolved settings to what the training loop takes."""
+"""From recordings and resolved settings to what the training loop takes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lfads_torch.config.scales import published_scales
-from lfads_torch.config.sizes import sizes_of
+from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from lfads_torch.config.sizes import DataSizes
     from lfads_torch.config.tree import Settings
-    from lfads_torch.data.recording import Recording, Split
+    from lfads_torch.data.recording import Split
     from lfads_torch.loss.observations.base import Observation, UnitMoments
     from lfads_torch.model.sizes import ModelSizes
+    from lfads_torch.model.weights import GivenStart
     from lfads_torch.training.loop import TrainingData
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.state import PopulationState
-    from lfads_torch.training.task import Task
+    from lfads_torch.training.task import SessionTreatment, Task
+    from lfads_torch.workflows.sessions.starts import Alignment
 
-__all__ = ["Assembly", "assemble", "start_state"]
+__all__ = ["Assembly", "SessionTrials", "Start", "assemble", "start_state"]
+
+
+@dataclass(frozen=True)
+class SessionTrials:
+    """One session's trials on the device, in the file's order, and its split."""
+
+    trials: ResidentTrials
+    split: Split
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """A recording made ready: the task, and its trials on the device in the file's order."""
+    """Recordings made ready: the task, and the trials of its sessions."""
 
     task: Task
-    trials: ResidentTrials
-    split: Split
+    sessions: tuple[SessionTrials, ...]
     settings: Settings
     data_sizes: DataSizes
 
     @property
+    def trials(self) -> ResidentTrials:
+        """Of the first session, which in inference is the only one."""
+        return self.sessions[0].trials
+
+    @property
+    def split(self) -> Split:
+        """As `trials`."""
+        return self.sessions[0].split
+
+    @property
+    def n_trials(self) -> int:
+        return sum(session.trials.n_trials for session in self.sessions)
+
+    @property
     def has_validation(self) -> bool:
         """False only for a refit on all trials: training trials are scored then."""
-        return len(self.split.trials("valid")) > 0
+        return any(len(session.split.trials("valid")) for session in self.sessions)
 
     def training_data(self) -> TrainingData:
         from lfads_torch.training.loop import TrainingData
 
         scored = "valid" if self.has_validation else "train"
-        return TrainingData((self._set("train"),), (self._set(scored),))
+        return TrainingData(self._sets("train"), self._sets(scored))
 
-    def _set(self, name: str) -> ResidentTrials:
+    def _sets(self, name: str) -> tuple[ResidentTrials, ...]:
         import torch
 
-        positions = torch.as_tensor(self.split.trials(name), device=self.task.device)
-        return self.trials.take(positions)
+        device = self.task.device
+        return tuple(
+            session.trials.take(torch.as_tensor(session.split.trials(name), device=device))
+            for session in self.sessions
+        )
 
 
 def assemble(
-    recording: Recording, settings: Settings, *, kernels: str = "auto", device: torch.device
+    recordings: Recording | Sequence[Recording],
+    settings: Settings,
+    *,
+    kernels: str = "auto",
+    device: torch.device,
+    start: Start | None = None,
 ) -> Assembly:
-    """Build the task from the recording's sizes. The recording must carry its split."""
+    """Build the task from the sizes of the recordings, each of which must carry its split.
+
+    `start` says where weights begin, where that is not as usual, and which are trained; a model
+    that is only applied needs none.
+    """
     from lfads_torch.kernels.choose import choose_kernels
     from lfads_torch.loss.observations.choose import choose_observation
-    from lfads_torch.training.resident import reside
     from lfads_torch.training.task import build_task
     from lfads_torch.workflows.device import number_type
+    from lfads_torch.workflows.sessions.sizes import joint_sizes
 
-    split = recording.split
-    if split is None:
-        raise DataError(f"{recording.session}: the recording carries no split; split it first.")
+    given = (recordings,) if isinstance(recordings, Recording) else tuple(recordings)
     observation = choose_observation(settings.loss.observation)
-    dtype = number_type(settings.run)
-    trials = reside(
-        recording.counts,
-        observation,
-        ic_bins=settings.model.first_generated_bin,
-        device=device,
-        dtype=dtype,
-        external_inputs=recording.external_inputs,
-    )
-    moments = _moments(recording.counts[split.trials("train")])
+    dtype, splits = number_type(settings.run), [_split_of(each) for each in given]
+    biases = {
+        each.session: observation.initial_bias(_moments(each.counts[split.trials("train")]))
+        for each, split in zip(given, splits, strict=True)
+    }
+    biases = {name: bias.flatten() for name, bias in biases.items()}
+    sizes = joint_sizes(given, settings)
     task = build_task(
         settings.model,
-        _published(recording, settings).loss,
+        _published(settings, sizes).loss,
         settings.training,
-        sizes=_model_sizes(recording, split, observation),
-        bin_width_s=recording.bin_width_s,
-        observations=(observation,),
-        readout_biases={recording.session: observation.initial_bias(moments).flatten()},
+        sizes=_model_sizes(given, settings, observation),
+        bin_width_s=given[0].bin_width_s,
+        observations=(observation,) * len(given),
+        readout_biases=biases,
         kernels=choose_kernels(kernels, device=device, dtype=dtype),
         device=device,
         dtype=dtype,
         augmentation=settings.augmentation,
+        treatment=_treatment(settings, start, observation, biases),
     )
-    return Assembly(task, trials, split, settings, sizes_of(recording))
+    numbers = _row_numbers(given)
+    sessions = tuple(
+        SessionTrials(_resident(each, settings, observation, task, rows), split)
+        for each, split, rows in zip(given, splits, numbers, strict=True)
+    )
+    return Assembly(task, sessions, settings, sizes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What training begins with: an alignment of the sessions, or weights of another run."""
+
+    alignment: Alignment | None = None
+    given: Mapping[str, GivenStart] = field(default_factory=dict)
+    only: tuple[str, ...] = ()  # beginnings of the names of what is trained; none: everything
+
+
+def _treatment(
+    settings: Settings,
+    start: Start | None,
+    observation: Observation,
+    biases: Mapping[str, Tensor],
+) -> SessionTreatment:
+    from lfads_torch.training.task import SessionTreatment
+
+    sessions = settings.sessions
+    start = start or Start()
+    trained = {"readin.": sessions.train_readin, "readout.": sessions.train_readout}
+    aligned = start.alignment
+    return SessionTreatment(
+        alternates=sessions.batches == "alternating",
+        frozen=tuple(name for name, is_trained in trained.items() if not is_trained),
+        only=start.only,
+        starts={
+            **({} if aligned is None else aligned.starts(settings, observation, biases)),
+            **start.given,
+        },
+    )
+
+
+def _split_of(recording: Recording) -> Split:
+    if recording.split is None:
+        raise DataError(f"{recording.session}: the recording carries no split; split it first.")
+    return recording.split
+
+
+def _row_numbers(recordings: Sequence[Recording]) -> list[NDArray[np.int64]]:
+    """Numbers of the trials for the random streams; of several sessions they begin by its name.
+
+    So a trial's noise depends neither on which other sessions there are nor on their order.
+    """
+    from lfads_torch.training.streams import site_key
+
+    if len(recordings) == 1:
+        return [np.arange(recordings[0].n_trials)]
+    return [
+        (site_key(f"session.{each.session}") + np.arange(each.n_trials)) % 2**32
+        for each in recordings
+    ]
+
+
+def _resident(
+    recording: Recording,
+    settings: Settings,
+    observation: Observation,
+    task: Task,
+    rows: NDArray[np.int64],
+) -> ResidentTrials:
+    from lfads_torch.training.resident import reside
+
+    return reside(
+        recording.counts,
+        observation,
+        ic_bins=settings.model.first_generated_bin,
+        device=task.device,
+        dtype=task.dtype,
+        external_inputs=recording.external_inputs,
+        rows=rows,
+    )
 
 
 def start_state(assembly: Assembly, *, first_member: int = 0) -> PopulationState:
@@ -117,9 +228,9 @@ def start_state(assembly: Assembly, *, first_member: int = 0) -> PopulationState
     return new_state(task.layout, own, seed=settings.run.seed, members=members, dtype=task.dtype)
 
 
-def _published(recording: Recording, settings: Settings) -> Settings:
+def _published(settings: Settings, sizes: DataSizes) -> Settings:
     """The settings with divergence scales as they enter the loss."""
-    scales = published_scales(settings, sizes_of(recording))
+    scales = published_scales(settings, sizes)
     loss = replace(
         settings.loss,
         kl_initial_condition_scale=scales.initial_condition,
@@ -129,21 +240,27 @@ def _published(recording: Recording, settings: Settings) -> Settings:
     return replace(settings, loss=loss)
 
 
-def _model_sizes(recording: Recording, split: Split, observation: Observation) -> ModelSizes:
+def _model_sizes(
+    recordings: Sequence[Recording], settings: Settings, observation: Observation
+) -> ModelSizes:
     from lfads_torch.model.sizes import ModelSizes, SessionSizes
 
-    external = recording.external_inputs
-    session = SessionSizes(
-        name=recording.session,
-        n_units=recording.n_units,
-        encoded_units=tuple(int(n) for n in np.flatnonzero(split.is_encoded)),
-        n_parameters=observation.n_parameters,
+    external = recordings[0].external_inputs
+    sessions = tuple(
+        SessionSizes(
+            name=recording.session,
+            n_units=recording.n_units,
+            encoded_units=tuple(int(n) for n in np.flatnonzero(_split_of(recording).is_encoded)),
+            n_parameters=observation.n_parameters,
+        )
+        for recording in recordings
     )
     return ModelSizes(
-        n_bins=recording.n_bins,
-        n_encoded_bins=split.n_encoded_bins,
-        sessions=(session,),
+        n_bins=recordings[0].n_bins,
+        n_encoded_bins=_split_of(recordings[0]).n_encoded_bins,
+        sessions=sessions,
         n_external_inputs=0 if external is None else int(external.shape[2]),
+        readin_size=settings.sessions.readin_size or None,
     )
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lfads_torch.atomic import write_text
 from lfads_torch.errors import DataError, LfadsError, RunError
 from lfads_torch.outputs.run_folder import RunFolder
-from lfads_torch.outputs.run_record import FINISHED, RunRecord, library_versions, machine_text
+from lfads_torch.outputs.run_record import FINISHED, library_versions, machine_text
 
 if TYPE_CHECKING:
     from lfads_torch.config.sizes import DataSizes
     from lfads_torch.config.tree import Settings
+    from lfads_torch.data.check.report import CheckReport
     from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.recording import Recording
     from lfads_torch.search.history import GenerationReport
@@ -59,6 +58,7 @@ class FitOptions:
     """What belongs to one call and not to the model."""
 
     data_path: Path | None = None  # None: the recording is stored in the run folder
+    session_paths: tuple[Path, ...] = ()  # instead, of several sessions, in their order
     read_options: ReadOptions | None = None  # how `data_path` was read
     kernels: str = "auto"
     overwrite: bool = False
@@ -68,48 +68,51 @@ class FitOptions:
     command: tuple[str, ...] = ()
     refit: Mapping[str, Any] = field(default_factory=dict)  # goes into the record, JSON values
     search: Mapping[str, Any] = field(default_factory=dict)  # likewise
+    added_to: Mapping[str, Any] = field(default_factory=dict)  # likewise
     texts: Mapping[str, str] = field(default_factory=dict)  # more files of the folder, by name
     warnings: tuple[str, ...] = ()  # likewise
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A recording with its split, settings resolved for it, and what the check found."""
+    """Recordings with their splits, settings resolved for them, and what the check found."""
 
-    recording: Recording
+    recordings: tuple[Recording, ...]
     settings: Settings
-    check: Mapping[str, Any] | None  # content of check.json; None: none is stored
+    checks: tuple[Mapping[str, Any] | None, ...]  # content of check.json; None: none is stored
 
 
 def fit_run(
-    recording: Recording,
+    recordings: Recording | Sequence[Recording],
     settings: Settings,
     folder: Path,
     *,
     options: FitOptions = FitOptions(),
     observer: Observer | None = None,
 ) -> RunFolder:
-    """Train on a recording and store everything but the rates (see `workflows.finish`).
+    """Train on recordings and store everything but the rates (see `workflows.finish`).
 
-    A recording without a split is divided by `settings.split`. Raises DataError or SettingsError
+    Several recordings are sessions of one model. A recording without a split is divided by `settings.split`. Raises DataError or SettingsError
     before anything slow or written, RunError where the folder is taken.
     """
     watcher = observer or Quiet()
-    prepared = prepare(recording, settings, watcher)
+    prepared = prepare(recordings, settings, watcher)
     return train_anew(prepared, folder, options=options, observer=watcher)
 
 
 def train_anew(
     prepared: Prepared, folder: Path, *, options: FitOptions, observer: Observer
 ) -> RunFolder:
-    """As `fit_run`, of a recording and settings that are checked and resolved already."""
-    recording, settings = prepared.recording, prepared.settings
-    run = RunFolder.create(
-        folder, _record(recording, settings, options), overwrite=options.overwrite
-    )
+    """As `fit_run`, of recordings and settings that are checked and resolved already."""
+    from lfads_torch.workflows.description import record_of, store_description
+
+    record = record_of(prepared, options)
+    run = RunFolder.create(folder, record, overwrite=options.overwrite)
     with run.lock():
-        _store_description(run, prepared, options)
-        return _train(run, recording, settings, options, observer, is_resumed=False)
+        store_description(run, prepared, options)
+        return _train(
+            run, prepared.recordings, prepared.settings, options, observer, is_resumed=False
+        )
 
 
 def resume_run(
@@ -128,24 +131,27 @@ def resume_run(
         require_unchanged,
         store_settings,
     )
-    from lfads_torch.workflows.stored import read_recording_of, read_settings_of
+    from lfads_torch.workflows.sessions.folder import read_recordings_of, require_whole_run
+    from lfads_torch.workflows.stored import read_settings_of
 
     watcher = observer or Quiet()
-    run = RunFolder.open(folder, needs=("settings.yaml", "split.json"))
+    run = RunFolder.open(folder, needs=("settings.yaml",))
+    require_whole_run(run)
     if run.read_record().status == FINISHED:
         require_unchanged(run, options)
         watcher.message(f"{run.path} is finished; it stays as it is")
         return run
     stored = read_settings_of(run)
     settings = changed_settings(run, stored, options)
-    recording = read_recording_of(run, options.data_path)
+    one = () if options.data_path is None else (options.data_path,)
+    recordings = read_recordings_of(run, options.session_paths or one)
     options = replace(options, kernels=_kernels_of(run, settings, options))
     _require_same_numbers(run, settings, options, before=stored)
     with run.lock():
         if settings != stored:
             store_settings(run, settings)
         run.set_status("running")
-        return _train(run, recording, settings, options, watcher, is_resumed=True)
+        return _train(run, recordings, settings, options, watcher, is_resumed=True)
 
 
 def _kernels_of(run: RunFolder, settings: Settings, options: FitOptions) -> str:
@@ -160,7 +166,7 @@ def _kernels_of(run: RunFolder, settings: Settings, options: FitOptions) -> str:
 
 
 def prepare(
-    recording: Recording,
+    recordings: Recording | Sequence[Recording],
     settings: Settings,
     observer: Observer,
     *,
@@ -172,78 +178,64 @@ def prepare(
     """
     from lfads_torch.config.resolve import resolve
     from lfads_torch.config.rules import check_against_data
-    from lfads_torch.config.sizes import sizes_of
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.workflows.sessions.sizes import (
+        joint_sizes,
+        require_one_model,
+        with_readin_size,
+    )
+
+    given = (recordings,) if isinstance(recordings, Recording) else tuple(recordings)
+    if not given:
+        raise DataError("no recording is given; at least one is needed to train on.")
+    require_one_model(given)
+    given = tuple(_with_split(each, settings) for each in given)
+    sizes = joint_sizes(given, settings)
+    resolution = resolve(settings, sizes)
+    settings = with_readin_size(adapt(resolution.settings, sizes), given)
+    reports = [_checked(each, settings) for each in given]
+    unusual = [
+        (report, each) for report in reports for each in report.findings
+        if each.severity == "warning"
+    ]  # fmt: skip
+    names = {id(report): each.session for report, each in zip(reports, given, strict=True)}
+    several = len(given) > 1
+    said = [
+        (f"{names[id(report)]}: " if several else "") + f"{each.message} {each.remedy}"
+        for report, each in unusual
+    ]
+    for text in (*resolution.notes, *check_against_data(settings, sizes), *said):
+        observer.message(text)
+    checks = tuple(report.to_json() for report in reports)
+    return Prepared(recordings=given, settings=settings, checks=checks)
+
+
+def _with_split(recording: Recording, settings: Settings) -> Recording:
+    from lfads_torch.data.splitting import split_recording
+
+    if recording.split is not None:
+        return recording
+    return recording.with_split(split_recording(recording, settings.split))
+
+
+def _checked(recording: Recording, settings: Settings) -> CheckReport:
     from lfads_torch.data.check.check import check_recording
     from lfads_torch.data.check.context import CheckRequirements
     from lfads_torch.data.check.report import errors_of
-    from lfads_torch.data.splitting import split_recording
     from lfads_torch.workflows.check_file import plan_of
 
-    if recording.split is None:
-        recording = recording.with_split(split_recording(recording, settings.split))
-    sizes = sizes_of(recording)
-    resolution = resolve(settings, sizes)
-    settings = adapt(resolution.settings, sizes)
     needs = CheckRequirements(observation=settings.loss.observation, plan=plan_of(settings))
     report = check_recording(recording, needs)
     problems = errors_of(report)
     if problems:
         listed = "".join(f"\n  - {each.message} {each.remedy}" for each in problems)
         raise DataError(f"{recording.session}: this recording cannot be fitted:{listed}")
-    unusual = [each for each in report.findings if each.severity == "warning"]
-    said = [f"{each.message} {each.remedy}" for each in unusual]
-    for text in (*resolution.notes, *check_against_data(settings, sizes), *said):
-        observer.message(text)
-    return Prepared(recording=recording, settings=settings, check=report.to_json())
-
-
-def _record(recording: Recording, settings: Settings, options: FitOptions) -> RunRecord:
-    from lfads_torch.config.scales import betas
-    from lfads_torch.config.sizes import sizes_of
-    from lfads_torch.data.fingerprint import fingerprint
-
-    sizes = sizes_of(recording)
-    beta = betas(settings, sizes)
-    path = options.data_path
-    return RunRecord(
-        command=options.command or tuple(sys.argv),
-        seed=settings.run.seed,
-        n_members=settings.run.n_seeds,
-        data_path=None if path is None else str(Path(path).resolve()),
-        data_fingerprint=fingerprint(recording),
-        read_options={} if options.read_options is None else asdict(options.read_options),
-        refit=options.refit,
-        warnings=options.warnings,
-        sizes={name: int(value) for name, value in vars(sizes).items() if name != "present_share"},
-        beta={"initial_condition": beta.initial_condition, "inputs": beta.inputs},
-        search=options.search,
-        versions=library_versions(),
-        machine=machine_text(),
-    )
-
-
-def _store_description(run: RunFolder, prepared: Prepared, options: FitOptions) -> None:
-    from lfads_torch.config.tree import to_yaml
-    from lfads_torch.data.formats.ours import write_recording
-    from lfads_torch.data.split_file import split_as_document
-    from lfads_torch.workflows.model_card import card_of, write_card
-
-    recording = prepared.recording
-    run.write_settings(to_yaml(prepared.settings))
-    if recording.split is not None:
-        run.write_split(split_as_document(recording.split, recording))
-    if prepared.check is not None:
-        run.write_check(prepared.check)
-    write_card(run, card_of(recording))
-    for name, text in options.texts.items():
-        write_text(run.path / name, text)
-    if options.data_path is None:
-        write_recording(recording, run.path / "recording.h5")
+    return report
 
 
 def _train(
     run: RunFolder,
-    recording: Recording,
+    recordings: tuple[Recording, ...],
     settings: Settings,
     options: FitOptions,
     watcher: Observer,
@@ -254,11 +246,15 @@ def _train(
     from lfads_torch.workflows.advance_search import train_search
     from lfads_torch.workflows.assemble import assemble
     from lfads_torch.workflows.device import choose_device, memory_errors
+    from lfads_torch.workflows.sessions.begin import start_of
 
     try:
         with memory_errors():
             device = choose_device(settings.run)
-            assembly = assemble(recording, settings, kernels=options.kernels, device=device)
+            start = start_of(run, recordings, settings, watcher)
+            assembly = assemble(
+                recordings, settings, kernels=options.kernels, device=device, start=start
+            )
             _record_numbers(run, assembly)
             train = train_search if run.read_record().search else train_fit
             train(run, assembly, watcher, is_resumed=is_resumed)

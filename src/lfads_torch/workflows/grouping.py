@@ -65,12 +65,12 @@ def _usable_bytes(assembly: Assembly, available: int | None) -> float | None:
 def _sizes(assembly: Assembly) -> DataSizes:
     from lfads_torch.data.check.estimate import DataSizes
 
-    sizes, split = assembly.task.sizes, assembly.split
-    session = sizes.sessions[0]
+    sizes, data = assembly.task.sizes, assembly.data_sizes
+    session = max(sizes.sessions, key=lambda each: each.n_units)
     return DataSizes(
-        n_trials=assembly.trials.n_trials,
-        n_train=len(split.trials("train")),
-        n_valid=len(split.trials("valid")),
+        n_trials=assembly.n_trials,
+        n_train=data.n_trials_train,
+        n_valid=data.n_trials_valid,
         n_bins=sizes.n_bins,
         n_encoded_bins=sizes.n_encoded_bins,
         n_units=session.n_units,

@@ -7,7 +7,7 @@ to quote are those of the run that it refits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +41,20 @@ def refit_run(
     nothing. `options.data_path` says where the recording is now. Raises RunError where the run is
     not finished or no epoch of it counted as best.
     """
-    from lfads_torch.workflows.stored import read_options_of, read_recording_of, read_settings_of
+    from lfads_torch.workflows.sessions.folder import (
+        read_recordings_of,
+        require_whole_run,
+        session_runs,
+    )
+    from lfads_torch.workflows.stored import read_settings_of
 
-    run.require("settings.yaml", "split.json", "checkpoints/best.safetensors")
+    require_whole_run(run)
+    run.require("settings.yaml", "checkpoints/best.safetensors")
     asked, watcher = options or FitOptions(), observer or Quiet()
-    recording, record = read_recording_of(run, asked.data_path), run.read_record()
-    best = best_epoch_of(run, recording)
-    path = asked.data_path or (None if record.data_path is None else Path(record.data_path))
-    warning = _warning(run, recording, best, include_test=include_test)
+    one = () if asked.data_path is None else (asked.data_path,)
+    recordings, record = read_recordings_of(run, asked.session_paths or one), run.read_record()
+    best = best_epoch_of(run)
+    warning = _warning(run, recordings, best, include_test=include_test)
     watcher.message(warning)
     if record.search:
         watcher.message(
@@ -56,17 +62,17 @@ def refit_run(
             "held from the start: the changes on the way to them are not repeated."
         )
     prepared = Prepared(
-        recording=_joined(recording, run, include_test=include_test),
+        recordings=tuple(_joined(each, run, include_test=include_test) for each in recordings),
         settings=_settings(read_settings_of(run), best, record.search),
-        check=run.read_check() if run.check_path.is_file() else None,
+        checks=tuple(
+            each.read_check() if each.check_path.is_file() else None for each in session_runs(run)
+        ),
     )
     return train_anew(
         prepared,
         folder,
         options=replace(
-            asked,
-            data_path=path,
-            read_options=None if path is None else read_options_of(run),
+            _where_data_are(run, asked),
             refit={
                 "run": run.path.name,
                 "member": best.member,
@@ -89,12 +95,12 @@ class BestEpoch:
     epoch: int
 
 
-def best_epoch_of(run: RunFolder, recording: Recording) -> BestEpoch:
+def best_epoch_of(run: RunFolder) -> BestEpoch:
     """Of a finished run with a validation set. Raises RunError where nothing was chosen."""
     import torch
 
-    from lfads_torch.training.checkpoint import load_weights, read_clock
-    from lfads_torch.workflows.stored import load_model
+    from lfads_torch.training.checkpoint import read_clock, read_members
+    from lfads_torch.workflows.kept_models import kept_models
 
     record = run.read_record()
     if record.refit:
@@ -107,16 +113,33 @@ def best_epoch_of(run: RunFolder, recording: Recording) -> BestEpoch:
             f"{run.path}: the run is {record.status}, so its best epoch is not certain yet. Go on "
             f"with `lfads resume {run.path}` first."
         )
-    model, path, cpu = load_model(run, recording), run.best_checkpoint_path, torch.device("cpu")
-    _, members = load_weights(path, model.assembly.task.layout, cpu)
-    position = members.tolist().index(model.member)
+    path, cpu, member = run.best_checkpoint_path, torch.device("cpu"), kept_models(run)[0].member
+    position = read_members(path, cpu).index(member)
     epoch = int(read_clock(path, "best_epoch", cpu)[position])
     if epoch < 0:
         raise RunError(
             f"{run.path}: no epoch counted as best, for the ramps were not over when training "
             "ended. Fit with more epochs (training.epochs) or shorter ramps before refitting."
         )
-    return BestEpoch(model.member, epoch)
+    return BestEpoch(member, epoch)
+
+
+def _where_data_are(run: RunFolder, asked: FitOptions) -> FitOptions:
+    """As asked, with the paths and the way of reading of the run where nothing else is said."""
+    from lfads_torch.workflows.sessions.folder import session_runs
+    from lfads_torch.workflows.stored import read_options_of
+
+    each = session_runs(run)
+    known = [one.read_record().data_path for one in each]
+    is_file = None not in known
+    paths = tuple(Path(path) for path in known if path is not None) if is_file else ()
+    if len(each) > 1:
+        paths = asked.session_paths or paths
+        options = read_options_of(run) if paths else None
+        return replace(asked, data_path=None, session_paths=paths, read_options=options)
+    path = asked.data_path or (paths[0] if paths else None)
+    options = None if path is None else read_options_of(run)
+    return replace(asked, data_path=path, read_options=options)
 
 
 def _settings(settings: Settings, best: BestEpoch, search: Mapping[str, Any]) -> Settings:
@@ -144,8 +167,10 @@ def _joined(recording: Recording, run: RunFolder, *, include_test: bool) -> Reco
     return recording.with_split(replace(split, trial_set=trial_set, provenance=provenance))
 
 
-def _warning(run: RunFolder, recording: Recording, best: BestEpoch, *, include_test: bool) -> str:
-    n_test = 0 if recording.split is None else len(recording.split.trials(TEST))
+def _warning(
+    run: RunFolder, recordings: Sequence[Recording], best: BestEpoch, *, include_test: bool
+) -> str:
+    n_test = sum(len(each.split.trials(TEST)) for each in recordings if each.split is not None)
     if n_test and not include_test:
         left = f"its {n_test} test trials, which it has not seen, can still judge it"
     else:

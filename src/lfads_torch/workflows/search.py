@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ __all__ = ["search_run"]
 
 
 def search_run(
-    recording: Recording,
+    recordings: Recording | Sequence[Recording],
     settings: Settings,
     folder: Path,
     *,
@@ -32,35 +32,37 @@ def search_run(
     options: FitOptions | None = None,
     observer: Observer | None = None,
 ) -> RunFolder:
-    """Search on a recording and store everything but the rates (see `workflows.finish`).
+    """Search on recordings, of which several are sessions of one model, and store everything but the rates (see `workflows.finish`).
 
     `choice` says what is searched (without it: AutoLFADS' own space). `values` are the members of
     `search.method=list`: per member, hyperparameters by dotted name. Raises DataError or
     SettingsError before anything slow or written, RunError where the folder is taken, and
     DivergenceError when no member has finite numbers any more.
     """
-    from lfads_torch.config.sizes import sizes_of
     from lfads_torch.config.space import SpaceChoice, choose_space, space_to_yaml
     from lfads_torch.search.perturb import perturbation_rule
     from lfads_torch.search.select import selection_rule
     from lfads_torch.search.space import drawn_everywhere
+    from lfads_torch.workflows.sessions.sizes import joint_sizes
 
     watcher = observer or Quiet()
     _require_values(settings, values)
     selection_rule(settings.search)  # raises for what cannot be loaded
     perturbation_rule(settings.search)
     prepared = prepare(
-        recording,
+        recordings,
         settings,
         watcher,
         adapt=lambda settings, sizes: _for_a_search(settings, sizes, n_values=len(values)),
     )
-    if prepared.recording.split is None or not len(prepared.recording.split.trials("valid")):
+    for recording in prepared.recordings:
+        if recording.split is not None and len(recording.split.trials("valid")):
+            continue
         raise DataError(
             f"{recording.session}: the split has no validation trials; a search compares its "
             "members on them. Give it some, such as --valid-fraction 0.2."
         )
-    sizes = sizes_of(prepared.recording)
+    sizes = joint_sizes(prepared.recordings, prepared.settings)
     is_list = settings.search.method == "list"
     space = () if is_list else choose_space(choice or SpaceChoice(), prepared.settings, sizes)
     if settings.search.method == "random":

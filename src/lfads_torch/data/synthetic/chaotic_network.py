@@ -27,7 +27,11 @@ class ChaoticNetworkSettings:
     n_trials_per_condition: int = setting(10, "trials of each condition", at_least=1)
     n_valid_per_condition: int = setting(2, "of these, for validation", at_least=0)
     n_test_per_condition: int = setting(0, "of these, for test", at_least=0)
-    n_units: int = setting(50, "units of the network, all observed", at_least=2)
+    n_units: int = setting(50, "units of the network", at_least=2)
+    n_observed: int = setting(0, "units observed in one session; 0: all", at_least=0)
+    session: int = setting(
+        0, "which session of the network, where not all units are observed", at_least=0
+    )
     duration_s: float = setting(1.0, "length of a trial", unit="s", above=0.0)
     bin_width_s: float = setting(0.01, "step of the network and bin width", unit="s", above=0.0)
     time_constant_s: float = setting(0.025, "time constant of a unit", unit="s", above=0.0)
@@ -58,16 +62,22 @@ def chaotic_network_recording(
     `extra["pulse_time_s"]` is the centre of that bin. With magnitude 0 the times are those at which
     pulses would have come. Network, states, times and spikes are drawn in this order whether there
     are pulses or not: one seed gives matched recordings.
+
+    With `n_observed` the recording is one session of several: network and conditions are those of
+    the seed, the units, times and spikes those of the session. Sessions observe different units as
+    long as there are any left, then drawn ones.
     """
     n_bins = _n_bins(settings)
+    _need_units(settings)
     n_trials = settings.n_conditions * settings.n_trials_per_condition
     recurrent = rng.standard_normal((settings.n_units, settings.n_units)) / np.sqrt(
         settings.n_units
     )
     pulse_weights = rng.standard_normal(settings.n_units)
     states = rng.standard_normal((settings.n_conditions, settings.n_units))
+    observed, own = _session(settings, rng)
     first, last = n_bins // 4, n_bins // 4 + max(n_bins // 2, 1)
-    pulse_bin = rng.integers(first, last, n_trials)
+    pulse_bin = own.integers(first, last, n_trials)
     condition = np.repeat(np.arange(settings.n_conditions), settings.n_trials_per_condition)
     inputs = np.zeros((n_trials, n_bins))
     if settings.has_pulses:
@@ -76,8 +86,8 @@ def chaotic_network_recording(
         states[condition], inputs, recurrent=settings.gain * recurrent, pulse_weights=pulse_weights,
         step=settings.bin_width_s / settings.time_constant_s,
     )  # fmt: skip
-    rates = _unit_range(activity) * settings.max_rate_hz
-    counts = rng.poisson(rates * settings.bin_width_s)
+    rates = _unit_range(activity)[:, :, observed] * settings.max_rate_hz
+    counts = own.poisson(rates * settings.bin_width_s)
     trial_set = trial_set_by_condition(
         condition, settings.n_valid_per_condition, settings.n_test_per_condition
     )
@@ -85,8 +95,8 @@ def chaotic_network_recording(
         counts=smallest_type(counts),
         bin_width_s=settings.bin_width_s,
         trial_ids=np.arange(n_trials),
-        unit_ids=np.arange(settings.n_units),
-        session="chaotic_network",
+        unit_ids=observed,
+        session=f"chaotic_{settings.session}" if settings.n_observed else "chaotic_network",
         condition=condition,
         true_rates=rates.astype(np.float32),
         true_inputs=inputs[:, :, None].astype(np.float32) if settings.has_pulses else None,
@@ -100,6 +110,28 @@ def chaotic_network_recording(
             "settings": asdict(settings),
         },
     )
+
+
+def _session(
+    settings: ChaoticNetworkSettings, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], np.random.Generator]:
+    """Which units are observed, and what draws everything that differs between sessions."""
+    n, size = settings.n_units, settings.n_observed
+    if size == 0:
+        return np.arange(n), rng
+    own = rng.spawn(settings.session + 1)[-1]
+    first = settings.session * size
+    order = rng.permutation(n) if first + size <= n else own.permutation(n)
+    chosen = order[first : first + size] if first + size <= n else order[:size]
+    return np.sort(chosen), own
+
+
+def _need_units(settings: ChaoticNetworkSettings) -> None:
+    if settings.n_observed > settings.n_units:
+        raise SettingsError(
+            f"n_observed is {settings.n_observed} and the network has n_units {settings.n_units}; "
+            "observe that many at most."
+        )
 
 
 def run_network(

@@ -43,6 +43,15 @@ def available_systems() -> dict[str, SyntheticSystem]:
         "chaotic-pulses": _chaotic(
             "chaotic network with one input pulse per trial", {"has_pulses": True}
         ),
+        "chaotic-session": _chaotic(
+            "one session of a chaotic network (session=0, 1, ...): 20 of its 100 units",
+            {
+                "n_conditions": 150,
+                "n_trials_per_condition": 10,
+                "n_units": 100,
+                "n_observed": 20,
+            },
+        ),
         "demo": _lorenz("a small, slow Lorenz attractor for the demonstration", _demo()),
     }
 

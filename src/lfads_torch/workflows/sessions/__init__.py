@@ -1,0 +1,1 @@
+"""Several recordings in one model: their start, their folders, their results, one more of them."""
