@@ -92,8 +92,9 @@ def fit_run(
 ) -> RunFolder:
     """Train on recordings and store everything but the rates (see `workflows.finish`).
 
-    Several recordings are sessions of one model. A recording without a split is divided by `settings.split`. Raises DataError or SettingsError
-    before anything slow or written, RunError where the folder is taken.
+    Several recordings are sessions of one model. A recording without a split is divided by
+    `settings.split`. Raises DataError or SettingsError before anything slow or written, RunError
+    where the folder is taken.
     """
     watcher = observer or Quiet()
     prepared = prepare(recordings, settings, watcher)

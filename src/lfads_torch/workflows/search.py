@@ -32,12 +32,13 @@ def search_run(
     options: FitOptions | None = None,
     observer: Observer | None = None,
 ) -> RunFolder:
-    """Search on recordings, of which several are sessions of one model, and store everything but the rates (see `workflows.finish`).
+    """Search on recordings and store everything but the rates (see `workflows.finish`).
 
-    `choice` says what is searched (without it: AutoLFADS' own space). `values` are the members of
-    `search.method=list`: per member, hyperparameters by dotted name. Raises DataError or
-    SettingsError before anything slow or written, RunError where the folder is taken, and
-    DivergenceError when no member has finite numbers any more.
+    Several recordings are sessions of one model. `choice` says what is searched (without it:
+    AutoLFADS' own space). `values` are the members of `search.method=list`: per member,
+    hyperparameters by dotted name. Raises DataError or SettingsError before anything slow or
+    written, RunError where the folder is taken, and DivergenceError when no member has finite
+    numbers any more.
     """
     from lfads_torch.config.space import SpaceChoice, choose_space, space_to_yaml
     from lfads_torch.search.perturb import perturbation_rule
