@@ -251,7 +251,7 @@ def maze_halves(whole: Recording) -> list[Recording]:
     units = np.random.Generator(np.random.Philox(0)).permutation(whole.n_units)
     halves = []
     for n, name in enumerate(("even", "odd")):
-        chosen = np.sort(units[n :: 2])
+        chosen = np.sort(units[n::2])
         part = replace(whole, split=None).take_trials(np.arange(n, whole.n_trials, 2))
         part = replace(part.take_units(chosen), session=f"maze_{name}")
         halves.append(part.with_split(split_recording(part, settings)))
