@@ -76,6 +76,7 @@ class ModelSettings:
         """Recording bin of the first generated one."""
         return 0 if self.generate_initial_segment else self.ic_bins
 
+
 @dataclass(frozen=True, kw_only=True)
 class SessionSettings:
     """Several recordings in one model: read-ins, read-outs, and batches."""
