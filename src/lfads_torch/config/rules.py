@@ -134,6 +134,18 @@ def _impossible(settings: Settings, sizes: DataSizes) -> Iterator[str]:
             f"model.ic_bins is {model.ic_bins} and the encoder sees {sizes.n_encoded_bins} bins; "
             f"needed is at most {sizes.n_encoded_bins - 1}, or 0 to use them all"
         )
+    shortest = sizes.shortest_trial_bins
+    if shortest is not None and shortest <= model.ic_bins:
+        yield (
+            f"model.ic_bins is {model.ic_bins} and the shortest trial has {shortest} bins, so "
+            "nothing of it would be generated; lower it, or leave such trials out"
+        )
+    if shortest is not None and sizes.n_encoded_bins < sizes.n_bins:
+        yield (
+            f"the last {sizes.n_bins - sizes.n_encoded_bins} of {sizes.n_bins} bins are to be "
+            f"predicted only, but trials end at different bins (the shortest has {shortest}); "
+            "set split.n_forward_bins to 0, or cut trials of one length"
+        )
     if settings.training.score_entries == "held_out" and sizes.n_encoded_units == sizes.n_units:
         yield (
             "training.score_entries is held_out, but no unit is held out; set "

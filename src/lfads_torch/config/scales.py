@@ -4,7 +4,7 @@ The loss weighs a divergence by k beside a reconstruction that is the mean over 
 in units of the evidence bound (a sum over present entries) its weight is `beta = k * T * N`, with T
 generated bins and N units, entries that are missing left out. The reconstruction's own sum counts
 T * N entries, present or not (`loss/reconstruction.py`), so beside it beta is k times the present
-share.
+share. Bins beyond the end of a trial count nowhere.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def entries_per_trial(settings: Settings, sizes: DataSizes) -> float:
 def beta_of_one(settings: Settings, sizes: DataSizes) -> float:
     """The beta of a weight of 1 in the loss."""
     if settings.loss.reconstruction == "sum":
-        return sizes.present_share
+        return sizes.present_share / sizes.trial_share
     return entries_per_trial(settings, sizes)
 
 

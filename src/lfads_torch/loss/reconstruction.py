@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
     from lfads_torch.loss.observations.base import Observation
 
@@ -27,6 +27,7 @@ class Target:
     constant: Float[Tensor, "P B"]
     is_present: Bool[Tensor, "P B T N"] | None = None
     has_gradient: Bool[Tensor, "P B T N"] | None = None  # coordinated dropout
+    n_trial_bins: Int[Tensor, "P B"] | None = None  # generated bins of each trial; None: T
 
 
 def session_reconstruction(
@@ -37,7 +38,8 @@ def session_reconstruction(
 ) -> Float[Tensor, " P"]:
     """Nats per present entry of the batch (none present: 0), or, as a sum, nats per trial.
 
-    The sum is the mean times bins times units, so that missing entries do not weaken it.
+    The sum is the mean times bins times units, so that missing entries do not weaken it; bins
+    beyond the ends of trials count nowhere.
     Where `has_gradient` is False the value counts and the gradient does not.
     """
     nll = observation.negative_log_likelihood(parameters, target.counts)
@@ -50,7 +52,12 @@ def session_reconstruction(
         n_present = nll.new_full((len(nll),), float(nll[0].numel()))
     total = nll.flatten(1).sum(1) + target.constant.sum(1)
     mean = total / n_present.clamp_min(1.0)
-    return mean if reduction == "mean" else mean * float(nll.shape[2] * nll.shape[3])
+    if reduction == "mean":
+        return mean
+    n_units = float(nll.shape[3])
+    if target.n_trial_bins is not None:
+        return mean * target.n_trial_bins.to(nll.dtype).mean(1) * n_units
+    return mean * float(nll.shape[2]) * n_units
 
 
 def session_mean(

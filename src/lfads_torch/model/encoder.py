@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lfads_torch.model.trial_ends import both_directions_to_ends, state_at_end
+
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     from lfads_torch.kernels.choose import Kernels
     from lfads_torch.model.noise import Noise
@@ -39,18 +41,23 @@ def encode(
     *,
     kernels: Kernels,
     n_generated: int,
+    n_trial_bins: Int[Tensor, "P B"] | None = None,
 ) -> Encoded:
     """Read the encoded bins in both directions.
 
     `std = sqrt(exp(logvar) + floor)`. With `ic_bins` set, the initial condition sees those bins
-    alone and the controller's encoder the ones after them.
+    alone and the controller's encoder the ones after them. A trial that ends before others
+    (`n_trial_bins`, more than `ic_bins`) is read to its own end, as if it stood alone.
     """
     mask = noise.dropout_mask("dropout.data", *x.shape[2:])
     in_time = (x if mask is None else x * mask).transpose(1, 2).contiguous()
     first = in_time[:, : settings.ic_bins] if settings.ic_bins else in_time
     rest = in_time[:, settings.ic_bins :]
-    states = _both_directions(first, weights.ic_encoder, settings, kernels)
-    last = torch.cat([states[:, 0, -1], states[:, 1, 0]], -1)
+    ends = None if n_trial_bins is None else n_trial_bins.clamp(max=x.shape[2])
+    first_ends = None if settings.ic_bins else ends
+    states = _both_directions(first, weights.ic_encoder, settings, kernels, first_ends)
+    forward = states[:, 0, -1] if first_ends is None else state_at_end(states[:, 0], first_ends)
+    last = torch.cat([forward, states[:, 1, 0]], -1)
     mask = noise.dropout_mask("dropout.ic_encoder", last.shape[-1])
     mean, log_variance = weights.initial_condition(last if mask is None else last * mask).chunk(
         2, -1
@@ -58,7 +65,8 @@ def encode(
     std = torch.sqrt(log_variance.exp() + settings.initial_condition_variance_floor)
     if weights.controller_encoder is None:
         return Encoded(mean, std, None)
-    states = _both_directions(rest, weights.controller_encoder, settings, kernels)
+    rest_ends = None if ends is None else ends - settings.ic_bins
+    states = _both_directions(rest, weights.controller_encoder, settings, kernels, rest_ends)
     first_read = settings.ic_bins - settings.first_generated_bin
     seen = lagged(states, settings.controller_lag_bins, n_generated - first_read)
     if first_read:
@@ -83,8 +91,14 @@ def lagged(
 
 
 def _both_directions(
-    x: Float[Tensor, "P E B I"], weights: EncoderWeights, settings: ModelSettings, kernels: Kernels
+    x: Float[Tensor, "P E B I"],
+    weights: EncoderWeights,
+    settings: ModelSettings,
+    kernels: Kernels,
+    ends: Int[Tensor, "P B"] | None,
 ) -> Float[Tensor, "P 2 E B H"]:
+    if ends is not None:
+        return both_directions_to_ends(x, weights, ends, kernels=kernels, clip=settings.cell_clip)
     return kernels.gru_scan(
         x, weights.initial_state, weights.cell, reverse=(False, True), clip=settings.cell_clip
     )

@@ -12,9 +12,10 @@ from lfads_torch.model.encoder import encode
 from lfads_torch.model.generator import generate
 from lfads_torch.model.priors.base import Posterior
 from lfads_torch.model.sessions import read_in, read_out
+from lfads_torch.model.trial_ends import is_before_end
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     from lfads_torch.kernels.choose import Kernels
     from lfads_torch.kernels.decoder.reference import DecoderOutput
@@ -33,6 +34,7 @@ class ModelInput:
     counts: tuple[Float[Tensor, "P _ E _"], ...]  # per session [P, B, E, N]; NaN already 0
     sessions: tuple[int, ...]  # which session each entry of `counts` is
     external_inputs: Float[Tensor, "P B L X"] | None = None  # of the recording's bins, all trials
+    n_trial_bins: Int[Tensor, "P B"] | None = None  # recording bins of all trials; None: all bins
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def lfads(
     x = [read_in(counts, sizes.sessions[s], weights.readins[s]) for counts, s in pairs]
     n_generated = sizes.n_bins - settings.first_generated_bin
     joint = x[0] if len(x) == 1 else torch.cat(x, 1)
-    encoded = encode(joint, weights, noise, settings, kernels=kernels, n_generated=n_generated)
+    encoded = encode(
+        joint, weights, noise, settings,
+        kernels=kernels, n_generated=n_generated, n_trial_bins=given.n_trial_bins,
+    )  # fmt: skip
     standard = noise.normal("sample.initial_condition", settings.initial_condition_size)
     z = encoded.mean if standard is None else encoded.mean + encoded.std * standard
     first, signals = generate(
@@ -82,12 +87,21 @@ def lfads(
         parameters=parameters,
         generator_start=first,
         initial_condition=Posterior(encoded.mean, encoded.std.square(), z),
-        inputs=_inputs_posterior(signals),
+        inputs=_inputs_posterior(signals, _generated_ends(given, settings)),
         signals=signals,
     )
 
 
-def _inputs_posterior(signals: DecoderOutput) -> Posterior | None:
+def _generated_ends(given: ModelInput, settings: ModelSettings) -> Tensor | None:
+    return None if given.n_trial_bins is None else given.n_trial_bins - settings.first_generated_bin
+
+
+def _inputs_posterior(signals: DecoderOutput, ends: Tensor | None) -> Posterior | None:
     if signals.input_mean is None or signals.input_log_variance is None or signals.inputs is None:
         return None
-    return Posterior(signals.input_mean, signals.input_log_variance.exp(), signals.inputs)
+    return Posterior(
+        signals.input_mean,
+        signals.input_log_variance.exp(),
+        signals.inputs,
+        is_counted=None if ends is None else is_before_end(signals.inputs.shape[1], ends),
+    )

@@ -22,6 +22,7 @@ from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.score import trials_at_once
 from lfads_torch.training.step import external_inputs, gather
 from lfads_torch.training.streams import Streams
+from lfads_torch.training.trial_ends import trial_ends
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -144,8 +145,9 @@ def _encode(
     x = read_in(counts, task.sizes.sessions[session], weights.readins[session])
     n_generated = task.sizes.n_bins - task.model.first_generated_bin
     encoded = encode(
-        x, weights, Silence(), task.model, kernels=task.kernels, n_generated=n_generated
-    )
+        x, weights, Silence(), task.model, kernels=task.kernels, n_generated=n_generated,
+        n_trial_bins=trial_ends((trials,), (chunk[None],)),
+    )  # fmt: skip
     return encoded, external_inputs((trials,), (chunk[None],), task)
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["alternating_batches", "balanced_batches", "n_batches"]
 
+Lengths = tuple["Int[Tensor, ' B'] | None", ...]
+
 
 def n_batches(n_trials: int, batch_size: int) -> int:
     """The fewest batches of at most this size that hold all trials."""
@@ -21,21 +23,44 @@ def n_batches(n_trials: int, batch_size: int) -> int:
 
 
 def balanced_batches(
-    streams: Streams, epoch: int, n_trials: tuple[int, ...], batch_size: int
+    streams: Streams,
+    epoch: int,
+    n_trials: tuple[int, ...],
+    batch_size: int,
+    *,
+    n_trial_bins: Lengths | None = None,
 ) -> list[tuple[Int[Tensor, "P _"], ...]]:
     """Positions per session for every batch; sizes differ by one at most.
 
     129 trials at 64 are 43+43+43, not 64+64+1. Every session gives every batch its share. Each
-    member has its own order, a function of (seed, member, epoch).
+    member has its own order, a function of (seed, member, epoch). Where trials end at different
+    bins (`n_trial_bins`, per session), a batch holds trials of about one length, in every member
+    the same; the order of the batches is drawn for the epoch.
     """
     k = n_batches(sum(n_trials), batch_size)
     chunks, first = [], 0
+    ends = n_trial_bins or (None,) * len(n_trials)
     for s, n in enumerate(n_trials):
         # Each session's larger chunks begin where the last session's ended: the sums balance too.
         sizes = [n // k + ((b - first) % k < n % k) for b in range(k)]
-        chunks.append(streams.order(f"order.{s}", epoch, n).split(sizes, dim=1))
+        order = _by_length(streams.order(f"order.{s}", epoch, n), ends[s])
+        chunks.append(order.split(sizes, dim=1))
         first = (first + n) % k
-    return [tuple(session[b] for session in chunks) for b in range(k)]
+    batches = [tuple(session[b] for session in chunks) for b in range(k)]
+    if all(of_session is None for of_session in ends):
+        return batches
+    # One order for all members: their batches end at the same bins, whoever trains beside them.
+    everybody = Streams(streams.seed, streams.members.new_zeros(1))
+    return [batches[b] for b in everybody.order("order.batches", epoch, k)[0].tolist()]
+
+
+def _by_length(
+    order: Int[Tensor, "P B"], n_trial_bins: Int[Tensor, " B"] | None
+) -> Int[Tensor, "P B"]:
+    """The longest trials first; in random order where they are as long."""
+    if n_trial_bins is None:
+        return order
+    return order.gather(1, (-n_trial_bins[order]).argsort(dim=1, stable=True))
 
 
 def alternating_batches(

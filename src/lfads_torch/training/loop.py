@@ -171,8 +171,7 @@ def _train(
     n_trials = tuple(part.n_trials for part in data.train)
     sums: dict[str, Tensor] = {}
     is_finite: dict[str, Tensor] = {}
-    divide = alternating_batches if task.alternates else balanced_batches
-    for batch in divide(streams, state.epoch, n_trials, task.training.batch_size):
+    for batch in _batches(state, task, data, streams):
         report = training_step(state, task, data.train, batch, seed=seed)
         share = total_size(batch) / sum(n_trials)
         for name, value in _named(report).items():
@@ -181,6 +180,17 @@ def _train(
                 is_finite.get(name, torch.ones_like(report.is_finite)) & value.isfinite()
             )
     return sums, is_finite
+
+
+def _batches(
+    state: PopulationState, task: Task, data: TrainingData, streams: Streams
+) -> list[tuple[Tensor, ...]]:
+    """Positions [P, _] per session for every batch of the epoch."""
+    n_trials, size = tuple(part.n_trials for part in data.train), task.training.batch_size
+    if task.alternates:
+        return alternating_batches(streams, state.epoch, n_trials, size)
+    ends = tuple(part.n_trial_bins for part in data.train)
+    return balanced_batches(streams, state.epoch, n_trials, size, n_trial_bins=ends)
 
 
 def _named(report: StepReport) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ class ResidentTrials:
     constant: Float[Tensor, " B"]  # of the likelihood, over present entries of the generated bins
     external_inputs: Float[Tensor, "B L X"] | None
     rows: Int[Tensor, " B"]
+    n_trial_bins: Int[Tensor, " B"] | None = None  # bins of each trial; None: all have L
 
     @property
     def n_trials(self) -> int:
@@ -43,6 +44,7 @@ class ResidentTrials:
             if self.external_inputs is None
             else self.external_inputs[positions],
             rows=self.rows[positions],
+            n_trial_bins=None if self.n_trial_bins is None else self.n_trial_bins[positions],
         )
 
 
@@ -55,6 +57,7 @@ def reside(
     dtype: torch.dtype,
     external_inputs: NDArray[Any] | None = None,  # any numeric type
     rows: NDArray[np.int64] | None = None,
+    n_trial_bins: NDArray[np.int64] | None = None,
 ) -> ResidentTrials:
     """Move trials [B, L, N] to the device and compute the likelihood's constant once.
 
@@ -79,4 +82,7 @@ def reside(
         constant=constant.sum((1, 2)).to(dtype),
         external_inputs=external,
         rows=numbers.to(device=device, dtype=torch.int64),
+        n_trial_bins=None
+        if n_trial_bins is None
+        else torch.as_tensor(n_trial_bins).to(device=device, dtype=torch.int64),
     )

@@ -12,6 +12,7 @@ from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.noise import StreamNoise
 from lfads_torch.training.step import external_inputs, gather
 from lfads_torch.training.streams import Streams
+from lfads_torch.training.trial_ends import trial_ends
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -129,5 +130,6 @@ def forward(
         counts=(gather(part, index, task, session=session).encoded,),
         sessions=(session,),
         external_inputs=external_inputs((part,), (index,), task),
+        n_trial_bins=trial_ends((part,), (index,)),
     )
     return lfads(given, weights, noise, task.model, task.sizes, kernels=task.kernels)

@@ -17,6 +17,7 @@ from lfads_torch.training.augmentations import ordered_augmentations
 from lfads_torch.training.noise import StreamNoise
 from lfads_torch.training.optimiser import adamw_step, gradient_norm
 from lfads_torch.training.streams import Streams
+from lfads_torch.training.trial_ends import generated_ends, shortened, trial_ends
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -136,6 +137,7 @@ def training_step(
     `indices[s]` holds each member's positions in session s; sessions without trials in this batch
     have an index of width 0.
     """
+    task, trials = shortened(task, trials, indices)
     used = [s for s, index in enumerate(indices) if index.shape[1]]
     rows = torch.cat([trials[s].rows[indices[s]] for s in used], 1)
     own = state.hyperparameters
@@ -148,6 +150,7 @@ def training_step(
         counts=tuple(batch.encoded for batch in batches),
         sessions=tuple(used),
         external_inputs=joint_external_inputs(batches),
+        n_trial_bins=trial_ends(tuple(trials[s] for s in used), tuple(indices[s] for s in used)),
     )
     named = state.leaves(task.layout)
     weights = ModelWeights.arrange(named, task.session_names)
@@ -161,6 +164,7 @@ def training_step(
                 likelihood_constant(batch, task.observations[s]),
                 batch.is_present,
                 batch.has_gradient,
+                generated_ends(trials[s], indices[s], task),
             )
             for batch, s in zip(batches, used, strict=True)
         ),

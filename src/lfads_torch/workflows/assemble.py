@@ -204,6 +204,7 @@ def _resident(
         dtype=task.dtype,
         external_inputs=recording.external_inputs,
         rows=rows,
+        n_trial_bins=recording.n_trial_bins,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from lfads_torch.outputs.settings import InferenceSettings
     from lfads_torch.workflows.ensemble import EnsembleAverages
     from lfads_torch.workflows.stored import TrainedModel
+
+# What a chunk holds for each bin of a trial.
+BY_BIN = (
+    "rates", "rate_posterior_std", "rate_member_std", "factors", "inferred_input_mean",
+    "inferred_input_std", "generator_states",
+)  # fmt: skip
 
 __all__ = ["infer_to_file", "merge_inferred", "posterior_options"]
 
@@ -43,8 +49,10 @@ def infer_to_file(
     from lfads_torch.outputs.rates_file import RatesWriter
     from lfads_torch.workflows.device import memory_errors
     from lfads_torch.workflows.ensemble import ensemble_averages, load_ensemble
+    from lfads_torch.workflows.model_card import read_card
 
     n_models = None if inference is None or member is not None else inference.ensemble
+    recording = read_card(run).padded(recording)
     with memory_errors():
         models = load_ensemble(run, recording, member=member, n_models=n_models)
         if inference is not None:
@@ -55,7 +63,7 @@ def infer_to_file(
         with RatesWriter(target, _header(run, models, recording, is_new=is_new)) as writer:
             for averages in ensemble_averages(models, trials, options):
                 chunk = _chunk(averages, best, recording, order)
-                writer.write(averages.best.start, chunk)
+                writer.write(averages.best.start, _to_ends(chunk, averages.best.start, recording))
     return target
 
 
@@ -106,6 +114,21 @@ def _chunk(
         generator_initial_state=_array(averages.generator_start),
         generator_states=None if states is None else _array(states),
     )
+
+
+def _to_ends(chunk: RatesChunk, start: int, recording: Recording) -> RatesChunk:
+    """The same with NaN beyond the end of each trial."""
+    if recording.n_trial_bins is None:
+        return chunk
+    n_trials, n_generated = chunk.rates.shape[:2]
+    ends = recording.n_trial_bins[start : start + n_trials] - (recording.n_bins - n_generated)
+    is_own = np.arange(n_generated) < ends[:, None]
+
+    def ended(name: str) -> NDArray[np.floating[Any]] | None:
+        values: NDArray[np.floating[Any]] | None = getattr(chunk, name)
+        return None if values is None else np.where(is_own[..., None], values, np.float32(np.nan))
+
+    return replace(chunk, **{name: ended(name) for name in BY_BIN})
 
 
 def _array(value: Tensor) -> NDArray[np.float32]:

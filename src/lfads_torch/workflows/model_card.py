@@ -35,6 +35,20 @@ class ModelCard:
     n_external_inputs: int
     unit_ids: tuple[int | str, ...]
     is_encoded: tuple[bool, ...]
+    shortest_trial_bins: int | None = None  # None: every trial had n_bins
+
+    def padded(self, recording: Recording) -> Recording:
+        """The recording with as many bins as the model's, whose trials had lengths of their own.
+
+        Trials as long as any that the model knows are padded; otherwise nothing changes.
+        """
+        from lfads_torch.data.padding import padded_to
+
+        shortest = self.shortest_trial_bins
+        n_bins = recording.n_bins
+        if shortest is None or not shortest <= n_bins < self.n_bins:
+            return recording
+        return padded_to(recording, self.n_bins)
 
     def aligned(self, recording: Recording) -> Recording:
         """The recording with its units in the model's order.
@@ -47,6 +61,7 @@ class ModelCard:
                 f"{name}: bins are {recording.bin_width_s:g} s wide; the model was trained on "
                 f"{self.bin_width_s:g} s. Bin the spikes again with `lfads prepare`."
             )
+        recording = self.padded(recording)
         if recording.n_bins != self.n_bins:
             raise DataError(
                 f"{name}: trials have {recording.n_bins} bins; the model was trained on "
@@ -97,6 +112,9 @@ def card_of(recording: Recording) -> ModelCard:
         n_external_inputs=0 if external is None else int(external.shape[2]),
         unit_ids=tuple(_plain(unit) for unit in recording.unit_ids),
         is_encoded=tuple(bool(seen) for seen in split.is_encoded),
+        shortest_trial_bins=None
+        if recording.n_trial_bins is None
+        else int(recording.n_trial_bins.min()),
     )
 
 

@@ -58,6 +58,11 @@ def joint_sizes(recordings: Sequence[Recording], settings: Settings) -> DataSize
         n_units=mean("n_units"),
         n_encoded_units=mean("n_encoded_units"),
         present_share=sum(w * sizes.present_share for w, sizes in zip(share, each, strict=True)),
+        trial_share=sum(w * sizes.trial_share for w, sizes in zip(share, each, strict=True)),
+        shortest_trial_bins=min(
+            (s.shortest_trial_bins for s in each if s.shortest_trial_bins is not None),
+            default=None,
+        ),
         alternating_trials=tuple(sizes.n_trials_train for sizes in each) if alternates else (),
     )
 
