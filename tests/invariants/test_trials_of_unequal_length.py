@@ -50,7 +50,7 @@ def trials_of(case, rows, *, n_bins=None, ends=True):
     counts = np.pad(counts, ((0, 0), (0, beyond), (0, 0)), constant_values=np.nan)[:, :n_bins]
     external = np.pad(external, ((0, 0), (0, beyond), (0, 0)))[:, :n_bins]
     return reside(
-        counts, Poisson(), ic_bins=case.model.ic_bins, device=torch.device("cpu"),
+        counts, Poisson(), ic_bins=case.model.first_generated_bin, device=torch.device("cpu"),
         dtype=case.dtype, external_inputs=external, rows=np.asarray(rows),
         n_trial_bins=ENDS[rows] if ends else None,
     )  # fmt: skip
