@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ COMMANDS = {
     "compare": "Compare runs on the same trials and units.",
     "refit": "Train a run's chosen settings on all its trials.",
     "export": "Write a rates file as .mat, .npz or .csv.",
+    "import": "Take over a checkpoint, configuration or data file of lfads-torch.",
     "inspect": "Say what any file or run folder of ours contains.",
     "report": "Write a run's page anew.",
 }
@@ -58,7 +60,9 @@ def build_app() -> App:
         result_action="return_value",
     )
     for position, (name, help_text) in enumerate(COMMANDS.items()):
-        place = f"lfads_torch.cli.{name}:{name}"
+        # `import` is a word of Python's own.
+        called = f"{name}_" if keyword.iskeyword(name) else name
+        place = f"lfads_torch.cli.{called}:{called}"
         app.command(place, name=name, help=help_text, sort_key=position)
     return app
 

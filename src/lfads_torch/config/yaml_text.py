@@ -15,7 +15,7 @@ import yaml
 
 from lfads_torch.errors import SettingsError
 
-__all__ = ["SettingsText", "read_mapping", "read_rows", "read_scalar", "scalar_text"]
+__all__ = ["SettingsText", "plain_value", "read_mapping", "read_rows", "read_scalar", "scalar_text"]
 
 _PLAIN_TAGS = ("bool", "int", "float", "null", "str", "timestamp", "value", "merge", "seq", "map")
 
@@ -154,10 +154,11 @@ def _value(node: yaml.Node, name: str, result: SettingsText) -> object:
     if isinstance(node, yaml.SequenceNode):
         return []
     is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
-    return _plain_value(node.value) if is_plain else node.value
+    return plain_value(node.value) if is_plain else node.value
 
 
-def _plain_value(text: str) -> object:
+def plain_value(text: str) -> object:
+    """The value of a plain scalar, by the core schema of YAML 1.2."""
     if text in ("", "~", "null", "Null", "NULL"):
         return None
     if text in ("true", "True", "TRUE"):
@@ -174,4 +175,4 @@ def _plain_value(text: str) -> object:
 
 
 def _is_empty(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and not node.style and _plain_value(node.value) is None
+    return isinstance(node, yaml.ScalarNode) and not node.style and plain_value(node.value) is None

@@ -38,6 +38,7 @@ def record_of(prepared: Prepared, options: FitOptions) -> RunRecord:
         read_options={} if options.read_options is None else asdict(options.read_options),
         refit=options.refit,
         added_to=options.added_to,
+        imported=options.imported,
         sessions=folder_names([each.session for each in recordings]) if is_joint else {},
         warnings=options.warnings,
         sizes=_whole(sizes),

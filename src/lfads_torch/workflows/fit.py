@@ -69,6 +69,7 @@ class FitOptions:
     refit: Mapping[str, Any] = field(default_factory=dict)  # goes into the record, JSON values
     search: Mapping[str, Any] = field(default_factory=dict)  # likewise
     added_to: Mapping[str, Any] = field(default_factory=dict)  # likewise
+    imported: Mapping[str, Any] = field(default_factory=dict)  # likewise
     texts: Mapping[str, str] = field(default_factory=dict)  # more files of the folder, by name
     warnings: tuple[str, ...] = ()  # likewise
 
