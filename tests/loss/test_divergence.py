@@ -9,12 +9,11 @@ from lfads_torch.loss.divergence import mean_divergence
 from lfads_torch.model.priors.autoregressive import AutoregressivePrior
 from lfads_torch.model.priors.base import Posterior
 from lfads_torch.model.priors.normal import (
-    IndependentNormalInputPrior,
-    NormalInitialConditionPrior,
+    NormalPrior,
 )
 
 NAMED = {"initial_condition_prior.mean": torch.zeros(2, 3, dtype=torch.float64)}
-PRIOR = NormalInitialConditionPrior(0.1)
+PRIOR = NormalPrior(0.1, "initial_condition_prior", has_location=True, learns_scale=False)
 
 
 def posterior() -> Posterior:
@@ -52,7 +51,7 @@ def test_what_is_not_there_diverges_by_nothing():
 @pytest.mark.parametrize(
     "prior",
     [
-        IndependentNormalInputPrior(0.1),
+        NormalPrior(0.1, "input_prior", has_location=False, learns_scale=True),
         AutoregressivePrior(5.0, 0.1),
         AutoregressivePrior(5.0, 0.1, is_factorised=True),
     ],

@@ -1,9 +1,7 @@
 """KL terms of the evidence bound, one number per member.
 
 Summed over bins and dimensions, mean over trials; sessions weigh as in the reconstruction. The
-formulas stand with their priors: the closed form of the initial condition in
-`model/priors/normal.py`, the step-wise one of the inferred inputs in
-`model/priors/autoregressive.py`.
+formulas stand with their priors, in `model/priors/`.
 """
 
 from __future__ import annotations

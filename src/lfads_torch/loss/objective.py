@@ -27,9 +27,9 @@ __all__ = ["LossTerms", "LossWeights", "Priors", "objective"]
 
 @dataclass(frozen=True)
 class Priors:
-    """The priors of both latents."""
+    """The priors of both latents; none where the model is not variational."""
 
-    initial_condition: Prior
+    initial_condition: Prior | None
     inputs: Prior | None  # None without inferred inputs
 
 

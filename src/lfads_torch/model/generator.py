@@ -41,6 +41,7 @@ def generate(
         of_generated = external_inputs[:, :, settings.first_generated_bin :]
         external_inputs = _dropped(of_generated, noise, "dropout.external").transpose(1, 2)
     has_controller = controller_states is not None
+    is_sampled = has_controller and settings.variational
     if controller_states is not None:
         mask = noise.dropout_mask(
             "dropout.controller_encoder", n_generated, controller_states.shape[-1]
@@ -53,7 +54,7 @@ def generate(
         encoder_states=controller_states,
         external_inputs=external_inputs,
         noise=_in_time(noise.normal("sample.inputs", n_generated, settings.n_inferred_inputs))
-        if has_controller
+        if is_sampled
         else None,
         initial_generator_mask=noise.dropout_mask("dropout.generator_start", first.shape[-1]),
         generator_mask=_in_time(

@@ -66,7 +66,9 @@ def lfads(
         joint, weights, noise, settings,
         kernels=kernels, n_generated=n_generated, n_trial_bins=given.n_trial_bins,
     )  # fmt: skip
-    standard = noise.normal("sample.initial_condition", settings.initial_condition_size)
+    standard = None
+    if settings.variational:
+        standard = noise.normal("sample.initial_condition", settings.initial_condition_size)
     z = encoded.mean if standard is None else encoded.mean + encoded.std * standard
     first, signals = generate(
         z,

@@ -54,11 +54,29 @@ class ModelSettings:
     initial_condition_variance_floor: float = setting(
         1e-4, "added to the posterior variance of the initial condition", at_least=0.0
     )
-    initial_condition_prior_variance: float = setting(
-        0.1, "variance of the initial condition's prior (fixed; its mean is learned)", above=0.0
+    variational: bool = setting(
+        True,
+        "infer distributions of initial condition and inferred inputs and sample them; false: "
+        "their means alone, nothing is sampled and no divergence weighs",
     )
-    input_prior: Literal["autoregressive", "normal"] = setting(
-        "autoregressive", "prior of the inferred inputs: AR(1) per dimension, or independent normal"
+    initial_condition_prior: str = setting(
+        "normal",
+        "prior of the initial condition, its location learned from 0: normal, student_t, laplace, "
+        "or package.module:Class",
+    )
+    initial_condition_prior_variance: float = setting(
+        0.1, "variance of the initial condition's prior", above=0.0
+    )
+    initial_condition_prior_scale: Literal["fixed", "learned"] = setting(
+        "fixed", "whether that variance stays or is where a learned one starts"
+    )
+    input_prior: str = setting(
+        "autoregressive",
+        "prior of the inferred inputs: autoregressive (AR(1) per dimension), or independent in "
+        "time: normal, student_t, laplace, or package.module:Class",
+    )
+    prior_degrees_of_freedom: float = setting(
+        5.0, "of student_t priors (fixed): the fewer, the heavier their tails", above=2.0
     )
     input_prior_time_constant: float = setting(
         10.0,
@@ -68,7 +86,10 @@ class ModelSettings:
     )
     time_constant_unit: Literal["bins", "ms"] = setting("bins", "unit of input_prior_time_constant")
     input_prior_variance: float = setting(
-        0.1, "where the prior's innovation variance starts (it is learned)", above=0.0
+        0.1,
+        "where the variance of the inferred inputs' prior starts (it is learned); autoregressive: "
+        "that of its innovations",
+        above=0.0,
     )
 
     @property

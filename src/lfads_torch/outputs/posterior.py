@@ -8,7 +8,7 @@ numbers depend on (seed, member, trial, sample) alone, not on the chunk.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -106,6 +106,7 @@ def posterior_averages(
     """
     arranged = ModelWeights.arrange(task.layout.views(weights), task.session_names)
     streams = Streams(options.seed, torch.tensor([member], device=task.device))
+    options = _without_sampling(options) if not task.model.variational else options
     copies = max(options.n_samples, 1)
     size = trials_per_chunk(task, options)
     for start in range(0, trials.n_trials, size):
@@ -122,6 +123,11 @@ def posterior_averages(
                 arranged, task, first, encoded, noise, copies=copies, start=start,
                 session=session, keeps_states=options.has_generator_states,
             )  # fmt: skip
+
+
+def _without_sampling(options: PosteriorOptions) -> PosteriorOptions:
+    """Of a model that is not variational there is only the mean."""
+    return replace(options, n_samples=0)
 
 
 def trials_per_chunk(task: Task, options: PosteriorOptions) -> int:

@@ -84,7 +84,8 @@ def build_task(
         input_prior(model, bin_width_s=bin_width_s, is_factorised=is_factorised),
     )
     specs = model_specs(model, sizes, readout_biases)
-    specs += priors.initial_condition.specs(model.initial_condition_size)
+    if priors.initial_condition is not None:
+        specs += priors.initial_condition.specs(model.initial_condition_size)
     if priors.inputs is not None:
         specs += priors.inputs.specs(model.n_inferred_inputs)
     starts = treatment.starts

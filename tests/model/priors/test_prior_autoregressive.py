@@ -13,7 +13,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from lfads_torch.model.priors.autoregressive import AutoregressivePrior
 from lfads_torch.model.priors.base import Posterior
 from lfads_torch.model.priors.choose import input_prior
-from lfads_torch.model.priors.normal import IndependentNormalInputPrior
+from lfads_torch.model.priors.normal import NormalPrior
 from lfads_torch.model.settings import ModelSettings
 
 STEPWISE = AutoregressivePrior(10.0, 0.1)
@@ -196,7 +196,7 @@ def test_a_time_constant_in_ms_is_converted_by_the_bin_width(bin_width_s, bins):
 def test_the_settings_choose_the_prior():
     assert input_prior(ModelSettings(n_inferred_inputs=0), bin_width_s=0.01) is None
     normal = input_prior(ModelSettings(input_prior="normal"), bin_width_s=0.01)
-    assert isinstance(normal, IndependentNormalInputPrior)
+    assert isinstance(normal, NormalPrior)
     factorised = input_prior(ModelSettings(), bin_width_s=0.01, is_factorised=True)
     assert factorised.is_factorised
     assert not input_prior(ModelSettings(), bin_width_s=0.01).is_factorised

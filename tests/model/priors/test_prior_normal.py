@@ -8,8 +8,7 @@ from torch.distributions import Normal, kl_divergence
 
 from lfads_torch.model.priors.base import Posterior
 from lfads_torch.model.priors.normal import (
-    IndependentNormalInputPrior,
-    NormalInitialConditionPrior,
+    NormalPrior,
     normal_divergence,
 )
 
@@ -29,7 +28,7 @@ def test_the_divergence_of_two_normals():
 
 
 def test_the_initial_conditions_term_sums_over_dimensions_for_each_trial():
-    prior = NormalInitialConditionPrior(0.1)
+    prior = NormalPrior(0.1, "initial_condition_prior", has_location=True, learns_scale=False)
     mean, variance, learned = drawn(2, 3, 5), drawn(2, 3, 5, seed=1).exp(), drawn(2, 5, seed=2)
     posterior = Posterior(mean, variance, drawn(2, 3, 5, seed=3))
     found = prior.divergence(posterior, {"initial_condition_prior.mean": learned})
@@ -39,7 +38,7 @@ def test_the_initial_conditions_term_sums_over_dimensions_for_each_trial():
 
 
 def test_the_initial_conditions_prior_learns_its_mean_from_zero_and_nothing_else():
-    prior = NormalInitialConditionPrior(0.1)
+    prior = NormalPrior(0.1, "initial_condition_prior", has_location=True, learns_scale=False)
     (spec,) = prior.specs(5)
     assert (spec.shape, spec.constant, spec.fan_in) == ((5,), 0.0, None)
     learned = torch.zeros(2, 5, dtype=torch.float64)
@@ -47,7 +46,7 @@ def test_the_initial_conditions_prior_learns_its_mean_from_zero_and_nothing_else
 
 
 def test_the_independent_prior_of_the_inputs_sums_over_bins_and_dimensions():
-    prior = IndependentNormalInputPrior(0.1)
+    prior = NormalPrior(0.1, "input_prior", has_location=False, learns_scale=True)
     (spec,) = prior.specs(2)
     assert float(torch.as_tensor(spec.constant).exp()) == pytest.approx(0.1)
     mean, variance = drawn(3, 7, 4, 2), drawn(3, 7, 4, 2, seed=1).exp()  # [P, T, B, U]

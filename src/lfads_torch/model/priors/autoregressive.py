@@ -2,7 +2,7 @@
 
 `a = exp(-1/tau)`, `u_1 ~ N(0, v1)` with `v1 = v / (1 - a^2)`, `u_t ~ N(a u_{t-1}, v)`; tau (bins)
 and v are learned in log space. Source: Pandarinath et al. 2018, Online Methods (the AR(1) prior);
-the divergence is the step-wise conditional one, see `divergence`.
+the divergence is the step-wise conditional one, see `terms`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lfads_torch.model.priors.base import Posterior, Prior, sum_over_bins
+from lfads_torch.errors import SettingsError
+from lfads_torch.model.priors.base import Posterior, Prior, PriorSetup
 from lfads_torch.model.priors.normal import normal_divergence
 from lfads_torch.model.weights import WeightSpec
 
@@ -35,6 +36,19 @@ class AutoregressivePrior(Prior):
     time_constant_name: str = "input_prior.log_time_constant"
     variance_name: str = "input_prior.log_variance"
 
+    @classmethod
+    def from_setup(cls, setup: PriorSetup) -> AutoregressivePrior:
+        """A time constant in ms is converted with the bin width."""
+        if not setup.is_of_inputs:
+            raise SettingsError(
+                "settings: model.initial_condition_prior is autoregressive, which is over time; an "
+                "initial condition has none. Choose normal, student_t or laplace."
+            )
+        time_constant = setup.settings.input_prior_time_constant
+        if setup.settings.time_constant_unit == "ms":
+            time_constant = time_constant / (1000.0 * setup.bin_width_s)
+        return cls(time_constant, setup.start_variance, setup.is_factorised)
+
     def specs(self, n_dimensions: int) -> list[WeightSpec]:
         shape = (n_dimensions,)
         time_constant = math.log(self.start_time_constant_bins)
@@ -43,11 +57,11 @@ class AutoregressivePrior(Prior):
             WeightSpec(self.variance_name, shape, constant=math.log(self.start_variance)),
         ]
 
-    def divergence(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P B"]:
-        """`sum_t KL(q(u_t | past sample) || p(u_t | u_{t-1}))` along the generator's sample.
+    def terms(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P T B D"]:
+        """`KL(q(u_t | past sample) || p(u_t | u_{t-1}))` along the generator's sample.
 
         The posterior of u_t depends on the sampled past, through generator, factors and
-        controller. By the chain rule the divergence is the expectation over samples of this sum,
+        controller. By the chain rule the divergence is the expectation over samples of their sum,
         so one sample gives it without bias. `is_factorised` takes the expectation over u_{t-1}
         as if its posterior were independent of u_t's (for comparison with lfads-torch only).
         """
@@ -63,7 +77,7 @@ class AutoregressivePrior(Prior):
         else:
             past = decay * posterior.sample[:, :-1]
             later = normal_divergence(mean[:, 1:], variance[:, 1:], past, innovation)
-        return sum_over_bins(torch.cat([first, later], 1), posterior)
+        return torch.cat([first, later], 1)
 
     def variance(self, named: Mapping[str, Tensor]) -> Float[Tensor, "P D"]:
         return self._constants(named)[2][:, 0, 0]

@@ -4,33 +4,49 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lfads_torch.model.priors.autoregressive import AutoregressivePrior
-from lfads_torch.model.priors.normal import (
-    IndependentNormalInputPrior,
-    NormalInitialConditionPrior,
-)
+from lfads_torch.plugins import load_plugin
 
 if TYPE_CHECKING:
-    from lfads_torch.model.priors.base import Prior
+    from lfads_torch.model.priors.base import Prior, PriorSetup
     from lfads_torch.model.settings import ModelSettings
 
-__all__ = ["initial_condition_prior", "input_prior"]
+__all__ = ["ENTRY_POINTS", "PRIORS", "initial_condition_prior", "input_prior"]
+
+ENTRY_POINTS = "lfads_torch.priors"
+PRIORS = {
+    "autoregressive": "lfads_torch.model.priors.autoregressive:AutoregressivePrior",
+    "normal": "lfads_torch.model.priors.normal:NormalPrior",
+    "student_t": "lfads_torch.model.priors.student_t:StudentTPrior",
+    "laplace": "lfads_torch.model.priors.laplace:LaplacePrior",
+}
 
 
-def initial_condition_prior(settings: ModelSettings) -> Prior:
-    """A learned mean with the variance of the settings."""
-    return NormalInitialConditionPrior(settings.initial_condition_prior_variance)
+def initial_condition_prior(settings: ModelSettings) -> Prior | None:
+    """None where the model is not variational. Its location is learned from 0."""
+    from lfads_torch.model.priors.base import PriorSetup
+
+    if not settings.variational:
+        return None
+    setup = PriorSetup(settings, bin_width_s=0.0, is_of_inputs=False)
+    return _chosen(settings.initial_condition_prior, setup)
 
 
 def input_prior(
     settings: ModelSettings, *, bin_width_s: float, is_factorised: bool = False
 ) -> Prior | None:
-    """None without inferred inputs. A time constant in ms is converted with the bin width."""
-    if settings.n_inferred_inputs == 0:
+    """None without inferred inputs, and where the model is not variational."""
+    from lfads_torch.model.priors.base import PriorSetup
+
+    if settings.n_inferred_inputs == 0 or not settings.variational:
         return None
-    if settings.input_prior == "normal":
-        return IndependentNormalInputPrior(settings.input_prior_variance)
-    time_constant = settings.input_prior_time_constant
-    if settings.time_constant_unit == "ms":
-        time_constant = time_constant / (1000.0 * bin_width_s)
-    return AutoregressivePrior(time_constant, settings.input_prior_variance, is_factorised)
+    setup = PriorSetup(settings, bin_width_s=bin_width_s, is_factorised=is_factorised)
+    return _chosen(settings.input_prior, setup)
+
+
+def _chosen(name: str, setup: PriorSetup) -> Prior:
+    from lfads_torch.model.priors.base import Prior
+
+    prior = load_plugin(
+        name, Prior, what=f"model.{setup.name}", ours=PRIORS, entry_points=ENTRY_POINTS
+    )
+    return prior.from_setup(setup)

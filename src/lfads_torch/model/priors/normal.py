@@ -1,4 +1,4 @@
-"""Independent normal priors: learned mean and fixed variance, or learned variance around zero."""
+"""Independent normal priors of initial conditions and inferred inputs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lfads_torch.model.priors.base import Posterior, Prior, sum_over_bins
+from lfads_torch.model.priors.base import Posterior, Prior, PriorSetup, over_trials
 from lfads_torch.model.weights import WeightSpec
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["IndependentNormalInputPrior", "NormalInitialConditionPrior", "normal_divergence"]
+__all__ = ["NormalPrior", "normal_divergence"]
 
 
 def normal_divergence(
@@ -32,40 +32,33 @@ def normal_divergence(
 
 
 @dataclass(frozen=True)
-class NormalInitialConditionPrior(Prior):
-    """Of the initial condition: the mean is learned from 0, the variance is fixed."""
-
-    fixed_variance: float
-    weight_name: str = "initial_condition_prior.mean"
-
-    def specs(self, n_dimensions: int) -> list[WeightSpec]:
-        return [WeightSpec(self.weight_name, (n_dimensions,))]
-
-    def divergence(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P B"]:
-        mean = named[self.weight_name][:, None]
-        variance = self.variance(named)[:, None]
-        return normal_divergence(posterior.mean, posterior.variance, mean, variance).sum(-1)
-
-    def variance(self, named: Mapping[str, Tensor]) -> Float[Tensor, "P D"]:
-        return torch.full_like(named[self.weight_name], self.fixed_variance)
-
-
-@dataclass(frozen=True)
-class IndependentNormalInputPrior(Prior):
-    """Of the inferred inputs: every bin alone, N(0, v), v learned in log space."""
+class NormalPrior(Prior):
+    """Every bin alone; mean 0 or learned from 0, variance fixed or learned in log space."""
 
     start_variance: float
-    weight_name: str = "input_prior.log_variance"
+    name: str
+    has_location: bool
+    learns_scale: bool
+
+    @classmethod
+    def from_setup(cls, setup: PriorSetup) -> NormalPrior:
+        return cls(setup.start_variance, setup.name, not setup.is_of_inputs, setup.learns_scale)
 
     def specs(self, n_dimensions: int) -> list[WeightSpec]:
-        start = math.log(self.start_variance)
-        return [WeightSpec(self.weight_name, (n_dimensions,), constant=start)]
+        shape, start = (n_dimensions,), math.log(self.start_variance)
+        location = [WeightSpec(f"{self.name}.mean", shape)] if self.has_location else []
+        scale = WeightSpec(f"{self.name}.log_variance", shape, constant=start)
+        return [*location, scale] if self.learns_scale else location
 
-    def divergence(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P B"]:
-        variance = self.variance(named)[:, None, None]
-        zero = torch.zeros_like(variance)
-        values = normal_divergence(posterior.mean, posterior.variance, zero, variance)
-        return sum_over_bins(values, posterior)
+    def terms(self, posterior: Posterior, named: Mapping[str, Tensor]) -> Float[Tensor, "P *T B D"]:
+        """In closed form."""
+        variance = over_trials(self.variance(named), posterior.mean)
+        mean = torch.zeros_like(variance)
+        if self.has_location:
+            mean = over_trials(named[f"{self.name}.mean"], posterior.mean)
+        return normal_divergence(posterior.mean, posterior.variance, mean, variance)
 
     def variance(self, named: Mapping[str, Tensor]) -> Float[Tensor, "P D"]:
-        return named[self.weight_name].exp()
+        if self.learns_scale:
+            return named[f"{self.name}.log_variance"].exp()
+        return torch.full_like(named[f"{self.name}.mean"], self.start_variance)
