@@ -70,9 +70,16 @@ MALFORMED = [
     (
         "loss.observation",
         "my family",
-        "needed is poisson, gaussian, or a class of yours written as",
+        "zero_inflated_gamma, or a class of yours written as package.module:Class",
     ),
     ("loss.observation", "", "is the text ''; needed is poisson"),
+    ("loss.observation", "gama", "zero_inflated_gamma, or a class of yours written as"),
+    ("loss.observation", "gama", "did you mean gamma?"),
+    ("loss.unit_observation", "emg*", "'emg*' does not say which units are of which family"),
+    ("loss.unit_observation", "gama=emg*", "the family is the text 'gama'; needed is poisson"),
+    ("model.input_prior", "studentt", "did you mean student_t?"),
+    ("model.initial_condition_prior", "autoregressive", "needed is normal, student_t or laplace"),
+    ("model.prior_degrees_of_freedom", 2.0, "needed is a number, above 2"),
     ("model.generator_size", 10**6, "recurrent weights alone would take 1.12e+04 GiB; needed is"),
 ]
 

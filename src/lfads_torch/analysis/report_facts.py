@@ -193,11 +193,13 @@ def beta_rows(inputs: FigureInputs) -> list[tuple[str, str, str]]:
         if numbers:
             low, high = min(numbers), max(numbers)
             text = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g} over members"
-            rows.append((name, text, _reading(float(np.median(numbers)))))
+            rows.append((name, text, _reading(float(np.median(numbers)), inputs)))
     return rows
 
 
-def _reading(beta: float) -> str:
+def _reading(beta: float, inputs: FigureInputs) -> str:
+    if not inputs.settings.get("model", {}).get("variational", True):
+        return "not variational: means alone, nothing is sampled and no divergence weighs"
     if beta == 0:
         return "switched off: nothing keeps the posterior near its prior"
     if beta < 0.1:

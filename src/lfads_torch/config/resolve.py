@@ -92,6 +92,8 @@ def _with_divergences(so_far: Resolution, sizes: DataSizes) -> Resolution:
     entries = entries_per_trial(settings, sizes)
     is_near = _MAZE_ENTRIES / _FAR_FROM_MAZE <= entries <= _MAZE_ENTRIES * _FAR_FROM_MAZE
     names = ("loss.kl_initial_condition_scale", "loss.kl_input_scale", "loss.kl_scale_unit")
+    if not settings.model.variational:
+        return so_far
     if loss.kl_scale_unit == "beta" or not all(_is_left(settings, name) for name in names):
         return so_far
     if is_near and loss.reconstruction == "mean":

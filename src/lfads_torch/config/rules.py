@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from lfads_torch.config.part_names import unknown_parts
 from lfads_torch.config.scales import betas
 from lfads_torch.config.sizes import DataSizes
 from lfads_torch.config.tree import Settings
@@ -68,11 +68,7 @@ def _conflicts(settings: Settings) -> Iterator[str]:
                 f"model.{name} is {size}; its recurrent weights alone would take "
                 f"{3 * size**2 * 4 / 2**30:.3g} GiB; needed is at most {_LARGEST_HIDDEN_SIZE}"
             )
-    if not re.fullmatch(r"[a-z]\w*|[A-Za-z_][\w.]*:[A-Za-z_]\w*", settings.loss.observation):
-        yield (
-            f"loss.observation is the text {settings.loss.observation!r}; needed is poisson, "
-            "gaussian, or a class of yours written as package.module:Class"
-        )
+    yield from unknown_parts(settings)
     yield from _conflicts_of_augmentation(settings)
     factor = settings.search.halving_factor
     if factor & (factor - 1):

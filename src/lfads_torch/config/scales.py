@@ -59,7 +59,12 @@ def published_scales(settings: Settings, sizes: DataSizes) -> DivergenceScales:
 
 
 def betas(settings: Settings, sizes: DataSizes) -> DivergenceScales:
-    """The weights of both divergences in units of the evidence bound."""
+    """The weights of both divergences in units of the evidence bound.
+
+    0 where the model is not variational: there is no divergence.
+    """
+    if not settings.model.variational:
+        return DivergenceScales(initial_condition=0.0, inputs=0.0)
     return published_scales(settings, sizes).times(beta_of_one(settings, sizes))
 
 

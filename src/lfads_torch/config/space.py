@@ -56,7 +56,10 @@ class SpaceChoice:
 
 def default_space(settings: Settings, sizes: DataSizes) -> Space:
     """The published ranges; those of the divergences as `search.kl_range` wants them."""
-    space = published_space(has_controller=settings.model.n_inferred_inputs > 0)
+    space = published_space(
+        has_controller=settings.model.n_inferred_inputs > 0,
+        is_variational=settings.model.variational,
+    )
     is_beta = settings.search.kl_range == "beta" or (
         settings.search.kl_range == "auto" and settings.loss.kl_scale_unit == "beta"
     )

@@ -21,6 +21,7 @@ FIELDS = (
     "true_rates",
     "true_latents",
     "true_inputs",
+    "observation",
     "n_trial_bins",
 )
 

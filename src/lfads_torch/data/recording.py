@@ -61,7 +61,8 @@ class Recording:
     behaviour: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # name -> [B, L, D]
     behaviour_units: Mapping[str, str] = field(default_factory=dict)  # name -> "mm/s"
     unit_groups: NDArray[Any] | None = None  # [N], electrode of each unit, where ids say so
-    true_rates: NDArray[Any] | None = None  # [B, L, N], spikes/s
+    observation: NDArray[np.str_] | None = None  # [N], family; "": as the settings say
+    true_rates: NDArray[Any] | None = None  # [B, L, N], spikes/s; own unit where no spikes
     true_latents: NDArray[Any] | None = None  # [B, L, D]
     true_inputs: NDArray[Any] | None = None  # [B, L, D], e.g. input pulses
     n_trial_bins: NDArray[np.int64] | None = None  # [B], bins of each trial; None: all of them
@@ -90,6 +91,7 @@ class Recording:
         self._need("unit_ids", self.unit_ids, (n_units,))
         self._need("condition", self.condition, (n_trials,))
         self._need("unit_groups", self.unit_groups, (n_units,))
+        self._need("observation", self.observation, (n_units,))
         self._need("true_rates", self.true_rates, (n_trials, n_bins, n_units))
         for name in ("external_inputs", "true_latents", "true_inputs"):
             self._need(name, getattr(self, name), (n_trials, n_bins, None))
@@ -185,7 +187,8 @@ class Recording:
     def take_units(self, positions: NDArray[np.int64]) -> Recording:
         """The recording of these units only, in the order given."""
         taken = {
-            name: _taken(getattr(self, name), positions) for name in ("unit_ids", "unit_groups")
+            name: _taken(getattr(self, name), positions)
+            for name in ("unit_ids", "unit_groups", "observation")
         }
         for name in ("counts", "true_rates"):
             values = getattr(self, name)

@@ -72,6 +72,7 @@ class RatesHeader:
     n_trial_bins: NDArray[np.int64] | None = None  # [B], of the generated bins; None: all
     session_bin: NDArray[np.int64] | None = None  # [B], where in its session each chop begins
     has_rate_posterior_std: bool = True  # not with fewer than two posterior samples
+    has_latent_std: bool = True  # not where the model is not variational
     has_rate_member_std: bool = False  # only of an ensemble
     has_generator_states: bool = False
     rate_unit: str = "spikes/s"
@@ -105,8 +106,8 @@ class RatesChunk:
     inferred_input_mean: NDArray[np.floating[Any]] | None = None  # [B, T, U]
     inferred_input_std: NDArray[np.floating[Any]] | None = None  # [B, T, U]
     initial_condition_mean: NDArray[np.floating[Any]]  # [B, Z]
-    initial_condition_std: NDArray[np.floating[Any]]  # [B, Z]
     generator_initial_state: NDArray[np.floating[Any]]  # [B, H]
+    initial_condition_std: NDArray[np.floating[Any]] | None = None  # [B, Z]
     generator_states: NDArray[np.floating[Any]] | None = None  # [B, T, H]
 
 
@@ -269,16 +270,22 @@ def _signals(header: RatesHeader) -> dict[str, Signal]:
         )  # fmt: skip
     signals["factors"] = Signal((*trial_time, "factor"), "factors")
     if header.n_inferred_inputs:
-        for moment, word in (("mean", "mean"), ("std", "standard deviation")):
+        words = (
+            {"mean": "mean", "std": "standard deviation"}
+            if header.has_latent_std
+            else {"mean": "mean"}
+        )
+        for moment, word in words.items():
             signals[f"inferred_input_{moment}"] = Signal(
                 (*trial_time, "inferred_input"),
                 f"posterior {word} of the inferred input, averaged over samples",
                 comment=INPUT_COMMENT,
             )
     signals["initial_condition_mean"] = Signal(initial, "posterior mean of the initial condition")
-    signals["initial_condition_std"] = Signal(
-        initial, "posterior standard deviation of the initial condition"
-    )
+    if header.has_latent_std:
+        signals["initial_condition_std"] = Signal(
+            initial, "posterior standard deviation of the initial condition"
+        )
     signals["generator_initial_state"] = Signal(
         ("trial", "generator_unit"), "first state of the generator"
     )

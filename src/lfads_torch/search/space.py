@@ -56,6 +56,9 @@ _REASONS = {
     "model.initial_condition_prior_variance": "it is part of the model, one for all members",
     "model.initial_condition_variance_floor": "it is part of the model, one for all members",
     "augmentation.sample_validation_rate": "it decides which entries train, and so what is scored",
+    "model.prior_degrees_of_freedom": "it is part of the model, one for all members",
+    "loss.fixed_variance": "it changes the likelihood by which members are compared",
+    "loss.zero_inflated_gamma_location": "it changes the likelihood by which members are compared",
     "training.score_smoothing": "it changes the score by which members are compared",
     "training.epochs": "the generations decide how long members train",
     "training.patience": "the generations decide how long members train",
@@ -87,8 +90,11 @@ class Range:
 Space = tuple[Range, ...]
 
 
-def published_space(*, has_controller: bool = True) -> Space:
-    """The ranges of AutoLFADS (Keshtkaran, Sedler et al. 2022), in published units."""
+def published_space(*, has_controller: bool = True, is_variational: bool = True) -> Space:
+    """The ranges of AutoLFADS (Keshtkaran, Sedler et al. 2022), in published units.
+
+    Those of what the model lacks, a controller or divergences, are left out.
+    """
     free = partial(Range, weight=0.8, keeps_limits=False)
     ranges = (
         Range(name="training.learning_rate", low=1e-5, high=5e-3, first=4e-3, weight=0.3),
@@ -102,7 +108,12 @@ def published_space(*, has_controller: bool = True) -> Space:
         free(name="loss.kl_input_scale", low=1e-6, high=1e-4),
     )
     of_controller = ("loss.l2_controller_scale", "loss.kl_input_scale")
-    return tuple(each for each in ranges if has_controller or each.name not in of_controller)
+    divergences = ("loss.kl_initial_condition_scale", "loss.kl_input_scale")
+    absent = {
+        *(() if has_controller else of_controller),
+        *(() if is_variational else divergences),
+    }
+    return tuple(each for each in ranges if each.name not in absent)
 
 
 def changes_shapes(name: str) -> bool:

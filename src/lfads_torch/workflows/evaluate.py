@@ -88,6 +88,7 @@ def evaluate_run(
 
 def evaluate(run: RunFolder, request: Request) -> Evaluation:
     """As `evaluate_run`; also for one member, or for some of the set's trials."""
+    from lfads_torch.workflows.infer import n_posterior_samples
     from lfads_torch.workflows.stored import betas_of
 
     source = _source(run, request)
@@ -106,7 +107,7 @@ def evaluate(run: RunFolder, request: Request) -> Evaluation:
         rates_from="inferred" if source.rates is None else source.rates.name,
         protocol={
             **asdict(request.protocol),
-            "n_posterior_samples": source.model.settings.inference.n_samples,
+            "n_posterior_samples": n_posterior_samples(source.model.settings),
         },
         notes=(*_notes(source, request), *_ensemble_notes(run, source, request)),
     )

@@ -28,7 +28,7 @@ BY_BIN = (
     "inferred_input_std", "generator_states",
 )  # fmt: skip
 
-__all__ = ["infer_to_file", "merge_inferred", "posterior_options"]
+__all__ = ["infer_to_file", "merge_inferred", "n_posterior_samples", "posterior_options"]
 
 
 def infer_to_file(
@@ -72,13 +72,18 @@ def _with_inference(model: TrainedModel, inference: InferenceSettings) -> Traine
     return replace(model, assembly=replace(model.assembly, settings=settings))
 
 
+def n_posterior_samples(settings: Settings) -> int:
+    """How many samples are averaged; 0, the mean alone, where the model is not variational."""
+    return settings.inference.n_samples if settings.model.variational else 0
+
+
 def posterior_options(model: TrainedModel, *, n_samples: int | None = None) -> PosteriorOptions:
     """The run's inference settings, with another number of samples where one is given."""
     from lfads_torch.outputs.posterior import PosteriorOptions
 
     settings = model.settings
     return PosteriorOptions(
-        n_samples=settings.inference.n_samples if n_samples is None else n_samples,
+        n_samples=n_posterior_samples(settings) if n_samples is None else n_samples,
         seed=settings.run.seed,
         batch_size=settings.inference.batch_size,
         has_generator_states=settings.inference.save_generator_states,
@@ -96,7 +101,8 @@ def _chunk(
     from lfads_torch.outputs.rates_file import RatesChunk
 
     factor, averages = counts_to_rates(model, recording.bin_width_s), found.best
-    has_samples = model.settings.inference.n_samples > 1
+    has_samples = n_posterior_samples(model.settings) > 1
+    has_std = model.settings.model.variational
     states = averages.generator_states
     return RatesChunk(
         rates=_array(found.mean_counts * factor)[..., order],
@@ -108,9 +114,11 @@ def _chunk(
         else _array(found.member_std * factor)[..., order],
         factors=_array(averages.factors),
         inferred_input_mean=None if averages.input_mean is None else _array(averages.input_mean),
-        inferred_input_std=None if averages.input_std is None else _array(averages.input_std),
+        inferred_input_std=_array(averages.input_std)
+        if has_std and averages.input_std is not None
+        else None,
         initial_condition_mean=_array(averages.initial_condition_mean),
-        initial_condition_std=_array(averages.initial_condition_std),
+        initial_condition_std=_array(averages.initial_condition_std) if has_std else None,
         generator_initial_state=_array(averages.generator_start),
         generator_states=None if states is None else _array(states),
     )
@@ -161,7 +169,8 @@ def _header(
         n_inferred_inputs=settings.model.n_inferred_inputs,
         n_initial_condition=settings.model.initial_condition_size,
         n_generator_units=settings.model.generator_size,
-        has_rate_posterior_std=settings.inference.n_samples > 1,
+        has_rate_posterior_std=n_posterior_samples(settings) > 1,
+        has_latent_std=settings.model.variational,
         has_rate_member_std=len(models) > 1,
         has_generator_states=settings.inference.save_generator_states,
         rate_unit="spikes/s" if model.assembly.task.observations[0].is_spiking else "as in counts",
@@ -171,7 +180,7 @@ def _header(
             "run": run.path.name,
             "member": model.member,
             "ensemble_members": [each.member for each in models] if len(models) > 1 else None,
-            "n_posterior_samples": settings.inference.n_samples,
+            "n_posterior_samples": n_posterior_samples(settings),
             "beta_initial_condition": beta.get("initial_condition"),
             "beta_inputs": beta.get("inputs"),
             "observation": settings.loss.observation,

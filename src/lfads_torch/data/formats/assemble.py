@@ -132,8 +132,22 @@ def _fields(
     for name in TRUE_NAMES:
         if name in stored.arrays:
             fields[name] = _with_dimension(stored.numbers(name, name), shape)
+    if "observation" in stored.arrays and stored.arrays["observation"].kind == "text":
+        fields["observation"] = _families(stored, shape[2])
     fields["used"] = {inputs, *TRUE_NAMES}
     return fields
+
+
+def _families(stored: StoredArrays, n_units: int) -> NDArray[np.str_]:
+    """The observation family of each unit, text."""
+    words = stored.labels("observation", "observation family of each unit")
+    if len(words) != n_units or words.dtype.kind not in "UO":
+        raise DataError(
+            f"{stored.path}: array 'observation' has {len(words)} entries of type {words.dtype}, "
+            f"but it names the observation family of each of {n_units} units; text such as "
+            "'poisson' or 'gamma', one each, is needed."
+        )
+    return words.astype(np.str_)
 
 
 def _behaviour(

@@ -28,7 +28,8 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "OurFormat", "write_recording"]
 FORMAT = "lfads-torch recording"
 FORMAT_VERSION = 1
 OPTIONAL = (
-    "condition", "unit_groups", "external_inputs", "true_rates", "true_latents", "true_inputs",
+    "condition", "unit_groups", "observation", "external_inputs", "true_rates", "true_latents",
+    "true_inputs",
     "n_trial_bins",
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -84,9 +84,13 @@ def input_scores(case: Case) -> Iterator[Score]:
         for name in ("inferred_input_kl", "inferred_input_variance", "inferred_input_timing"):
             yield absent(case, name, "the model has no inferred inputs")
         return
-    prior = prior_of(case.model)
     mean = np.asarray(case.evaluated.signals.input_mean, dtype=np.float64)
-    divergence = divergence_per_trial(case.model, case.positions, prior, seed=case.protocol.seed)
+    if not case.model.settings.model.variational:
+        for name in ("inferred_input_kl", "inferred_input_variance", "inferred_input_timing"):
+            yield absent(case, name, "the model is not variational: its inputs have no prior")
+        return
+    prior = prior_of(case.model)
+    divergence = divergence_per_trial(case.model, case.positions, seed=case.protocol.seed)
     for u in range(mean.shape[2]):
         name, nats = f"inferred_input_{u}", TrialMean(divergence[:, u])
         share = TrialVariance(mean[:, :, u], float(prior.stationary_variance[u]))
@@ -126,36 +130,40 @@ def prior_of(model: TrainedModel) -> AutoregressivePrior:
 
 
 def divergence_per_trial(
-    model: TrainedModel, positions: NDArray[np.int64], prior: AutoregressivePrior, *, seed: int
+    model: TrainedModel, positions: NDArray[np.int64], *, seed: int
 ) -> NDArray[np.float64]:
     """Step-wise divergence along the generator's own samples, nats [B, U]; mean over samples."""
     import torch
 
-    from lfads_torch.analysis.metrics.inferred_inputs import input_content
+    from lfads_torch.model.priors.autoregressive import AutoregressivePrior
     from lfads_torch.model.weights import ModelWeights
     from lfads_torch.training.noise import StreamNoise
     from lfads_torch.training.score import forward, trials_at_once
     from lfads_torch.training.streams import Streams
 
     task = model.assembly.task
+    prior = task.priors.inputs
+    if prior is None:
+        raise DataError("the model has no inferred inputs")
+    if isinstance(prior, AutoregressivePrior):  # also of a model that was trained otherwise
+        prior = replace(prior, is_factorised=False)
     trials = model.assembly.trials.take(torch.as_tensor(positions, device=task.device))
-    weights = ModelWeights.arrange(task.layout.views(model.weights), task.session_names)
+    named = task.layout.views(model.weights)
+    weights = ModelWeights.arrange(named, task.session_names)
     streams = Streams(seed, torch.tensor([model.member], device=task.device))
     size, chunks = trials_at_once(task, 1), []
     for start in range(0, trials.n_trials, size):
         index = torch.arange(start, min(start + size, trials.n_trials), device=task.device)[None]
-        total = np.zeros((index.shape[1], len(prior.variance)))
+        total = np.zeros((index.shape[1], model.settings.model.n_inferred_inputs))
         for sample in range(N_SAMPLES):
             noise = StreamNoise(streams, "divergence", sample, trials.rows[index], task.dtype)
             with torch.no_grad():
                 inputs = forward(task, trials, index, 0, weights, noise).inputs
-            if inputs is None:
-                raise DataError("the model has no inferred inputs")
-            mean, std, drawn = (
-                each[0].transpose(0, 1).double().cpu().numpy()
-                for each in (inputs.mean, inputs.variance.sqrt(), inputs.sample)
-            )
-            total += input_content(mean, std, prior, sample=drawn).kl_per_trial / N_SAMPLES
+                assert inputs is not None  # there is a prior of them
+                terms = prior.terms(inputs, named)[0].double()
+            if inputs.is_counted is not None:
+                terms = torch.where(inputs.is_counted[0, ..., None], terms, 0.0)
+            total += terms.sum(0).cpu().numpy() / N_SAMPLES
         chunks.append(total)
     return np.concatenate(chunks)
 

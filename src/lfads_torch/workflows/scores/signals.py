@@ -50,6 +50,8 @@ def misfit(path: Path, models: Sequence[TrainedModel], recording: Recording) -> 
 def _disagreement(
     rates: xarray.Dataset, models: Sequence[TrainedModel], recording: Recording
 ) -> str | None:
+    from lfads_torch.workflows.infer import n_posterior_samples
+
     model = models[0]
     averaged = np.atleast_1d(rates.attrs.get("ensemble_members", model.member))
     wanted: dict[str, tuple[Any, Any]] = {  # what is compared may be of any type
@@ -57,7 +59,7 @@ def _disagreement(
         "member": (rates.attrs.get("member"), model.member),
         "ensemble": (averaged.tolist(), [each.member for each in models]),
         "number of posterior samples": (
-            rates.attrs.get("n_posterior_samples"), model.settings.inference.n_samples,
+            rates.attrs.get("n_posterior_samples"), n_posterior_samples(model.settings),
         ),
         "number of bins": (
             rates.sizes["time"], model.card.n_bins - model.settings.model.first_generated_bin,
@@ -99,14 +101,14 @@ def inferred_signals(models: Sequence[TrainedModel], positions: NDArray[np.int64
 
     Rates are the mean over models, everything else is of the first one.
     """
-    from lfads_torch.workflows.infer import counts_to_rates
+    from lfads_torch.workflows.infer import counts_to_rates, n_posterior_samples
 
     model, found = models[0], _averages(models, positions, None)
     parts = [each.best for each in found]
     factor = counts_to_rates(model, model.card.bin_width_s)
     stds = [_array(part.mean_counts_std * factor) for part in parts]
     inputs = [_array(part.input_mean) for part in parts if part.input_mean is not None]
-    has_std = model.settings.inference.n_samples > 1
+    has_std = n_posterior_samples(model.settings) > 1
     return Signals(
         rates=np.concatenate([_array(each.mean_counts * factor) for each in found]),
         rate_posterior_std=np.concatenate(stds) if has_std else None,

@@ -73,6 +73,8 @@ def _coverage(case: Case, level: float) -> Measured:
     # Band and rates of one model: the spread of its samples says nothing of the ensemble's mean.
     signals = case.of_best_model.signals
     if signals.rate_posterior_std is None:
+        if not case.model.settings.model.variational:
+            raise DataError("the model is not variational: its rates have no spread")
         raise DataError("fewer than two posterior samples give no spread: set inference.n_samples")
     (score,) = band_coverage(
         signals.rates, signals.rate_posterior_std, true_rates=_true_rates(case), levels=(level,)
