@@ -9,6 +9,7 @@ from lfads_torch.data.check.context import CheckContext, CheckRequirements
 from lfads_torch.data.check.cost import check_cost, estimate_for
 from lfads_torch.data.check.report import CheckReport, RecordingSummary
 from lfads_torch.data.check.sets import check_copies, check_overlap, check_sets
+from lfads_torch.data.check.shared_stretches import check_shared_stretches
 from lfads_torch.data.check.statistics import count_statistics
 from lfads_torch.data.check.synchrony import check_synchronous_bins
 from lfads_torch.data.check.trials import (
@@ -45,7 +46,8 @@ def check_recording(recording: Recording, requirements: CheckRequirements) -> Ch
         check_values, check_missing, check_external_inputs, check_signals,
         check_number_of_trials, check_sets, check_silent_units, check_rates,
         check_shared_spikes, check_synchronous_bins,
-        check_bins, check_outlier_trials, check_copies, check_overlap, check_drift,
+        check_bins, check_outlier_trials, check_copies, check_overlap, check_shared_stretches,
+        check_drift,
     )  # fmt: skip
     findings = [finding for check in checks for finding in check(context)]
     findings += check_cost(context, estimate)

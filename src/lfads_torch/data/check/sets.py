@@ -99,15 +99,15 @@ def check_copies(context: CheckContext) -> list[Finding]:
 
 
 def check_overlap(context: CheckContext) -> list[Finding]:
-    """Trials cut from a continuous recording in windows that overlap.
+    """Trials cut from a continuous recording in windows that overlap, where that is not known.
 
     Looks whether the end of a trial is the beginning of the next one in file order, in at most 50
     pairs spread over the file; at least 3 bins and 10 spikes must agree.
     """
     recording = context.recording
     n_pairs = recording.n_trials - 1
-    if n_pairs < 1 or recording.n_bins < 4:
-        return []
+    if n_pairs < 1 or recording.n_bins < 4 or recording.chops is not None:
+        return []  # of chops it is known where they lie, and they are divided in blocks
     pairs = np.unique(np.linspace(0, n_pairs - 1, min(n_pairs, PAIRS_AT_MOST)).astype(int))
     shared = [(trial, _shared_bins(context, trial)) for trial in pairs.tolist()]
     overlapping = [(trial, n_bins) for trial, n_bins in shared if n_bins]
@@ -121,8 +121,8 @@ def check_overlap(context: CheckContext) -> list[Finding]:
             code="overlapping_trials",
             message=f"Trials overlap: the last {n_bins} bins of trial {first} are the first of "
             f"trial {second} ({len(overlapping)} of {len(pairs)} pairs looked at).",
-            remedy="Cut windows without overlap, or give each set a stretch of its own (`lfads "
-            "split` with ids): otherwise validation trials share bins with training trials.",
+            remedy="Divide them in blocks of time (`lfads split --method blocks`), or cut windows "
+            "without overlap: otherwise validation trials share bins with training trials.",
         )
     ]
 
