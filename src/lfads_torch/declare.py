@@ -7,10 +7,10 @@ reference page are generated from these declarations; nothing here validates any
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, field
-from typing import Any, TypeVar
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
 
-__all__ = ["setting"]
+__all__ = ["OwnSettings", "PluginSettings", "setting", "setting_fields"]
 
 Value = TypeVar("Value")
 
@@ -42,3 +42,34 @@ def setting(
     if factory is not MISSING:
         return field(default_factory=factory, metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def setting_fields(record: Any) -> tuple[Field[Any], ...]:  # Any: any record of settings
+    """The settings of a record or of its class, in order; its other fields are none."""
+    return tuple(each for each in fields(record) if "help" in each.metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginSettings:
+    """A plug-in's own settings: derive a frozen dataclass from it whose fields are `setting(...)`.
+
+    `section` is what stands before the dot: with `section = "low_rank"` a setting `rank` is
+    `low_rank.rank` on the command line, in files and in Python. The plug-in names the dataclass as
+    its `settings_type`.
+    """
+
+    section: ClassVar[str] = ""
+
+
+Own = TypeVar("Own", bound=PluginSettings)
+
+
+@dataclass(frozen=True)
+class OwnSettings:
+    """The own settings of all plug-ins that are in use, of each kind once."""
+
+    records: tuple[PluginSettings, ...] = ()
+
+    def of(self, kind: type[Own]) -> Own:
+        """Those of this kind; the defaults where none are given."""
+        return next((each for each in self.records if isinstance(each, kind)), None) or kind()

@@ -23,7 +23,7 @@ UNUSUAL = {
     "model.n_factors": 33,
     "model.input_prior": "normal",
     "loss.kl_input_scale": 1.2345678901234567e-06,
-    "loss.observation": "package.module:Class",
+    "loss.observation": "negative_binomial",
     "loss.scale": 1e300,
     "training.learning_rate": 0.1 + 0.2,
     "inference.save_generator_states": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal
@@ -14,8 +15,10 @@ from pydantic_core import ErrorDetails
 from lfads_torch.config.declarations import Declaration, declarations
 from lfads_torch.config.layers import laid_over, nested
 from lfads_torch.config.nearest import nearest_setting, nearest_word
+from lfads_torch.config.plugin_settings import plugin_settings
 from lfads_torch.config.rules import conflicts
 from lfads_torch.config.tree import Settings, SettingValue, section_types, to_dict
+from lfads_torch.declare import OwnSettings, PluginSettings
 from lfads_torch.errors import SettingsError
 
 __all__ = ["check_settings", "replace_values", "settings_from_values", "settings_model"]
@@ -34,19 +37,34 @@ def settings_from_values(
     `origins` says where the value of a dotted name stands, e.g. "settings.yaml, line 3".
     """
     origins = origins or {}
-    found = list(mistakes)
+    kinds, not_loaded = plugin_settings(values)
+    found = [*mistakes, *not_loaded]
     tree: dict[str, dict[str, SettingValue]] = {}
     try:
-        tree = settings_model().model_validate(values).model_dump()
+        tree = settings_model(kinds).model_validate(values).model_dump()
     except ValidationError as error:
-        found += [_mistake(each, origins) for each in error.errors(include_url=False)]
+        known = declarations(kinds)
+        found += [_mistake(each, origins, known) for each in error.errors(include_url=False)]
     if found:
         raise _error(found)
-    sections = {name: record(**tree[name]) for name, record in section_types().items()}
-    settings = Settings(**sections, chosen=frozenset(chosen))
+    settings = replace(_from_tree(tree, kinds), chosen=frozenset(chosen))
     if found := conflicts(settings):
         raise _error(found)
     return settings
+
+
+def _from_tree(
+    tree: Mapping[str, Mapping[str, SettingValue]], kinds: tuple[type[PluginSettings], ...]
+) -> Settings:
+    """Records of checked values; every section that can name a plug-in gets their settings."""
+    own = OwnSettings(tuple(kind(**tree[kind.section]) for kind in kinds))
+    records = {name: record(**tree[name]) for name, record in section_types().items()}
+    return Settings(
+        **{
+            name: replace(record, own=own) if hasattr(record, "own") else record
+            for name, record in records.items()
+        }
+    )
 
 
 def check_settings(settings: Settings) -> Settings:
@@ -62,15 +80,15 @@ def replace_values(settings: Settings, values: Mapping[str, object]) -> Settings
 
 
 @cache  # the declarations never change, and pydantic takes 20 ms to compile them
-def settings_model() -> type[BaseModel]:
+def settings_model(own: tuple[type[PluginSettings], ...] = ()) -> type[BaseModel]:
     """The pydantic model of the whole tree, made from the declarations."""
     parts: dict[str, dict[str, Any]] = {}  # Any: create_model's own (annotation, Field) pairs
-    for each in declarations().values():
+    for each in declarations(own).values():
         parts.setdefault(each.section, {})[each.key] = (_annotation(each), _field(each))
     rules = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
     sections: dict[str, Any] = {}
     for section, members in parts.items():
-        record = section_types()[section]
+        record = section_types(own)[section]
         model = create_model(record.__name__, __config__=rules, __doc__=record.__doc__, **members)
         sections[section] = (model, Field(default_factory=model))
     return create_model("Settings", __config__=rules, **sections)
@@ -125,10 +143,11 @@ def _error(mistakes: list[str]) -> SettingsError:
     return SettingsError(f"settings: {len(mistakes)} mistakes.{listed}")
 
 
-def _mistake(error: ErrorDetails, origins: Mapping[str, str]) -> str:
+def _mistake(
+    error: ErrorDetails, origins: Mapping[str, str], known: Mapping[str, Declaration]
+) -> str:
     name = ".".join(str(part) for part in error["loc"])
     where, value = _where(name, origins), error["input"]
-    known = declarations()
     if error["type"] == "extra_forbidden":
         return f"{name}{where} is no setting{_meant(name, known)}"
     if name in known:
@@ -142,7 +161,7 @@ def _meant(name: str, known: Mapping[str, Declaration]) -> str:
     section, _, key = name.rpartition(".")
     if name in known:  # written with its dot in the file
         return f"; write it indented below `{section}:`"
-    sections = list(section_types())
+    sections = list(dict.fromkeys(each.section for each in known.values()))
     is_key = any(key == each.key for each in known.values())
     if not section and not is_key and (meant := nearest_word(key, sections)):
         return f"; did you mean the section {meant}?"
@@ -151,7 +170,10 @@ def _meant(name: str, known: Mapping[str, Declaration]) -> str:
     if section:
         keys = [each.key for each in known.values() if each.section == section]
         return f"; the settings of {section} are {', '.join(keys)}"
-    return f"; the sections are {', '.join(sections)}"
+    return (
+        f"; the sections are {', '.join(sections)} (that of a plug-in is there where a setting "
+        "names the plug-in)"
+    )
 
 
 def _hint(value: object, declaration: Declaration) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from lfads_torch.config.preset_choice import preset_names
 from lfads_torch.config.tree import SettingValue, section_types
+from lfads_torch.declare import PluginSettings, setting_fields
 
 __all__ = ["Declaration", "declarations"]
 
@@ -56,19 +57,19 @@ class Declaration:
         return text + (f" ({self.unit})" if self.unit else "")
 
 
-def declarations() -> dict[str, Declaration]:
-    """Every setting by dotted name, in the order of the tree."""
+def declarations(own: tuple[type[PluginSettings], ...] = ()) -> dict[str, Declaration]:
+    """Every setting by dotted name, in the order of the tree; then the plug-ins' `own` kinds."""
     found = (
         _declaration(section, part, hint)
-        for section, record in section_types().items()
-        for part, hint in zip(fields(record), _hints(record), strict=True)
+        for section, record in section_types(own).items()
+        for part, hint in zip(setting_fields(record), _hints(record), strict=True)
     )
     return {each.name: each for each in found}
 
 
 def _hints(record: type) -> list[Any]:  # Any: an annotation may be a type or a Literal form
     hints = get_type_hints(record)
-    return [hints[part.name] for part in fields(record)]
+    return [hints[part.name] for part in setting_fields(record)]
 
 
 def _declaration(section: str, part: Any, hint: Any) -> Declaration:  # Any: a field, an annotation

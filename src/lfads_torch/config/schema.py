@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from lfads_torch.config.declarations import Declaration, declarations
 from lfads_torch.config.preset_choice import AUTO, preset_names, preset_values
 from lfads_torch.config.tree import section_types
 from lfads_torch.config.yaml_text import scalar_text
+from lfads_torch.declare import setting_fields
 
 __all__ = ["settings_reference", "settings_schema"]
 
@@ -32,7 +32,7 @@ def settings_reference() -> str:
             "",
             *_header("setting", "default", "needed", "what"),
         ]
-        parts += [_row(known[f"{section}.{part.name}"]) for part in fields(record)]
+        parts += [_row(known[f"{section}.{part.name}"]) for part in setting_fields(record)]
         parts.append("")
     return "\n".join([*parts, *_preset_table(known)]) + "\n"
 

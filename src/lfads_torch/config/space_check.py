@@ -9,6 +9,7 @@ from dataclasses import replace
 from lfads_torch.config.declarations import Declaration, declarations
 from lfads_torch.config.nearest import nearest_setting, nearest_word
 from lfads_torch.config.space_text import DIVERGENCES, UNIT, AskedRange
+from lfads_torch.config.tree import section_types
 from lfads_torch.errors import SettingsError
 from lfads_torch.search.space import MOVABLE, First, Range, changes_shapes, why_not
 
@@ -36,6 +37,16 @@ def space_error(mistakes: list[str], what: str = "search space") -> SettingsErro
     return SettingsError(f"{what}: {len(mistakes)} mistakes.{listed}")
 
 
+def _of_plugin(name: str) -> str:
+    """What is to be known of names that may be a plug-in's."""
+    if name.partition(".")[0] in section_types():
+        return ""
+    return (
+        "; a plug-in's own settings are one for all members: give each value a search of its own "
+        "with --set"
+    )
+
+
 def name_mistakes(name: str, where: str) -> list[str]:
     """Why this setting cannot be searched; empty where it can."""
     if name in MOVABLE:
@@ -46,7 +57,7 @@ def name_mistakes(name: str, where: str) -> list[str]:
     if name not in known:
         meant = nearest_setting(name, known)
         hint = f"; did you mean {meant}?" if meant else f"; {_listed()}"
-        return [f"{name} ({where}) is no setting{hint}"]
+        return [f"{name} ({where}) is no setting{hint}{_of_plugin(name)}"]
     if known[name].kind not in (int, float):
         return [f"{name} ({where}) is not a number, and only numbers can be searched; {_listed()}"]
     way_out = ""

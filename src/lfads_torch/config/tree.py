@@ -8,6 +8,7 @@ from typing import Any
 from lfads_torch.config.settings import RunSettings
 from lfads_torch.config.yaml_text import scalar_text
 from lfads_torch.data.settings import SplitSettings
+from lfads_torch.declare import OwnSettings, PluginSettings, setting_fields
 from lfads_torch.loss.settings import LossSettings
 from lfads_torch.model.settings import ModelSettings, SessionSettings
 from lfads_torch.outputs.settings import InferenceSettings
@@ -38,20 +39,27 @@ class Settings:
     run: RunSettings = field(default_factory=RunSettings)
     chosen: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
+    @property
+    def own(self) -> OwnSettings:
+        """Settings of plug-ins; every section that can name one carries the same."""
+        return self.model.own
 
-def section_types() -> dict[str, type[Any]]:  # Any: the sections share no base class
-    """The record type of every section, in the order of the tree."""
+
+def section_types(
+    own: tuple[type[PluginSettings], ...] = (),
+) -> dict[str, type[Any]]:  # Any: the sections share no base class
+    """The record type of every section, in the order of the tree; then the plug-ins' `own`."""
     default = Settings()
-    return {part.name: type(getattr(default, part.name)) for part in _sections()}
+    ours = {part.name: type(getattr(default, part.name)) for part in _sections()}
+    return {**ours, **{kind.section: kind for kind in own}}
 
 
 def to_dict(settings: Settings) -> dict[str, dict[str, SettingValue]]:
     """Section -> setting -> value: plain values, ready for JSON."""
-    tree: dict[str, dict[str, SettingValue]] = {}
-    for part in _sections():
-        section = getattr(settings, part.name)
-        tree[part.name] = {each.name: getattr(section, each.name) for each in fields(section)}
-    return tree
+    return {
+        name: {each.name: getattr(record, each.name) for each in setting_fields(record)}
+        for name, record in _records(settings).items()
+    }
 
 
 def flatten(settings: Settings) -> dict[str, SettingValue]:
@@ -66,14 +74,19 @@ def flatten(settings: Settings) -> dict[str, SettingValue]:
 def to_yaml(settings: Settings) -> str:
     """The whole tree as YAML, with each setting's help beside it; reads back exactly."""
     lines: list[str] = []
-    for part in _sections():
-        section = getattr(settings, part.name)
-        lines.append(f"{part.name}:")
-        for each in fields(section):
+    for name, record in _records(settings).items():
+        lines.append(f"{name}:")
+        for each in setting_fields(record):
             unit = each.metadata.get("unit")
-            remark = each.metadata["help"] + (f" [{unit}]" if unit else "")
-            lines.append(f"  {each.name}: {scalar_text(getattr(section, each.name))}  # {remark}")
+            remark = " ".join(each.metadata["help"].split()) + (f" [{unit}]" if unit else "")
+            lines.append(f"  {each.name}: {scalar_text(getattr(record, each.name))}  # {remark}")
     return "\n".join(lines) + "\n"
+
+
+def _records(settings: Settings) -> dict[str, Any]:  # Any: the sections share no base class
+    """Every section's record, those of plug-ins last."""
+    ours = {part.name: getattr(settings, part.name) for part in _sections()}
+    return {**ours, **{record.section: record for record in settings.own.records}}
 
 
 def _sections() -> list[Any]:  # Any: dataclasses.Field is generic in types that differ

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from lfads_torch.declare import setting
+from lfads_torch.declare import OwnSettings, setting
 
 __all__ = ["LossSettings"]
 
@@ -77,3 +77,4 @@ class LossSettings:
     session_weights: Literal["trials", "equal"] = setting(
         "trials", "weight of a session in the loss: its trials, or one each"
     )
+    own: OwnSettings = field(default_factory=OwnSettings)  # of plug-ins, in their own sections

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from lfads_torch.declare import setting
+from lfads_torch.declare import OwnSettings, setting
 
 __all__ = ["ModelSettings", "SessionSettings"]
 
@@ -91,6 +91,7 @@ class ModelSettings:
         "that of its innovations",
         above=0.0,
     )
+    own: OwnSettings = field(default_factory=OwnSettings)  # of plug-ins, in their own sections
 
     @property
     def first_generated_bin(self) -> int:

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from lfads_torch.search.settings import SearchSettings
     from lfads_torch.search.space import Range
 
-__all__ = ["LogSymmetric", "PerturbationRule", "changed", "first_values", "perturbation_rule"]
+__all__ = [
+    "PERTURBATION_RULES",
+    "LogSymmetric",
+    "PerturbationRule",
+    "changed",
+    "first_values",
+    "perturbation_rule",
+]
 
 Values = NDArray[np.float64]
 
@@ -64,7 +71,7 @@ class LogSymmetric(PerturbationRule):
         return np.where(values == 0.0, 0.0, inside)
 
 
-_OURS: Mapping[str, str] = MappingProxyType(
+PERTURBATION_RULES: Mapping[str, str] = MappingProxyType(
     {"log_symmetric": "lfads_torch.search.perturb:LogSymmetric"}
 )
 
@@ -75,7 +82,7 @@ def perturbation_rule(settings: SearchSettings) -> PerturbationRule:
         settings.perturbation,
         PerturbationRule,
         what="search.perturbation",
-        ours=_OURS,
+        ours=PERTURBATION_RULES,
         entry_points="lfads_torch.perturbation_rules",
     )
     return found.from_settings(settings)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lfads_torch.search.settings import SearchSettings
 
 __all__ = [
+    "SELECTION_RULES",
     "AgainstRandom",
     "SelectionRule",
     "Tournament",
@@ -135,7 +136,7 @@ def _checked(rule: SelectionRule, parents: Parents, n: int) -> Parents:
 
 
 _HERE = "lfads_torch.search.select"
-_OURS: Mapping[str, str] = MappingProxyType(
+SELECTION_RULES: Mapping[str, str] = MappingProxyType(
     {
         "tournament": f"{_HERE}:Tournament",
         "against_random": f"{_HERE}:AgainstRandom",
@@ -150,7 +151,7 @@ def selection_rule(settings: SearchSettings) -> SelectionRule:
         settings.selection,
         SelectionRule,
         what="search.selection",
-        ours=_OURS,
+        ours=SELECTION_RULES,
         entry_points="lfads_torch.selection_rules",
     )
     return found.from_settings(settings)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from lfads_torch.declare import setting
+from lfads_torch.declare import OwnSettings, setting
 
 __all__ = ["SearchSettings"]
 
@@ -68,3 +68,4 @@ class SearchSettings:
         10, "length of a round of halving, after which the worse half goes", unit="epochs",
         at_least=1,
     )  # fmt: skip
+    own: OwnSettings = field(default_factory=OwnSettings)  # of plug-ins, in their own sections

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from lfads_torch.declare import setting
+from lfads_torch.declare import OwnSettings, setting
 
 __all__ = ["AugmentationSettings", "TrainingSettings"]
 
@@ -67,6 +67,7 @@ class AugmentationSettings:
         "augmentations in the order in which they are applied; names of ours or "
         "package.module:Class, parted by commas",
     )
+    own: OwnSettings = field(default_factory=OwnSettings)  # of plug-ins, in their own sections
 
     @property
     def has_sample_validation(self) -> bool:

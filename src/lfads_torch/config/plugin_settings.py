@@ -1,0 +1,146 @@
+"""The own settings of the plug-ins that a tree of settings names.
+
+A plug-in's class names a dataclass of settings as its `settings_type`; its section then stands
+beside ours, is checked like ours, and is stored and restored with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
+from importlib import import_module
+from typing import Any
+
+from lfads_torch.declare import PluginSettings
+from lfads_torch.errors import SettingsError
+from lfads_torch.plugins import load_plugin, plugin_places
+
+__all__ = ["named_plugins", "plugin_settings"]
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A setting that names classes. Places are "package.module:Name", imported when needed."""
+
+    setting: str
+    base: str
+    ours: str
+    entry_points: str
+
+    def load(self, name: str) -> type[Any]:
+        base: type[Any] = _at(self.base)
+        return load_plugin(
+            name, base, what=self.setting, ours=_at(self.ours), entry_points=self.entry_points
+        )
+
+    def is_strange(self, name: str) -> bool:
+        """Whether a name is no name of ours; wrong names are told where they are used."""
+        if ":" in name:
+            return True
+        return name in plugin_places(self.entry_points) and name not in _at(self.ours)
+
+
+_SLOTS = (
+    _Slot(
+        "loss.observation",
+        "lfads_torch.loss.observations.base:Observation",
+        "lfads_torch.loss.observations.choose:OBSERVATIONS",
+        "lfads_torch.observations",
+    ),
+    _Slot(
+        "loss.unit_observation",
+        "lfads_torch.loss.observations.base:Observation",
+        "lfads_torch.loss.observations.choose:OBSERVATIONS",
+        "lfads_torch.observations",
+    ),
+    _Slot(
+        "augmentation.order",
+        "lfads_torch.training.augment:Augmentation",
+        "lfads_torch.training.augmentations:AUGMENTATIONS",
+        "lfads_torch.augmentations",
+    ),
+    _Slot(
+        "search.selection",
+        "lfads_torch.search.select:SelectionRule",
+        "lfads_torch.search.select:SELECTION_RULES",
+        "lfads_torch.selection_rules",
+    ),
+    _Slot(
+        "search.perturbation",
+        "lfads_torch.search.perturb:PerturbationRule",
+        "lfads_torch.search.perturb:PERTURBATION_RULES",
+        "lfads_torch.perturbation_rules",
+    ),
+)
+
+
+def named_plugins(values: Mapping[str, object]) -> dict[str, str]:
+    """Dotted name of a setting -> the "package.module:Class" that these values give it, unchecked.
+
+    Of a setting that gives several, the last; `plugin_settings` looks at all.
+    """
+    return {slot.setting: name for slot, name in _strangers(values) if ":" in name}
+
+
+def plugin_settings(
+    values: Mapping[str, object],
+) -> tuple[tuple[type[PluginSettings], ...], list[str]]:
+    """The settings of all plug-ins that the values name, and what could not be loaded or used."""
+    kinds: list[type[PluginSettings]] = []
+    mistakes: list[str] = []
+    for slot, name in _strangers(values):
+        try:
+            kind = getattr(slot.load(name), "settings_type", None)
+        except SettingsError as error:
+            mistakes.append(str(error).rstrip("."))
+            continue
+        wrong = None if kind is None else _mistake(kind, kinds)
+        if wrong is not None:
+            mistakes.append(f"{slot.setting}: {name!r}: its settings_type {wrong}")
+        elif kind is not None and kind not in kinds:
+            kinds.append(kind)
+    return tuple(kinds), list(dict.fromkeys(mistakes))
+
+
+def _strangers(values: Mapping[str, object]) -> Iterator[tuple[_Slot, str]]:
+    """Every plug-in that the values name, with its slot."""
+    for slot in _SLOTS:
+        section, _, key = slot.setting.partition(".")
+        part = values.get(section)
+        given = part.get(key) if isinstance(part, Mapping) else None
+        for name in _names(slot, given) if isinstance(given, str) else ():
+            if slot.is_strange(name):
+                yield slot, name
+
+
+def _names(slot: _Slot, given: str) -> list[str]:
+    if slot.setting == "augmentation.order":
+        parts = given.split(",")
+    elif slot.setting == "loss.unit_observation":
+        parts = [part.partition("=")[0] for part in given.split(";")]
+    else:
+        parts = [given]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _mistake(kind: object, others: list[type[PluginSettings]]) -> str | None:
+    """Why a `settings_type` cannot be one."""
+    from lfads_torch.config.tree import section_types
+
+    if not (isinstance(kind, type) and issubclass(kind, PluginSettings) and is_dataclass(kind)):
+        return (
+            "is no record of settings; needed is a frozen dataclass derived from "
+            "lfads_torch.declare.PluginSettings"
+        )
+    if not kind.section.isidentifier():
+        return f"has the section {kind.section!r}; needed is a word, such as low_rank"
+    if kind.section in section_types():
+        return f"has the section {kind.section!r}, which is one of ours; needed is another word"
+    if any(kind is not other and kind.section == other.section for other in others):
+        return f"has the section {kind.section!r}, which another plug-in has too; rename one"
+    return None
+
+
+def _at(place: str) -> Any:  # Any: a class, or names with their places
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
