@@ -11,6 +11,7 @@ from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from typing import Any
 
+from lfads_torch.config.tree import Settings, section_types
 from lfads_torch.declare import PluginSettings
 from lfads_torch.errors import SettingsError
 from lfads_torch.plugins import load_plugin, plugin_places
@@ -37,6 +38,9 @@ class _Slot:
         """Whether a name is no name of ours; wrong names are told where they are used."""
         if ":" in name:
             return True
+        section, _, key = self.setting.partition(".")
+        if name in _names(self, getattr(getattr(Settings(), section), key)):
+            return False  # the default; looking at what is installed takes time
         return name in plugin_places(self.entry_points) and name not in _at(self.ours)
 
 
@@ -125,8 +129,6 @@ def _names(slot: _Slot, given: str) -> list[str]:
 
 def _mistake(kind: object, others: list[type[PluginSettings]]) -> str | None:
     """Why a `settings_type` cannot be one."""
-    from lfads_torch.config.tree import section_types
-
     if not (isinstance(kind, type) and issubclass(kind, PluginSettings) and is_dataclass(kind)):
         return (
             "is no record of settings; needed is a frozen dataclass derived from "

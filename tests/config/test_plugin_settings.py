@@ -1,0 +1,142 @@
+"""Settings of plug-ins: a section of their own beside ours, checked, stored and restored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lfads_torch.config.check import check_settings, replace_values, settings_from_values
+from lfads_torch.config.read import read_settings
+from lfads_torch.config.tree import Settings, flatten, to_dict, to_yaml
+from lfads_torch.errors import SettingsError
+
+MODULE = """
+from dataclasses import dataclass
+from typing import ClassVar
+from lfads_torch.declare import PluginSettings, setting
+from lfads_torch.search.select import SelectionRule, Tournament
+from lfads_torch.loss.observations.poisson import Poisson
+
+@dataclass(frozen=True, kw_only=True)
+class FewSettings(PluginSettings):
+    section = "few"
+    share: float = setting(0.25, "share that\\nis kept", above=0.0, at_most=1.0)
+    rounds: int = setting(2, "rounds", unit="generations", at_least=1)
+
+class Few(Tournament):
+    settings_type = FewSettings
+
+    def __init__(self, share=0.0):
+        self.share = share
+
+    @classmethod
+    def from_settings(cls, settings):
+        return cls(settings.own.of(FewSettings).share)
+
+@dataclass(frozen=True, kw_only=True)
+class TakenSettings(PluginSettings):
+    section = "model"
+
+class Taken(Tournament):
+    settings_type = TakenSettings
+
+class NoRecord(Tournament):
+    settings_type = int
+
+@dataclass(frozen=True, kw_only=True)
+class OtherSettings(PluginSettings):
+    section = "few"
+
+class Other(Poisson):
+    settings_type = OtherSettings
+"""
+FEW = "few_rules:Few"
+
+
+@pytest.fixture(autouse=True)
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "few_rules.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("few_rules", None)
+
+
+def read(*overrides: str) -> Settings:
+    return read_settings(overrides=(f"search.selection={FEW}", *overrides))
+
+
+def test_a_named_plug_in_brings_its_section() -> None:
+    settings = read("few.rounds=3")
+    assert to_dict(settings)["few"] == {"share": 0.25, "rounds": 3}
+    assert "few.rounds" in settings.chosen
+    assert "few" not in to_dict(Settings())
+
+
+def test_the_plug_in_gets_them() -> None:
+    from lfads_torch.search.select import selection_rule
+
+    assert selection_rule(read("few.share=0.5").search).share == 0.5  # type: ignore[attr-defined]
+    assert selection_rule(replace(read().search)).share == 0.25  # type: ignore[attr-defined]
+
+
+def test_they_go_through_yaml_and_back(tmp_path: Path) -> None:
+    settings = read("few.rounds=3")
+    text = to_yaml(settings)
+    assert "few:\n  share: 0.25  # share that is kept\n  rounds: 3  # rounds [generations]" in text
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    again = read_settings(path)
+    assert again == settings
+    assert flatten(again)["few.rounds"] == 3
+
+
+def test_they_survive_checks_and_changes() -> None:
+    settings = replace_values(check_settings(read("few.rounds=3")), {"few.share": 1.0})
+    assert to_dict(settings)["few"] == {"share": 1.0, "rounds": 3}
+    assert settings.model.own == settings.search.own == settings.loss.own == settings.own
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("few.round=3", "few.round .* is no setting; did you mean few.rounds?"),
+        ("few.rounds=2.5", "few.rounds .* is 2.5; needed is a whole number, at least 1"),
+        ("few.share=0", "few.share .* is 0; needed is a number, above 0, at most 1"),
+        ("few.share=much", "few.share .* is the text 'much'; needed is a number"),
+        ("loss.observation=few_rules:Other", "has the section 'few', which another plug-in has"),
+    ],
+)
+def test_mistakes_in_them_are_told_as_ours_are(given: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("few_rules:Taken", "has the section 'model', which is one of ours"),
+        ("few_rules:NoRecord", "settings_type is no record of settings; needed is a frozen datac"),
+        ("few_rules:Absent", "has no attribute 'Absent'"),
+        ("absent_rules:Few", "No module named 'absent_rules'"),
+    ],
+)
+def test_a_plug_in_that_cannot_be_used_is_told(name: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        settings_from_values({"search": {"selection": name}})
+
+
+def test_without_the_plug_in_there_is_no_such_section() -> None:
+    with pytest.raises(SettingsError, match="that of a plug-in is there where a setting names"):
+        settings_from_values({"few": {"share": 0.5}})
+
+
+def test_searching_one_is_refused_with_the_reason() -> None:
+    from lfads_torch.config.space_check import name_mistakes
+
+    (told,) = name_mistakes("few.share", "--search")
+    assert "a plug-in's own settings are one for all members" in told
+    assert "plug-in" not in name_mistakes("model.nothing_like_it_there", "--search")[0]
