@@ -170,6 +170,7 @@ def facts(inputs: FigureInputs) -> list[tuple[str, str]]:
         ("Session", title(inputs) if attributes or inputs.recording else None),
         ("Observation", attributes.get("observation")),
         ("Sizes", ", ".join(f"{name.replace('_', ' ')} {size}" for name, size in sizes.items())),
+        ("Causal", "yes: rates follow from earlier bins alone" if attributes.get("causal") else None),
         ("Posterior samples", attributes.get("n_posterior_samples")),
         ("Member of the rates", attributes.get("member")),
         ("Members whose rates are averaged",

@@ -28,6 +28,9 @@ class ReaderArguments:
         tuple[str, ...], Parameter(help="array [trial, bin, dimension]; may be repeated")
     ] = ()
     external_inputs: Annotated[str | None, Parameter(help="array [trial, bin, input]")] = None
+    trial_inputs: Annotated[
+        str | None, Parameter(help="array [trial, input] of what is constant over a trial")
+    ] = None
     trial_ids: Annotated[str | None, Parameter(help="array with each trial's id")] = None
     unit_ids: Annotated[str | None, Parameter(help="array with each unit's id")] = None
     start: Annotated[float | None, Parameter(name=("--start", "--start-s"), help=_START_HELP)] = (
@@ -44,6 +47,7 @@ class ReaderArguments:
             bin_width_s=self.bin_width,
             behaviour=tuple(self.behaviour),
             external_inputs=self.external_inputs,
+            trial_inputs=self.trial_inputs,
             trial_ids=self.trial_ids,
             unit_ids=self.unit_ids,
             start_s=self.start,

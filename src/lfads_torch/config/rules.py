@@ -70,6 +70,7 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             )
     yield from unknown_parts(settings)
     yield from _conflicts_of_augmentation(settings)
+    yield from _conflicts_of_inputs(settings)
     factor = settings.search.halving_factor
     if factor & (factor - 1):
         yield (
@@ -103,6 +104,26 @@ def _conflicts_of_augmentation(settings: Settings) -> Iterator[str]:
             yield (
                 f"augmentation.order has {' and '.join(earlier)} before sample_validation, so what "
                 "is held out would move into what trains; needed is sample_validation first"
+            )
+
+
+def _conflicts_of_inputs(settings: Settings) -> Iterator[str]:
+    model, parts = settings.model, {"generator", "controller", "encoders"}
+    asked = {
+        "external_inputs_to": (model.external_destinations, parts),
+        "trial_inputs_to": (model.trial_destinations, parts | {"initial_condition"}),
+    }
+    for name, (found, known) in asked.items():
+        unknown = sorted(found - known)
+        if unknown:
+            yield (
+                f"model.{name} names {', '.join(unknown)}; needed are any of "
+                f"{', '.join(sorted(known))}, parted by commas, or none"
+            )
+        if "controller" in found and model.n_inferred_inputs == 0:
+            yield (
+                f"model.{name} names the controller, and model.n_inferred_inputs is 0, so there is "
+                "none; needed is another part, or an inferred input"
             )
 
 

@@ -24,6 +24,7 @@ class DataSizes:
     n_units: int
     n_encoded_units: int
     n_external_inputs: int = 0
+    n_trial_inputs: int = 0
     present_share: float = 1.0  # of the entries of the training trials, those not missing
     trial_share: float = 1.0  # of their bins, those before the end of their trial
     shortest_trial_bins: int | None = None  # of all trials in use; None: every trial has n_bins
@@ -48,7 +49,8 @@ def sizes_of(recording: Recording) -> DataSizes:
     training = split.trials("train")
     counts = recording.counts[training]
     may_miss = counts.size > 0 and np.issubdtype(counts.dtype, np.floating)
-    external, ends = recording.external_inputs, recording.n_trial_bins
+    external, of_trial = recording.external_inputs, recording.trial_inputs
+    ends = recording.n_trial_bins
     return DataSizes(
         n_trials_train=len(training),
         n_trials_valid=len(split.trials("valid")),
@@ -59,5 +61,6 @@ def sizes_of(recording: Recording) -> DataSizes:
         n_external_inputs=0 if external is None else int(external.shape[2]),
         trial_share=1.0 if ends is None else float(ends[training].mean()) / recording.n_bins,
         shortest_trial_bins=None if ends is None else int(ends[split.trials("all")].min()),
+        n_trial_inputs=0 if of_trial is None else int(of_trial.shape[1]),
         present_share=1.0 - float(np.isnan(counts).mean()) if may_miss else 1.0,
     )

@@ -23,6 +23,7 @@ FIELDS = (
     "true_inputs",
     "observation",
     "n_trial_bins",
+    "trial_inputs",
 )
 
 

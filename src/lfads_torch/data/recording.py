@@ -58,6 +58,7 @@ class Recording:
     session: str = "session"
     condition: NDArray[Any] | None = None  # [B], integers or text
     external_inputs: NDArray[np.float32] | None = None  # [B, L, X]
+    trial_inputs: NDArray[np.float32] | None = None  # [B, C], constant over a trial
     behaviour: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # name -> [B, L, D]
     behaviour_units: Mapping[str, str] = field(default_factory=dict)  # name -> "mm/s"
     unit_groups: NDArray[Any] | None = None  # [N], electrode of each unit, where ids say so
@@ -93,6 +94,7 @@ class Recording:
         self._need("unit_groups", self.unit_groups, (n_units,))
         self._need("observation", self.observation, (n_units,))
         self._need("true_rates", self.true_rates, (n_trials, n_bins, n_units))
+        self._need("trial_inputs", self.trial_inputs, (n_trials, None))
         for name in ("external_inputs", "true_latents", "true_inputs"):
             self._need(name, getattr(self, name), (n_trials, n_bins, None))
         for name, values in self.behaviour.items():
@@ -200,7 +202,8 @@ class Recording:
 
 
 _OF_TRIALS = (
-    "counts", "trial_ids", "condition", "external_inputs", "true_rates", "true_latents",
+    "counts", "trial_ids", "condition", "external_inputs", "trial_inputs", "true_rates",
+    "true_latents",
     "true_inputs", "n_trial_bins",
 )  # fmt: skip
 

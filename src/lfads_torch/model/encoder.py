@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lfads_torch.model.trial_ends import both_directions_to_ends, state_at_end
+from lfads_torch.model.trial_ends import states_to_ends, state_at_end
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -30,7 +30,7 @@ class Encoded:
 
     mean: Float[Tensor, "P B Z"]
     std: Float[Tensor, "P B Z"]
-    controller_states: Float[Tensor, "P T B E"] | None  # forward then backward, lagged
+    controller_states: Float[Tensor, "P T B E"] | None  # forward, then backward; lagged
 
 
 def encode(
@@ -43,7 +43,7 @@ def encode(
     n_generated: int,
     n_trial_bins: Int[Tensor, "P B"] | None = None,
 ) -> Encoded:
-    """Read the encoded bins in both directions.
+    """Read the encoded bins in both directions; for a causal controller forward alone.
 
     `std = sqrt(exp(logvar) + floor)`. With `ic_bins` set, the initial condition sees those bins
     alone and the controller's encoder the ones after them. A trial that ends before others
@@ -55,7 +55,7 @@ def encode(
     rest = in_time[:, settings.ic_bins :]
     ends = None if n_trial_bins is None else n_trial_bins.clamp(max=x.shape[2])
     first_ends = None if settings.ic_bins else ends
-    states = _both_directions(first, weights.ic_encoder, settings, kernels, first_ends)
+    states = _states(first, weights.ic_encoder, settings, kernels, first_ends)
     forward = states[:, 0, -1] if first_ends is None else state_at_end(states[:, 0], first_ends)
     last = torch.cat([forward, states[:, 1, 0]], -1)
     mask = noise.dropout_mask("dropout.ic_encoder", last.shape[-1])
@@ -66,7 +66,7 @@ def encode(
     if weights.controller_encoder is None:
         return Encoded(mean, std, None)
     rest_ends = None if ends is None else ends - settings.ic_bins
-    states = _both_directions(rest, weights.controller_encoder, settings, kernels, rest_ends)
+    states = _states(rest, weights.controller_encoder, settings, kernels, rest_ends)
     first_read = settings.ic_bins - settings.first_generated_bin
     seen = lagged(states, settings.controller_lag_bins, n_generated - first_read)
     if first_read:
@@ -75,30 +75,33 @@ def encode(
 
 
 def lagged(
-    states: Float[Tensor, "P 2 E B H"], lag: int, n_generated: int
+    states: Float[Tensor, "P D E B H"], lag: int, n_generated: int
 ) -> Float[Tensor, "P T B H2"]:
     """What the controller sees at each generated bin.
 
     At bin t: the forward state of bin t-lag and the backward state of bin t+lag, zeros where there
-    is none; zeros at forward bins (from the last encoded bin on).
+    is none; zeros at forward bins (from the last encoded bin on). Of one direction, the forward
+    state alone.
     """
-    n_members, _, n_encoded, n_trials, size = states.shape
-    seen = states.new_zeros(n_members, n_generated, n_trials, 2 * size)
+    n_members, n_directions, n_encoded, n_trials, size = states.shape
+    seen = states.new_zeros(n_members, n_generated, n_trials, n_directions * size)
     if lag < n_encoded:
         seen[:, lag:n_encoded, :, :size] = states[:, 0, : n_encoded - lag]
-        seen[:, : n_encoded - lag, :, size:] = states[:, 1, lag:]
+        if n_directions == 2:
+            seen[:, : n_encoded - lag, :, size:] = states[:, 1, lag:]
     return seen
 
 
-def _both_directions(
+def _states(
     x: Float[Tensor, "P E B I"],
     weights: EncoderWeights,
     settings: ModelSettings,
     kernels: Kernels,
     ends: Int[Tensor, "P B"] | None,
-) -> Float[Tensor, "P 2 E B H"]:
+) -> Float[Tensor, "P D E B H"]:
     if ends is not None:
-        return both_directions_to_ends(x, weights, ends, kernels=kernels, clip=settings.cell_clip)
+        return states_to_ends(x, weights, ends, kernels=kernels, clip=settings.cell_clip)
+    reverse = (False, True)[: weights.initial_state.shape[1]]
     return kernels.gru_scan(
-        x, weights.initial_state, weights.cell, reverse=(False, True), clip=settings.cell_clip
+        x, weights.initial_state, weights.cell, reverse=reverse, clip=settings.cell_clip
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from lfads_torch.kernels.decoder.reference import DecoderInput
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from lfads_torch.kernels.choose import Kernels
     from lfads_torch.kernels.decoder.reference import DecoderOutput
+    from lfads_torch.model.inputs import KnownInputs
     from lfads_torch.model.noise import Noise
     from lfads_torch.model.settings import ModelSettings
     from lfads_torch.model.weights import ModelWeights
@@ -23,7 +25,7 @@ __all__ = ["generate"]
 def generate(
     initial_condition: Float[Tensor, "P B Z"],
     controller_states: Float[Tensor, "P T B E"] | None,
-    external_inputs: Float[Tensor, "P B L X"] | None,
+    known: KnownInputs,
     weights: ModelWeights,
     noise: Noise,
     *,
@@ -33,13 +35,16 @@ def generate(
 ) -> tuple[Float[Tensor, "P B G"], DecoderOutput]:
     """The generator's first state `g0 = Linear(z)`, and every signal of the generated bins.
 
-    Dropout acts on the controller's input (encoder states and factors), on external inputs, and
-    on generator states on their way to the factors, the first one included.
+    Trial inputs that go to the initial condition add a linear map of theirs to g0. Dropout acts
+    on the controller's input (encoder states, known inputs and factors), on the generator's known
+    inputs, and on generator states on their way to the factors, the first one included.
     """
     first = weights.generator_start(initial_condition)
-    if external_inputs is not None:
-        of_generated = external_inputs[:, :, settings.first_generated_bin :]
-        external_inputs = _dropped(of_generated, noise, "dropout.external").transpose(1, 2)
+    if known.initial_condition is not None and weights.context is not None:
+        first = first + known.initial_condition @ weights.context
+    driving = known.generator
+    if driving is not None:
+        driving = _dropped(driving, noise, "dropout.external").transpose(1, 2)
     has_controller = controller_states is not None
     is_sampled = has_controller and settings.variational
     if controller_states is not None:
@@ -48,11 +53,14 @@ def generate(
         )
         if mask is not None:
             controller_states = controller_states * mask.transpose(1, 2)
+        if known.controller is not None:
+            beside = _dropped(known.controller, noise, "dropout.external_controller")
+            controller_states = torch.cat([controller_states, beside.transpose(1, 2)], -1)
     given = DecoderInput(
         generator_state=first,
         n_bins=n_generated,
         encoder_states=controller_states,
-        external_inputs=external_inputs,
+        external_inputs=driving,
         noise=_in_time(noise.normal("sample.inputs", n_generated, settings.n_inferred_inputs))
         if is_sampled
         else None,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lfads_torch.model.encoder import encode
 from lfads_torch.model.generator import generate
+from lfads_torch.model.inputs import known_inputs
 from lfads_torch.model.priors.base import Posterior
 from lfads_torch.model.sessions import read_in, read_out
 from lfads_torch.model.trial_ends import is_before_end
@@ -35,6 +36,7 @@ class ModelInput:
     sessions: tuple[int, ...]  # which session each entry of `counts` is
     external_inputs: Float[Tensor, "P B L X"] | None = None  # of the recording's bins, all trials
     n_trial_bins: Int[Tensor, "P B"] | None = None  # recording bins of all trials; None: all bins
+    trial_inputs: Float[Tensor, "P B C"] | None = None  # constant over a trial
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def lfads(
     pairs = list(zip(given.counts, given.sessions, strict=True))
     x = [read_in(counts, sizes.sessions[s], weights.readins[s]) for counts, s in pairs]
     n_generated = sizes.n_bins - settings.first_generated_bin
-    joint = x[0] if len(x) == 1 else torch.cat(x, 1)
+    known = known_inputs(given.external_inputs, given.trial_inputs, settings, sizes)
+    joint = known.beside(x[0] if len(x) == 1 else torch.cat(x, 1))
     encoded = encode(
         joint, weights, noise, settings,
         kernels=kernels, n_generated=n_generated, n_trial_bins=given.n_trial_bins,
@@ -73,7 +76,7 @@ def lfads(
     first, signals = generate(
         z,
         encoded.controller_states,
-        given.external_inputs,
+        known,
         weights,
         noise,
         settings=settings,

@@ -41,6 +41,21 @@ class ModelSettings:
         "generate the first ic_bins bins too, as lfads-torch does; the controller sees nothing of "
         "the data there",
     )
+    causal_controller: bool = setting(
+        False,
+        "the controller sees the past alone: its encoder reads forward only; with ic_bins rates "
+        "then follow from earlier bins alone",
+    )
+    external_inputs_to: str = setting(
+        "generator",
+        "what gets the external inputs: any of generator, controller, encoders, parted by commas; "
+        "none: nothing does",
+    )
+    trial_inputs_to: str = setting(
+        "generator",
+        "what gets the inputs that are constant over a trial: any of generator, controller, "
+        "encoders, initial_condition (a learned shift of the generator's first state), or none",
+    )
     controller_lag_bins: int = setting(
         1,
         "at bin t the controller sees its encoder's forward state of bin t-lag and backward state "
@@ -94,6 +109,25 @@ class ModelSettings:
     own: OwnSettings = field(default_factory=OwnSettings)  # of plug-ins, in their own sections
 
     @property
+    def external_destinations(self) -> frozenset[str]:
+        return _words(self.external_inputs_to)
+
+    @property
+    def trial_destinations(self) -> frozenset[str]:
+        return _words(self.trial_inputs_to)
+
+    @property
+    def n_controller_directions(self) -> int:
+        """In which the controller's encoder reads: forward alone, or both."""
+        return 1 if self.causal_controller else 2
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether rates follow from earlier bins (and, at lag 0, their own) alone."""
+        sees_the_past = self.causal_controller or self.n_inferred_inputs == 0
+        return self.ic_bins > 0 and sees_the_past and not self.generate_initial_segment
+
+    @property
     def first_generated_bin(self) -> int:
         """Recording bin of the first generated one."""
         return 0 if self.generate_initial_segment else self.ic_bins
@@ -128,3 +162,8 @@ class SessionSettings:
     batches: Literal["mixed", "alternating"] = setting(
         "mixed", "every batch has trials of all sessions, or each of one session in turn"
     )
+
+
+def _words(text: str) -> frozenset[str]:
+    words = {word.strip() for word in text.split(",")}
+    return frozenset(words - {"", "none"})

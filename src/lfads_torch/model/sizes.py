@@ -24,7 +24,8 @@ class ModelSizes:
     n_bins: int
     n_encoded_bins: int
     sessions: tuple[SessionSizes, ...]
-    n_external_inputs: int = 0
+    n_external_inputs: int = 0  # per bin
+    n_trial_inputs: int = 0  # constant over a trial
     readin_size: int | None = None  # None: one session, whose encoded units are the encoder's input
 
     @property

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lfads_torch.kernels.choose import Kernels
     from lfads_torch.model.weights import EncoderWeights
 
-__all__ = ["both_directions_to_ends", "is_before_end", "state_at_end"]
+__all__ = ["states_to_ends", "is_before_end", "state_at_end"]
 
 
 def is_before_end(n_bins: int, ends: Int[Tensor, "P B"]) -> Bool[Tensor, "P T B"]:
@@ -26,21 +26,21 @@ def is_before_end(n_bins: int, ends: Int[Tensor, "P B"]) -> Bool[Tensor, "P T B"
     return place[None, :, None] < ends[:, None, :]
 
 
-def both_directions_to_ends(
+def states_to_ends(
     x: Float[Tensor, "P E B I"],
     weights: EncoderWeights,
     ends: Int[Tensor, "P B"],
     *,
     kernels: Kernels,
     clip: float,
-) -> Float[Tensor, "P 2 E B H"]:
-    """States of both directions; at a trial's bins those that it has alone, beyond its end zeros.
+) -> Float[Tensor, "P D E B H"]:
+    """States of every direction; at a trial's bins those that it has alone, beyond its end zeros.
 
     `ends` is the number of bins of each trial, 1..E.
     """
     cell, start = weights.cell, weights.initial_state
     parts = []
-    for direction, reads_back in enumerate((False, True)):
+    for direction, reads_back in enumerate((False, True)[: start.shape[1]]):
         chosen = slice(direction, direction + 1)
         own = type(cell)(cell.input[:, chosen], cell.recurrent[:, chosen], cell.bias[:, chosen])
         given = _moved(x, ends, later=True) if reads_back else x

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lfads_torch.kernels.decoder.reference import ControllerWeights, DecoderWeights
 from lfads_torch.kernels.gru.reference import GRUWeights
+from lfads_torch.model.inputs import input_sizes
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -120,10 +121,10 @@ class LinearWeights:
 
 @dataclass(frozen=True)
 class EncoderWeights:
-    """Both directions of one encoder: forward, backward."""
+    """The directions of one encoder: forward and, unless it is causal, backward."""
 
     cell: GRUWeights
-    initial_state: Float[Tensor, "P 2 H"]
+    initial_state: Float[Tensor, "P D H"]
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class ModelWeights:
     controller_encoder: EncoderWeights | None
     initial_condition: LinearWeights  # both last states -> mean, log-variance
     generator_start: LinearWeights  # z -> g0
+    context: Float[Tensor, "P C G"] | None  # trial inputs -> a shift of g0
     decoder: DecoderWeights
     readins: tuple[LinearWeights | None, ...]  # per session
     readouts: tuple[LinearWeights, ...]  # per session
@@ -150,6 +152,7 @@ class ModelWeights:
             controller_encoder=_encoder(named, "controller_encoder") if has_controller else None,
             initial_condition=linear("initial_condition"),
             generator_start=linear("generator_start"),
+            context=named.get("context.weight"),
             decoder=DecoderWeights(
                 generator=_cell(named, "generator"),
                 factors=named["factors.weight"],
@@ -194,10 +197,12 @@ def _cell_specs(
     ]
 
 
-def _encoder_specs(name: str, n_inputs: int, size: int) -> list[WeightSpec]:
+def _encoder_specs(
+    name: str, n_inputs: int, size: int, *, n_directions: int = 2
+) -> list[WeightSpec]:
     both = n_inputs + size  # encoders use input + hidden as fan-in of both matrices
-    cell = _cell_specs(name, (n_inputs, size), fan_in=(both, both), directions=(2,))
-    return [*cell, WeightSpec(f"{name}.initial_state", (2, size))]
+    cell = _cell_specs(name, (n_inputs, size), fan_in=(both, both), directions=(n_directions,))
+    return [*cell, WeightSpec(f"{name}.initial_state", (n_directions, size))]
 
 
 def _linear_specs(
@@ -216,10 +221,11 @@ def model_specs(
 
     `readout_biases[session]` is the start of the read-out's bias, [n_parameters * N].
     """
-    n_inputs, factors = sizes.encoder_input_size, settings.n_factors
+    known, factors = input_sizes(settings, sizes), settings.n_factors
+    n_inputs = sizes.encoder_input_size + known.encoders
     encoder, generator = settings.ic_encoder_size, settings.generator_size
     inferred, initial = settings.n_inferred_inputs, settings.initial_condition_size
-    driving = inferred + sizes.n_external_inputs
+    driving = inferred + known.generator
     specs = [
         *_encoder_specs("ic_encoder", n_inputs, encoder),
         *_linear_specs("initial_condition", 2 * encoder, 2 * initial),
@@ -227,9 +233,12 @@ def model_specs(
         *_cell_specs("generator", (driving, generator), fan_in=(driving, generator)),
         WeightSpec("factors.weight", (factors, generator), fan_in=generator),
     ]
+    if known.initial_condition:
+        specs.append(WeightSpec("context.weight", (known.initial_condition, generator)))
     if inferred:
-        size, seen = settings.controller_size, 2 * settings.controller_encoder_size + factors
-        specs += _encoder_specs("controller_encoder", n_inputs, settings.controller_encoder_size)
+        read, n_directions = settings.controller_encoder_size, settings.n_controller_directions
+        size, seen = settings.controller_size, n_directions * read + known.controller + factors
+        specs += _encoder_specs("controller_encoder", n_inputs, read, n_directions=n_directions)
         specs += _cell_specs("controller", (seen, size), fan_in=(seen, size))
         specs += [
             WeightSpec("controller.initial_state", (size,)),

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from lfads_torch.model.encoder import encode
 from lfads_torch.model.generator import generate
+from lfads_torch.model.inputs import known_inputs
 from lfads_torch.model.noise import Silence
 from lfads_torch.model.sessions import read_in, read_out
 from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.score import trials_at_once
-from lfads_torch.training.step import external_inputs, gather
+from lfads_torch.training.step import external_inputs, gather, trial_inputs
 from lfads_torch.training.streams import Streams
 from lfads_torch.training.trial_ends import trial_ends
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
     from lfads_torch.model.encoder import Encoded
+    from lfads_torch.model.inputs import KnownInputs
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.task import Task
 
@@ -118,9 +120,9 @@ def posterior_averages(
         )
         visible = None if is_visible is None else is_visible[chunk]
         with torch.no_grad():
-            encoded, first = _encode(arranged, task, trials, chunk, session, visible)
+            encoded, known = _encode(arranged, task, trials, chunk, session, visible)
             yield _generate(
-                arranged, task, first, encoded, noise, copies=copies, start=start,
+                arranged, task, known, encoded, noise, copies=copies, start=start,
                 session=session, keeps_states=options.has_generator_states,
             )  # fmt: skip
 
@@ -143,18 +145,24 @@ def _encode(
     chunk: Tensor,
     session: int,
     visible: Tensor | None,
-) -> tuple[Encoded, Tensor | None]:
-    """The posterior given the counts, and the external inputs [1, B, T, X]."""
+) -> tuple[Encoded, KnownInputs]:
+    """The posterior given the counts, and the known inputs."""
     counts = gather(trials, chunk[None], task, session=session).encoded
     if visible is not None:
         counts = _hidden(counts, visible, task, session)
-    x = read_in(counts, task.sizes.sessions[session], weights.readins[session])
+    known = known_inputs(
+        external_inputs((trials,), (chunk[None],), task),
+        trial_inputs((trials,), (chunk[None],), task),
+        task.model,
+        task.sizes,
+    )
+    x = known.beside(read_in(counts, task.sizes.sessions[session], weights.readins[session]))
     n_generated = task.sizes.n_bins - task.model.first_generated_bin
     encoded = encode(
         x, weights, Silence(), task.model, kernels=task.kernels, n_generated=n_generated,
         n_trial_bins=trial_ends((trials,), (chunk[None],)),
     )  # fmt: skip
-    return encoded, external_inputs((trials,), (chunk[None],), task)
+    return encoded, known
 
 
 def _hidden(counts: Tensor, visible: Tensor, task: Task, session: int) -> Tensor:
@@ -175,7 +183,7 @@ def _hidden(counts: Tensor, visible: Tensor, task: Task, session: int) -> Tensor
 def _generate(
     weights: ModelWeights,
     task: Task,
-    external: Tensor | None,
+    known: KnownInputs,
     encoded: Encoded,
     noise: Silence | _SampleNoise,
     *,
@@ -194,7 +202,7 @@ def _generate(
     first, signals = generate(
         z,
         None if states is None else states.repeat_interleave(copies, 2),
-        None if external is None else external.repeat_interleave(copies, 1),
+        known.repeated(copies),
         weights,
         noise,
         settings=task.model,

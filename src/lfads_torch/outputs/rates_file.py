@@ -45,8 +45,9 @@ MEMBER_COMMENT = (
 )
 OF_BEST_COMMENT = " Of the best member alone (attribute member), while rates are the ensemble's."
 INPUT_COMMENT = (
-    "What the generator could not predict; no proof of an anatomical input. The controller sees "
-    "later bins, so it may lead its event; sign, rotation and scale are arbitrary."
+    "What the generator could not predict; no proof of an anatomical input. Unless the model is "
+    "causal (attribute causal), the controller sees later bins, so it may lead its event; sign, "
+    "rotation and scale are arbitrary."
 )
 
 

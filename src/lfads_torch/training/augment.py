@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
     from lfads_torch.training.hyperparameters import Hyperparameters
     from lfads_torch.training.noise import StreamNoise
@@ -39,6 +39,7 @@ class SessionBatch:
     has_gradient: Bool[Tensor, "P B T N"] | None = None  # None: every entry
     visible: Float[Tensor, "P B E N"] | None = None  # factor on what the encoder gets; 0: hidden
     external_inputs: Float[Tensor, "P B L X"] | None = None
+    n_trial_bins: Int[Tensor, "P B"] | None = None  # bins of each trial; None: all of them
 
     @property
     def encoded(self) -> Float[Tensor, "P B E N"]:

@@ -28,6 +28,7 @@ class ResidentTrials:
     external_inputs: Float[Tensor, "B L X"] | None
     rows: Int[Tensor, " B"]
     n_trial_bins: Int[Tensor, " B"] | None = None  # bins of each trial; None: all have L
+    trial_inputs: Float[Tensor, "B C"] | None = None
 
     @property
     def n_trials(self) -> int:
@@ -45,6 +46,7 @@ class ResidentTrials:
             else self.external_inputs[positions],
             rows=self.rows[positions],
             n_trial_bins=None if self.n_trial_bins is None else self.n_trial_bins[positions],
+            trial_inputs=None if self.trial_inputs is None else self.trial_inputs[positions],
         )
 
 
@@ -56,6 +58,7 @@ def reside(
     device: torch.device,
     dtype: torch.dtype,
     external_inputs: NDArray[Any] | None = None,  # any numeric type
+    trial_inputs: NDArray[Any] | None = None,  # any numeric type
     rows: NDArray[np.int64] | None = None,
     n_trial_bins: NDArray[np.int64] | None = None,
 ) -> ResidentTrials:
@@ -85,4 +88,7 @@ def reside(
         n_trial_bins=None
         if n_trial_bins is None
         else torch.as_tensor(n_trial_bins).to(device=device, dtype=torch.int64),
+        trial_inputs=None
+        if trial_inputs is None or trial_inputs.shape[-1] == 0
+        else torch.as_tensor(trial_inputs.astype("float64")).to(device=device, dtype=dtype),
     )

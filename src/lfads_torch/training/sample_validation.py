@@ -16,8 +16,9 @@ from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.augment import Augmentation, SessionBatch
 from lfads_torch.training.noise import StreamNoise
 from lfads_torch.training.score import trials_at_once, validation_noise
-from lfads_torch.training.step import gather
+from lfads_torch.training.step import gather, trial_inputs
 from lfads_torch.training.streams import Streams
+from lfads_torch.training.trial_ends import trial_ends
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -115,7 +116,10 @@ def _chunk(
     site = task.sizes.sessions[session].name
     noise = StreamNoise(Streams(seed, state.members), "validation", state.epoch, rows, task.dtype)
     shown = augmentation(batch, noise, state.hyperparameters, site=site)
-    given = ModelInput((shown.encoded,), (session,), shown.external_inputs)
+    given = ModelInput(
+        (shown.encoded,), (session,), shown.external_inputs,
+        trial_ends((part,), (index,)), trial_inputs((part,), (index,), task),
+    )  # fmt: skip
     weights = ModelWeights.arrange(task.layout.views(state.weights), task.session_names)
     output = lfads(
         given, weights, validation_noise(state, task, rows, seed), task.model, task.sizes,

@@ -10,7 +10,7 @@ from torch import Tensor
 from lfads_torch.model.lfads import ModelInput, lfads
 from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.noise import StreamNoise
-from lfads_torch.training.step import external_inputs, gather
+from lfads_torch.training.step import external_inputs, gather, trial_inputs
 from lfads_torch.training.streams import Streams
 from lfads_torch.training.trial_ends import trial_ends
 
@@ -131,5 +131,6 @@ def forward(
         sessions=(session,),
         external_inputs=external_inputs((part,), (index,), task),
         n_trial_bins=trial_ends((part,), (index,)),
+        trial_inputs=trial_inputs((part,), (index,), task),
     )
     return lfads(given, weights, noise, task.model, task.sizes, kernels=task.kernels)

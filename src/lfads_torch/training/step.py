@@ -39,6 +39,7 @@ __all__ = [
     "loss_weights",
     "ramp",
     "training_step",
+    "trial_inputs",
 ]
 
 
@@ -91,6 +92,7 @@ def gather(
         first_bin=task.model.first_generated_bin,
         present=None if trials.is_present is None else trials.is_present[index],
         external_inputs=None if external is None else external[index],
+        n_trial_bins=None if trials.n_trial_bins is None else trials.n_trial_bins[index],
     )
 
 
@@ -104,6 +106,20 @@ def external_inputs(
         part.external_inputs[index]
         for part, index in zip(trials, indices, strict=True)
         if part.external_inputs is not None
+    ]
+    return torch.cat(parts, 1)
+
+
+def trial_inputs(
+    trials: tuple[ResidentTrials, ...], indices: tuple[Int[Tensor, "P _"], ...], task: Task
+) -> Float[Tensor, "P B C"] | None:
+    """Inputs that are constant over a trial, for all trials of the batch."""
+    if task.sizes.n_trial_inputs == 0:
+        return None
+    parts = [
+        part.trial_inputs[index]
+        for part, index in zip(trials, indices, strict=True)
+        if part.trial_inputs is not None
     ]
     return torch.cat(parts, 1)
 
@@ -151,6 +167,9 @@ def training_step(
         sessions=tuple(used),
         external_inputs=joint_external_inputs(batches),
         n_trial_bins=trial_ends(tuple(trials[s] for s in used), tuple(indices[s] for s in used)),
+        trial_inputs=trial_inputs(
+            tuple(trials[s] for s in used), tuple(indices[s] for s in used), task
+        ),
     )
     named = state.leaves(task.layout)
     weights = ModelWeights.arrange(named, task.session_names)

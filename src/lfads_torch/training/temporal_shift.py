@@ -49,6 +49,9 @@ class TemporalShift(Augmentation):
         present = is_known.expand_as(batch.counts)
         if batch.present is not None:
             present = present & _taken(batch.present, source)
+        if batch.n_trial_bins is not None:
+            place = torch.arange(n_bins, device=source.device)
+            present = present & (place < batch.n_trial_bins[..., None])[..., None]
         external = batch.external_inputs
         return replace(
             batch,

@@ -203,6 +203,7 @@ def _resident(
         device=task.device,
         dtype=task.dtype,
         external_inputs=recording.external_inputs,
+        trial_inputs=recording.trial_inputs,
         rows=rows,
         n_trial_bins=recording.n_trial_bins,
     )
@@ -246,7 +247,7 @@ def _model_sizes(
 ) -> ModelSizes:
     from lfads_torch.model.sizes import ModelSizes, SessionSizes
 
-    external = recordings[0].external_inputs
+    external, of_trial = recordings[0].external_inputs, recordings[0].trial_inputs
     sessions = tuple(
         SessionSizes(
             name=recording.session,
@@ -261,6 +262,7 @@ def _model_sizes(
         n_encoded_bins=_split_of(recordings[0]).n_encoded_bins,
         sessions=sessions,
         n_external_inputs=0 if external is None else int(external.shape[2]),
+        n_trial_inputs=0 if of_trial is None else int(of_trial.shape[1]),
         readin_size=settings.sessions.readin_size or None,
     )
 

@@ -31,6 +31,7 @@ def recording_for_fit(
     *,
     condition: ArrayLike | None = None,
     external_inputs: ArrayLike | None = None,
+    trial_inputs: ArrayLike | None = None,
     split: Split | ArrayLike | None = None,
 ) -> Recording:
     """The recording to train on; what is given beside a Recording replaces its own."""
@@ -41,11 +42,14 @@ def recording_for_fit(
         bin_width_s=recording.bin_width_s,
         condition=condition,
         external_inputs=external_inputs,
+        trial_inputs=trial_inputs,
     )
     if condition is not None:
         recording = replace(recording, condition=beside.condition)
     if external_inputs is not None:
         recording = replace(recording, external_inputs=beside.external_inputs)
+    if trial_inputs is not None:
+        recording = replace(recording, trial_inputs=beside.trial_inputs)
     return recording if split is None else recording.with_split(_split(split, recording))
 
 
@@ -54,6 +58,7 @@ def recording_for_model(
     card: ModelCard,
     *,
     external_inputs: ArrayLike | None = None,
+    trial_inputs: ArrayLike | None = None,
 ) -> Recording:
     """The recording to apply a model to, with its units in the order in which they were given.
 
@@ -71,8 +76,10 @@ def recording_for_model(
         recording = replace(recording, session=card.session, start_s=card.start_s)
         if _coordinate(counts, UNIT_IDS) is None:
             recording = replace(recording, unit_ids=np.array(card.unit_ids))
-    if external_inputs is not None:
-        recording = recording_for_fit(recording, None, external_inputs=external_inputs)
+    if external_inputs is not None or trial_inputs is not None:
+        recording = recording_for_fit(
+            recording, None, external_inputs=external_inputs, trial_inputs=trial_inputs
+        )
     return replace(recording, split=None)
 
 

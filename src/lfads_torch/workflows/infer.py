@@ -176,6 +176,7 @@ def _header(
         rate_unit="spikes/s" if model.assembly.task.observations[0].is_spiking else "as in counts",
         attributes={
             "input_prior_std": _input_prior_std(model),
+            "causal": int(settings.model.is_causal),
             "bin_width_s": recording.bin_width_s,
             "run": run.path.name,
             "member": model.member,

@@ -36,6 +36,7 @@ class ModelCard:
     unit_ids: tuple[int | str, ...]
     is_encoded: tuple[bool, ...]
     shortest_trial_bins: int | None = None  # None: every trial had n_bins
+    n_trial_inputs: int = 0
 
     def padded(self, recording: Recording) -> Recording:
         """The recording with as many bins as the model's, whose trials had lengths of their own.
@@ -74,6 +75,13 @@ class ModelCard:
                 f"{name}: there are {n_external} external inputs; the model needs "
                 f"{self.n_external_inputs}."
             )
+        of_trial = recording.trial_inputs
+        n_trial_inputs = 0 if of_trial is None else of_trial.shape[1]
+        if n_trial_inputs != self.n_trial_inputs:
+            raise DataError(
+                f"{name}: there are {n_trial_inputs} trial inputs; the model needs "
+                f"{self.n_trial_inputs}."
+            )
         return self._in_order(recording)
 
     def positions(self, recording: Recording) -> NDArray[np.int64]:
@@ -102,7 +110,7 @@ def card_of(recording: Recording) -> ModelCard:
     split = recording.split
     if split is None:
         raise DataError(f"{recording.session}: the recording carries no split; split it first.")
-    external = recording.external_inputs
+    external, of_trial = recording.external_inputs, recording.trial_inputs
     return ModelCard(
         session=recording.session,
         bin_width_s=float(recording.bin_width_s),
@@ -110,6 +118,7 @@ def card_of(recording: Recording) -> ModelCard:
         n_bins=recording.n_bins,
         n_encoded_bins=split.n_encoded_bins,
         n_external_inputs=0 if external is None else int(external.shape[2]),
+        n_trial_inputs=0 if of_trial is None else int(of_trial.shape[1]),
         unit_ids=tuple(_plain(unit) for unit in recording.unit_ids),
         is_encoded=tuple(bool(seen) for seen in split.is_encoded),
         shortest_trial_bins=None

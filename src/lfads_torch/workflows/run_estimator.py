@@ -81,21 +81,25 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         bin_width_s: float | None = None,
         condition: ArrayLike | None = None,
         external_inputs: ArrayLike | None = None,
+        trial_inputs: ArrayLike | None = None,
         split: Split | ArrayLike | None = None,
     ) -> Self:
         """Train on counts X [trial, bin, unit]; y is ignored.
 
-        `condition` [trial] stratifies the split, `external_inputs` [trial, bin, input] go to the
-        generator. `split` is a `Split`, or "train", "valid", "test" or "unused" for each trial;
-        without it the settings `split.*` divide the trials and hold out units and bins.
+        `condition` [trial] stratifies the split, `external_inputs` [trial, bin, input] and
+        `trial_inputs` [trial, input], constant over a trial, go where `model.external_inputs_to`
+        and `model.trial_inputs_to` say. `split` is a `Split`, or "train", "valid", "test" or
+        "unused" for each trial; without it the settings `split.*` divide the trials and hold out
+        units and bins.
 
         Raises DataError or SettingsError before anything slow. Ctrl-C ends the epoch, keeps the
         model as far as it got, and raises KeyboardInterrupt; a second one stops at once.
         """
         width = self.bin_width_s if bin_width_s is None else bin_width_s
         recording = recording_for_fit(
-            X, width, condition=condition, external_inputs=external_inputs, split=split
-        )
+            X, width, condition=condition, external_inputs=external_inputs,
+            trial_inputs=trial_inputs, split=split,
+        )  # fmt: skip
         settings, name = self._settings(), type(self).__name__
         home, folder = self._place()
         options = FitOptions(
@@ -116,6 +120,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         X: ArrayLike | Recording,
         *,
         external_inputs: ArrayLike | None = None,
+        trial_inputs: ArrayLike | None = None,
         members: Members = "best",
     ) -> NDArray[np.float32]:
         """Rates [trial, bin, unit] in spikes/s, in the order of X, averaged over the posterior.
@@ -129,7 +134,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         from lfads_torch.workflows.ensemble import ensemble_averages, load_ensemble
         from lfads_torch.workflows.infer import counts_to_rates, posterior_options
 
-        recording = self._recording(X, external_inputs)
+        recording = self._recording(X, external_inputs, trial_inputs)
         rates = []
         with _threads_restored(), memory_errors():
             for member in self._members(members):
@@ -149,14 +154,15 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         **fit_parameters: Any,  # those of `fit`, of several types
     ) -> NDArray[np.float32]:
         """Fit on X, then the rates of X, as `fit(X, ...)` and `transform(X)` give them."""
-        external_inputs = fit_parameters.get("external_inputs")
-        return self.fit(X, y, **fit_parameters).transform(X, external_inputs=external_inputs)
+        given = {name: fit_parameters.get(name) for name in ("external_inputs", "trial_inputs")}
+        return self.fit(X, y, **fit_parameters).transform(X, **given)
 
     def infer(
         self,
         X: ArrayLike | Recording,
         *,
         external_inputs: ArrayLike | None = None,
+        trial_inputs: ArrayLike | None = None,
         members: Members = "best",
     ) -> xarray.Dataset:
         """Every signal with named axes, units and ids, as `rates.nc` has them (docs/formats.md).
@@ -166,7 +172,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         """
         import xarray
 
-        recording = self._recording(X, external_inputs)
+        recording = self._recording(X, external_inputs, trial_inputs)
         recording = with_known_sets(recording, self._run)
         each = [self._inferred(recording, member) for member in self._members(members)]
         if members == "best":
@@ -184,6 +190,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         y: object = None,
         *,
         external_inputs: ArrayLike | None = None,
+        trial_inputs: ArrayLike | None = None,
     ) -> float:
         """Masked bits per spike of X: every encoded entry predicted while hidden; higher is better.
 
@@ -195,7 +202,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         from lfads_torch.workflows.ensemble import load_ensemble
         from lfads_torch.workflows.masked_score import masked_score
 
-        recording = self._recording(X, external_inputs)
+        recording = self._recording(X, external_inputs, trial_inputs)
         with _threads_restored(), memory_errors():
             models = load_ensemble(self._run, recording)
             return masked_score(models, models[0].card.aligned(recording))
@@ -281,11 +288,18 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
             self._run.path
         ) == os.path.realpath(folder)
 
-    def _recording(self, X: ArrayLike | Recording, external_inputs: ArrayLike | None) -> Recording:
+    def _recording(
+        self,
+        X: ArrayLike | Recording,
+        external_inputs: ArrayLike | None,
+        trial_inputs: ArrayLike | None,
+    ) -> Recording:
         """X as a recording that this model can take, units in the order of X."""
         check_is_fitted(self)
         card = read_card(self._run)
-        recording = recording_for_model(X, card, external_inputs=external_inputs)
+        recording = recording_for_model(
+            X, card, external_inputs=external_inputs, trial_inputs=trial_inputs
+        )
         card.aligned(recording)  # raises where it does not fit
         return recording
 

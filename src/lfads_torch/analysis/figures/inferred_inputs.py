@@ -40,8 +40,8 @@ class InferredInputs(FigureRecipe):
     )
     caveat = (
         "An inferred input is what the generator could not predict, no proof of an anatomical "
-        "input. The controller sees the next bin and, through its encoder, the future: an input "
-        "may lead its event. Sign, rotation and scale are arbitrary; an input that stays near "
+        "input. Unless the model is causal, the controller sees the next bin and, through its "
+        "encoder, the future: an input may lead its event. Sign, rotation and scale are arbitrary; an input that stays near "
         "zero is not in use."
     )
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from lfads_torch.data.check.context import CheckContext
 from lfads_torch.data.check.report import Finding, listed
 from lfads_torch.data.check.statistics import OddValues
+from lfads_torch.data.recording import Recording
 
 __all__ = ["check_external_inputs", "check_missing", "check_signals", "check_values"]
 
@@ -112,17 +113,32 @@ def check_missing(context: CheckContext) -> list[Finding]:
     return findings
 
 
+def _check_trial_inputs(recording: Recording) -> list[Finding]:
+    inputs = recording.trial_inputs
+    if inputs is None or np.isfinite(inputs).all():
+        return []
+    n_wrong = int((~np.isfinite(inputs)).any(axis=1).sum())
+    return [
+        Finding(
+            severity="error",
+            code="trial_inputs_not_finite",
+            message=f"Trial inputs are missing or infinite in {n_wrong} trials.",
+            remedy="Every trial needs a number for each of them; leave such trials out.",
+        )
+    ]
+
+
 def check_external_inputs(context: CheckContext) -> list[Finding]:
     """Infinite values can't be used; missing ones count as 0, as they should in forward bins."""
     recording = context.recording
+    findings = _check_trial_inputs(recording)
     if recording.external_inputs is None:
-        return []
+        return findings
     inputs = np.asarray(recording.external_inputs, dtype=np.float64)
     split = context.split
     n_encoded = recording.n_bins if split is None else split.n_encoded_bins
     is_missing = np.isnan(inputs)
     is_missing[:, n_encoded:] = False
-    findings = []
     if np.isinf(inputs).any():
         findings.append(
             Finding(

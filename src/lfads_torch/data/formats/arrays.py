@@ -24,6 +24,7 @@ def recording_from_arrays(
     unit_ids: ArrayLike | None = None,
     condition: ArrayLike | None = None,
     external_inputs: ArrayLike | None = None,
+    trial_inputs: ArrayLike | None = None,
     behaviour: Mapping[str, ArrayLike] | None = None,
 ) -> Recording:
     """A recording of `counts` [trial, bin, unit]; NaN or a masked entry is missing.
@@ -49,6 +50,11 @@ def recording_from_arrays(
             None
             if external_inputs is None
             else _numbers(external_inputs, "external_inputs").astype(np.float32)
+        ),
+        trial_inputs=(
+            None
+            if trial_inputs is None
+            else _numbers(trial_inputs, "trial_inputs").astype(np.float32)
         ),
         behaviour={
             name: _numbers(signal, f"behaviour {name!r}")

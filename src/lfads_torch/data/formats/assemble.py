@@ -129,12 +129,16 @@ def _fields(
     if options.external_inputs is not None or inputs in stored.arrays:
         values = stored.numbers(inputs, "external inputs").astype(np.float32)
         fields["external_inputs"] = _with_dimension(values, shape)
+    of_trial = options.trial_inputs or "trial_inputs"
+    if options.trial_inputs is not None or of_trial in stored.arrays:
+        values = stored.numbers(of_trial, "trial inputs").astype(np.float32)
+        fields["trial_inputs"] = values[:, None] if values.shape == shape[:1] else values
     for name in TRUE_NAMES:
         if name in stored.arrays:
             fields[name] = _with_dimension(stored.numbers(name, name), shape)
     if "observation" in stored.arrays and stored.arrays["observation"].kind == "text":
         fields["observation"] = _families(stored, shape[2])
-    fields["used"] = {inputs, *TRUE_NAMES}
+    fields["used"] = {inputs, of_trial, *TRUE_NAMES}
     return fields
 
 

@@ -30,6 +30,7 @@ class ReadOptions:
     bin_width_s: float | None = None
     behaviour: tuple[str, ...] = ()  # arrays [B, L, D]; empty: all that fit
     external_inputs: str | None = None  # array [B, L, X]
+    trial_inputs: str | None = None  # array [B, C], constant over a trial
     trial_ids: str | None = None  # array [B]
     unit_ids: str | None = None  # array [N]
     start_s: float | None = None  # left edge of the first bin relative to the alignment event

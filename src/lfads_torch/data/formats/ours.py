@@ -28,9 +28,8 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "OurFormat", "write_recording"]
 FORMAT = "lfads-torch recording"
 FORMAT_VERSION = 1
 OPTIONAL = (
-    "condition", "unit_groups", "observation", "external_inputs", "true_rates", "true_latents",
-    "true_inputs",
-    "n_trial_bins",
+    "condition", "unit_groups", "observation", "external_inputs", "trial_inputs", "true_rates",
+    "true_latents", "true_inputs", "n_trial_bins",
 )  # fmt: skip
 
 
@@ -158,7 +157,8 @@ def _need_format(path: Path, attributes: Mapping[str, Any]) -> None:  # HDF5 val
 
 def _need_no_names(path: Path, options: ReadOptions, file: h5py.File) -> None:
     """Options that name arrays are for other layouts; a silent no would hide a mistake."""
-    for name in ("counts", "condition", "external_inputs", "trial_ids", "unit_ids"):
+    names = ("counts", "condition", "external_inputs", "trial_inputs", "trial_ids", "unit_ids")
+    for name in names:
         asked = getattr(options, name)
         if asked not in (None, name):
             raise FormatError(

@@ -95,15 +95,12 @@ def _require_same_bins(recordings: Sequence[Recording]) -> None:
 
 
 def _require_same_inputs(recordings: Sequence[Recording]) -> None:
-    found = {
-        recording.session: 0
-        if recording.external_inputs is None
-        else recording.external_inputs.shape[2]
-        for recording in recordings
-    }
-    if len(set(found.values())) > 1:
-        listed = ", ".join(f"{name} {n}" for name, n in found.items())
-        raise DataError(
-            f"the sessions have different numbers of external inputs ({listed}), but one generator "
-            "takes them. Give all the same, or none."
-        )
+    for name, axis in (("external_inputs", 2), ("trial_inputs", 1)):
+        values = {each.session: getattr(each, name) for each in recordings}
+        found = {name: 0 if v is None else int(v.shape[axis]) for name, v in values.items()}
+        if len(set(found.values())) > 1:
+            listed = ", ".join(f"{session} {n}" for session, n in found.items())
+            raise DataError(
+                f"the sessions have different numbers of {name.replace('_', ' ')} ({listed}), but "
+                "one model takes them. Give all the same, or none."
+            )
