@@ -41,8 +41,8 @@ class InferredInputs(FigureRecipe):
     caveat = (
         "An inferred input is what the generator could not predict, no proof of an anatomical "
         "input. Unless the model is causal, the controller sees the next bin and, through its "
-        "encoder, the future: an input may lead its event. Sign, rotation and scale are arbitrary; an input that stays near "
-        "zero is not in use."
+        "encoder, the future: an input may lead its event. Sign, rotation and scale are "
+        "arbitrary; an input that stays near zero is not in use."
     )
 
     def needs(self, inputs: FigureInputs) -> str | None:

@@ -31,8 +31,8 @@ CONTENT_NOTE = (
 TIMING_NOTE = (
     "share of pulses within 30 ms of the largest input, in units of the prior's stationary width "
     "(by innovations: of what the prior would not expect from the bin before); unless it is causal "
-    "the controller sees later bins, so an input may lead its event. Control: the same score on a matched recording "
-    "without pulses"
+    "the controller sees later bins, so an input may lead its event. Control: the same score on "
+    "a matched recording without pulses"
 )
 
 
