@@ -170,7 +170,7 @@ def facts(inputs: FigureInputs) -> list[tuple[str, str]]:
         ("Session", title(inputs) if attributes or inputs.recording else None),
         ("Observation", attributes.get("observation")),
         ("Sizes", ", ".join(f"{name.replace('_', ' ')} {size}" for name, size in sizes.items())),
-        ("Causal", attributes.get("causal") and "yes: rates follow from earlier bins alone"),
+        ("Causal", "yes: rates follow from earlier bins alone" * int(attributes.get("causal", 0))),
         ("Posterior samples", attributes.get("n_posterior_samples")),
         ("Member of the rates", attributes.get("member")),
         ("Members whose rates are averaged",
@@ -179,7 +179,7 @@ def facts(inputs: FigureInputs) -> list[tuple[str, str]]:
                              if run.get(key))),
         ("Threads", run.get("threads")),
     ]  # fmt: skip
-    return [(label, str(value)) for label, value in rows if value not in (None, "", 0)]
+    return [(label, str(value)) for label, value in rows if value not in (None, "")]
 
 
 def beta_rows(inputs: FigureInputs) -> list[tuple[str, str, str]]:
