@@ -39,9 +39,7 @@ def weights_of(task: Task) -> torch.Tensor:
 def run(task: Task, flat, *, counts=None, external=None, trial=None) -> ModelOutput:
     random = torch.Generator().manual_seed(2)
     usual = torch.poisson(torch.full((P, B, E, 5), 1.0, dtype=torch.float64), random)
-    given = ModelInput(
-        (usual if counts is None else counts,), (0,), external, trial_inputs=trial
-    )
+    given = ModelInput((usual if counts is None else counts,), (0,), external, trial_inputs=trial)
     weights = ModelWeights.arrange(task.layout.views(flat), task.session_names)
     return lfads(given, weights, Silence(), task.model, task.sizes, kernels=task.kernels)
 

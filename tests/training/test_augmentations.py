@@ -313,3 +313,13 @@ def test_orders_that_cannot_work_say_why(overrides, text):
 def test_an_unknown_augmentation_is_answered_with_the_known_ones():
     with pytest.raises(SettingsError, match=r"Did you mean .spike_jitter...*coordinated_dropout"):
         ordered_augmentations(replace(ALL, order="spike_jiter"), 0)
+
+
+def test_a_shifted_trial_does_not_leave_its_own_bins():
+    ends = torch.tensor([9, 4, 6, 9, 5]).expand(P, -1)
+    inside = (torch.arange(L) < ends[..., None])[..., None].expand(-1, -1, -1, N)
+    before = batch()
+    before = replace(before, counts=before.counts * inside, present=inside, n_trial_bins=ends)
+    after = applied(TemporalShift(3), before, temporal_shift_rate=[1.0] * P)
+    assert not bool(after.present[~inside].any())
+    assert not bool(after.counts[~inside].any())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lfads_torch.model.trial_ends import states_to_ends, state_at_end
+from lfads_torch.model.trial_ends import state_at_end, states_to_ends
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lfads_torch.kernels.choose import Kernels
     from lfads_torch.model.weights import EncoderWeights
 
-__all__ = ["states_to_ends", "is_before_end", "state_at_end"]
+__all__ = ["is_before_end", "state_at_end", "states_to_ends"]
 
 
 def is_before_end(n_bins: int, ends: Int[Tensor, "P B"]) -> Bool[Tensor, "P T B"]:
