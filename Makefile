@@ -21,8 +21,14 @@ NATIVE := src/lfads_torch/kernels/compiled/native
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SPHINX := $(BIN)/python -m sphinx -W --keep-going
 
+TRITON_VENV ?= .venv-triton
+TRITON_BIN := $(subst $(VENV),$(TRITON_VENV),$(BIN))
+TRITON_PIP := $(TRITON_BIN)/python -m pip --disable-pip-version-check
+TRITON_READY := $(TRITON_VENV)/ready
+TRITON_PYTEST := TRITON_INTERPRET=1 OMP_NUM_THREADS=1 $(TRITON_BIN)/python -m pytest -m "not slow" -q
+
 .DEFAULT_GOAL := help
-.PHONY: help compiled demo test test-slow check docs format clean
+.PHONY: help compiled demo test test-slow check check-triton docs format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,8 +50,11 @@ check: $(CHECK_READY) ## format, lint, types, import order, docs and docstring e
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(PYTEST) tests/test_import_order.py tests/test_lazy_imports.py --doctest-modules src/lfads_torch
+	$(PYTEST) tests/test_import_order.py tests/test_lazy_imports.py --doctest-modules src/lfads_torch --ignore=src/lfads_torch/kernels/triton
 	$(SPHINX) docs docs/_build/html
+
+check-triton: $(TRITON_READY) ## run the Triton kernels in their interpreter, without a GPU
+	$(TRITON_PYTEST) tests/kernels/test_triton_*.py
 
 docs: $(CHECK_READY) ## build the documentation into docs/_build/html
 	$(SPHINX) docs docs/_build/html
@@ -55,7 +64,7 @@ format: $(CHECK_READY) ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 
 clean: ## remove the environment, caches and build outputs
-	rm -rf $(VENV) build dist docs/_build docs/reference/settings.md .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TRITON_VENV) build dist docs/_build docs/reference/settings.md .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf $(addprefix $(NATIVE)/,.ninja_* CMakeCache.txt CMakeFiles CMakeInit.txt Makefile build.ninja cmake_install.cmake)
 	rm -rf src/lfads_torch/kernels/compiled/lfads_kernels.* $(DEMO)
 
@@ -69,4 +78,11 @@ $(RUN_READY): constraints.txt pyproject.toml $(wildcard $(NATIVE)/*.cpp $(NATIVE
 
 $(CHECK_READY): $(RUN_READY)
 	$(PIP) install -c constraints.txt -e ".[dev]"
+	touch $@
+
+# Triton is a gigabyte and fits one version of PyTorch: it has an environment of its own.
+$(TRITON_READY): constraints-triton.txt
+	test -x $(TRITON_BIN)/python || $(PYTHON) -m venv $(TRITON_VENV)
+	$(TRITON_PIP) install -c constraints-triton.txt torch || { echo "make check-triton: PyTorch could not be installed into $(TRITON_VENV); is there a network?" >&2; exit 1; }
+	$(TRITON_PIP) install -r constraints-triton.txt || { echo "make check-triton: the packages of constraints-triton.txt could not be installed into $(TRITON_VENV); is there a network, and a gigabyte of disk?" >&2; exit 1; }
 	touch $@

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
 from lfads_torch.errors import SettingsError
-from lfads_torch.kernels.choose import BACKENDS, choose_kernels, describe_compiled
+from lfads_torch.kernels.choose import (
+    BACKENDS,
+    choose_kernels,
+    describe_compiled,
+    describe_triton,
+)
 from lfads_torch.kernels.compiled import library as library_module
 from lfads_torch.kernels.compiled.library import Absent, find_library
 from lfads_torch.kernels.decoder import portable as decoder_portable
@@ -16,6 +23,23 @@ from lfads_torch.kernels.gru import reference as gru_reference
 
 FLOAT64 = {"dtype": torch.float64}
 GPU = {"device": torch.device("cuda")}
+
+
+@pytest.fixture
+def no_triton(monkeypatch):
+    """As on a machine without Triton: importing it fails."""
+    for name in [each for each in sys.modules if each.startswith("lfads_torch.kernels.triton")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "triton", None)
+
+
+def test_without_triton_a_gpu_runs_the_portable_kernels_and_says_why(no_triton):
+    assert "Triton cannot be imported" in choose_kernels(**GPU).reason
+    assert describe_triton().startswith("not available: Triton cannot be imported")
+    with pytest.raises(SettingsError, match=r"triton cannot run here: .*comes with a CUDA build"):
+        choose_kernels("triton", **GPU)
+    with pytest.raises(SettingsError, match="not in float64"):
+        choose_kernels("triton-bf16", **FLOAT64)
 
 
 def test_auto_takes_the_compiled_kernels_where_they_were_built():
@@ -32,12 +56,12 @@ def test_auto_takes_the_compiled_kernels_where_they_were_built():
 @pytest.mark.parametrize(
     ("needs", "text"), [(FLOAT64, "not in float64"), (GPU, "not on cuda")], ids=["type", "device"]
 )
-def test_auto_is_portable_where_the_compiled_kernels_cannot_compute(needs, text):
+def test_auto_is_portable_where_no_faster_kernels_can_compute(needs, text, no_triton):
     kernels = choose_kernels(**needs)
     assert kernels.name == "portable"
     assert kernels.gru_scan is gru_portable.gru_scan
     assert kernels.decoder_scan is decoder_portable.decoder_scan
-    assert text in kernels.reason
+    assert "the fastest that can run here" in kernels.reason
     with pytest.raises(SettingsError, match=rf"compiled cannot run here: .*{text}"):
         choose_kernels("compiled", **needs)
 
@@ -81,7 +105,7 @@ def test_every_backend_can_be_forced_by_its_name(name):
     assert choose_kernels(name).name == name
 
 
-@pytest.mark.parametrize("name", ["", "cuda", "Portable", "compiled-"])
+@pytest.mark.parametrize("name", ["", "cuda", "Portable", "compiled-", "triton-"])
 def test_an_unknown_backend_is_an_error_that_names_the_known_ones(name):
     with pytest.raises(SettingsError) as error:
         choose_kernels(name)

@@ -14,16 +14,17 @@ if TYPE_CHECKING:
 
     from lfads_torch.kernels.decoder.reference import DecoderOutput
 
-__all__ = ["BACKENDS", "Kernels", "choose_kernels", "describe_compiled"]
+__all__ = ["BACKENDS", "Kernels", "choose_kernels", "describe_compiled", "describe_triton"]
 
-BACKENDS = ("reference", "portable", "compiled")
+BACKENDS = ("reference", "portable", "compiled", "triton")
 
 
 @dataclass(frozen=True)
 class Kernels:
     """The two operations of one backend, and why this backend was chosen.
 
-    `name` says what the numbers depend on: the compiled backend names its instruction set.
+    `name` says what the numbers depend on: the compiled backend names its instruction set, the
+    Triton backend the precision of its products.
     """
 
     name: str
@@ -41,21 +42,23 @@ def choose_kernels(
     """The backend asked for; `auto` takes the fastest that can compute in `dtype` on `device`.
 
     They default to float32 on the CPU. `compiled-avx2` asks for the compiled backend with that
-    instruction set, `compiled` for the best that this machine has. Raises SettingsError for an
-    unknown name, and for a forced backend that cannot run.
+    instruction set, `compiled` for the best that this machine has; `triton-bf16` for the Triton
+    backend with products of that precision (float32, tf32, bf16), `triton` for float32. Raises
+    SettingsError for an unknown name, and for a forced backend that cannot run.
     """
     if wanted == "reference":
         return _reference()
     if wanted == "portable":
         return _portable("forced")
     if wanted == "auto":
-        found = _compiled("", device, dtype)
+        on_gpu = device is not None and device.type == "cuda"
+        found = _triton("", device, dtype) if on_gpu else _compiled("", device, dtype)
         if isinstance(found, str):
             return _portable(f"the fastest that can run here: {found}")
         return found
-    backend, _, instructions = wanted.partition("-")
-    if backend == "compiled" and (instructions or wanted == backend):
-        found = _compiled(instructions, device, dtype)
+    backend, _, kind = wanted.partition("-")
+    if backend in ("compiled", "triton") and (kind or wanted == backend):
+        found = (_triton if backend == "triton" else _compiled)(kind, device, dtype)
         if isinstance(found, str):
             raise SettingsError(
                 f"kernels: {wanted} cannot run here: {found}. Choose auto, portable or reference "
@@ -78,6 +81,16 @@ def describe_compiled() -> str:
             "the time (benchmarks/kernel_steps.py)"
         )
     return ", ".join(library.instruction_sets)
+
+
+def describe_triton() -> str:
+    """The precisions of the Triton backend, or why it cannot run on this machine."""
+    import torch
+
+    found = _triton("", torch.device("cuda"), None)
+    if not isinstance(found, str) and not torch.cuda.is_available():
+        found = "this PyTorch finds no CUDA device"
+    return f"not available: {found}" if isinstance(found, str) else "float32, tf32, bf16"
 
 
 def _reference() -> Kernels:
@@ -118,3 +131,27 @@ def _compiled(
     return Kernels(
         f"compiled-{used}", reason, CompiledGRU(library, used), CompiledDecoder(library, used)
     )
+
+
+def _triton(
+    precision: str, device: torch.device | None, dtype: torch.dtype | None
+) -> Kernels | str:
+    """The Triton backend, or why it cannot run. No precision: float32."""
+    if dtype is not None and str(dtype) != "torch.float32":
+        return f"the Triton backend keeps states in float32, not in {dtype}".replace("torch.", "")
+    try:
+        from lfads_torch.kernels.triton.precision import PRECISIONS, Products, runs_in_interpreter
+    except ImportError as error:
+        return f"Triton cannot be imported ({error}); it comes with a CUDA build of PyTorch"
+    where = "cpu" if device is None else device.type
+    if where != "cuda" and not runs_in_interpreter():
+        return f"the Triton backend runs on a CUDA device, not on {where}"
+    if precision and precision not in PRECISIONS:
+        return f"the Triton backend has no {precision!r}, but {', '.join(PRECISIONS)}"
+    from lfads_torch.kernels.triton.decoder import TritonDecoder
+    from lfads_torch.kernels.triton.gru import TritonGRU
+
+    products = Products(next(p for p in PRECISIONS if p == (precision or PRECISIONS[0])))
+    reason = "forced" if precision else "the fastest on this device in float32"
+    name = f"triton-{products.precision}"
+    return Kernels(name, reason, TritonGRU(products), TritonDecoder(products))

@@ -15,11 +15,11 @@ def describe_system() -> dict[str, Any]:  # JSON values
     import torch
 
     from lfads_torch import __version__
-    from lfads_torch.kernels.choose import choose_kernels, describe_compiled
+    from lfads_torch.kernels.choose import choose_kernels, describe_compiled, describe_triton
     from lfads_torch.outputs.run_record import library_versions, machine_text
 
-    kernels = choose_kernels("auto")
     n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    kernels = choose_kernels("auto", device=torch.device("cuda" if n_devices else "cpu"))
     return {
         "what": "system",
         "lfads_torch": __version__,
@@ -31,4 +31,5 @@ def describe_system() -> dict[str, Any]:  # JSON values
         "cuda_devices": [torch.cuda.get_device_name(index) for index in range(n_devices)],
         "kernels": f"{kernels.name} ({kernels.reason})",
         "kernels_compiled": describe_compiled(),
+        "kernels_triton": describe_triton(),
     }
