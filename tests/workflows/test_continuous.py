@@ -14,6 +14,7 @@ from lfads_torch.data.prepare import PrepareOptions, prepare_recording
 from lfads_torch.errors import DataError, FormatError
 from lfads_torch.outputs.merged_file import open_merged
 from lfads_torch.outputs.rates_file import open_rates
+from lfads_torch.workflows.check_file import check_file
 from lfads_torch.workflows.fit import Quiet
 from lfads_torch.workflows.fit_file import FitRequest, fit_file
 from lfads_torch.workflows.infer_file import InferRequest, infer_file
@@ -118,6 +119,26 @@ def test_infer_and_merge_give_the_same_file(run, tmp_path):
 
 def prepared_path(run):
     return run.path.parent / "chops.h5"
+
+
+def test_a_fit_takes_the_session_itself_and_knows_it_again(tmp_path):
+    source = write_session(tmp_path / "session.h5")
+    settings = tiny_settings("chop.length_s=0.3", "chop.overlap_s=0.1", "training.epochs=1")
+    checked = check_file(source, settings)
+    assert checked.report.summary.n_trials > 50
+    request = FitRequest(source=source, folder=tmp_path / "run", settings=settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lfads_torch.analysis.report.render_report", lambda *_, **__: "<html>")
+        run = fit_file(request, Quiet())
+    with open_merged(run.path / "merged.nc") as merged:
+        assert merged["rates"].shape == (N_BINS, N_UNITS)
+    infer_file(run, InferRequest(n_samples=1), tmp_path / "again.nc")
+    other = write_session(tmp_path / "other.h5", n_bins=401, seed=1)
+    infer_file(run, InferRequest(source=other, n_samples=1), tmp_path / "other.nc")
+    with open_merged(tmp_path / "other_merged.nc") as merged:
+        assert merged["rates"].shape == (401, N_UNITS)
+    with pytest.raises(DataError, match=r"chop\.length_s and chop\.overlap_s in the settings"):
+        read_recording(source)
 
 
 def test_another_session_is_inferred_and_merged(run, tmp_path):

@@ -56,6 +56,11 @@ def _conflicts(settings: Settings) -> Iterator[str]:
             f"{split.valid_fraction + split.test_fraction:g}; needed is a sum below 1, "
             "so that trials remain for training"
         )
+    if settings.chop.overlap_s > 0 and settings.chop.overlap_s >= settings.chop.length_s:
+        yield (
+            f"chop.overlap_s is {settings.chop.overlap_s:g} and chop.length_s "
+            f"{settings.chop.length_s:g}; needed is an overlap shorter than a chop"
+        )
     lowers_rate = training.plateau_factor < 1.0
     if lowers_rate and training.learning_rate_floor > training.learning_rate:
         yield (

@@ -6,7 +6,7 @@ already pass through, in wider bins if asked. Axes: `B` trial, `L` bin, `N` unit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError
 
-__all__ = ["PrepareOptions", "prepare_recording"]
+__all__ = ["PrepareOptions", "chopped_recording", "prepare_recording"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,23 @@ def prepare_recording(source: Path | str, options: PrepareOptions) -> Recording:
             return _cut(stored, continuous, options)
     with naming(path):
         return _pass_through(path, options)
+
+
+def chopped_recording(source: Path, options: ReadOptions) -> Recording:
+    """The chops of a continuous session, as read options ask for them.
+
+    The bin width of the options is that of the counts; of spike times it is the width to make.
+    """
+    read = replace(options, chop_s=None, chop_overlap_s=0.0)
+    return prepare_recording(
+        source,
+        PrepareOptions(
+            bin_width_s=options.bin_width_s,
+            chop_s=options.chop_s,
+            chop_overlap_s=options.chop_overlap_s,
+            read=read,
+        ),
+    )
 
 
 def _pass_through(path: Path, options: PrepareOptions) -> Recording:

@@ -7,7 +7,17 @@ from typing import Literal
 
 from lfads_torch.declare import setting
 
-__all__ = ["SplitSettings"]
+__all__ = ["ChopSettings", "SplitSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChopSettings:
+    """How a continuous session is cut into trials when a fit is given the session itself."""
+
+    length_s: float = setting(
+        0.0, "length of the trials; 0: the file holds trials already", unit="s", at_least=0.0
+    )
+    overlap_s: float = setting(0.0, "time that neighbours share", unit="s", at_least=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ Description = dict[str, Any]  # JSON values; nested dicts are sections
 STATE_FORMAT = "lfads-torch state"
 SETTINGS_SECTIONS = {
     "model", "sessions", "loss", "augmentation", "training", "search", "split", "inference", "run",
+    "chop",
 }  # fmt: skip
 WANTED = (
     "a run folder, recording, split, rates, state (safetensors), metrics.jsonl, history.csv, "

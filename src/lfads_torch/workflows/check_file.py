@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lfads_torch.errors import DataError
 from lfads_torch.workflows.choose_split import SplitChoice, with_chosen_split
+from lfads_torch.workflows.read_options import with_chops
 
 if TYPE_CHECKING:
     from lfads_torch.config.tree import Settings
@@ -45,7 +46,7 @@ def check_file(
     from lfads_torch.data.check.context import CheckRequirements
     from lfads_torch.data.formats.choose import read_recording
 
-    recording = read_recording(source, options=read_options)
+    recording = read_recording(source, options=with_chops(read_options, settings.chop))
     notes: list[str] = []
     recording = _split_where_possible(recording, split or SplitChoice(), settings, notes)
     if recording.split is not None:

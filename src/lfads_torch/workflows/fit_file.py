@@ -14,6 +14,7 @@ from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED
 from lfads_torch.workflows.choose_split import SplitChoice, with_chosen_split
 from lfads_torch.workflows.finish import finish_run, missing_results
+from lfads_torch.workflows.read_options import with_chops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,9 +68,10 @@ def train_file(
     from lfads_torch.workflows.device import choose_device
     from lfads_torch.workflows.fit import FitOptions
 
+    read_options = with_chops(request.read_options, request.settings.chop)
     options = FitOptions(
         data_path=request.source,
-        read_options=request.read_options,
+        read_options=read_options,
         kernels=request.kernels,
         overwrite=request.overwrite,
         command=request.command,
@@ -77,7 +79,7 @@ def train_file(
     if request.resume_if_exists and (run := _run_to_go_on_with(request.folder)) is not None:
         _say_what_differs(run, request, observer)
         return go_on(run, options=options, observer=observer)
-    recording = read_recording(request.source, options=request.read_options)
+    recording = read_recording(request.source, options=read_options)
     recording = with_chosen_split(
         recording, request.split, request.settings.split, observer.message
     )

@@ -110,7 +110,9 @@ def _checked_counts(stored: StoredArrays, name: str) -> NDArray[Any]:
     counts = stored.numbers(name, "counts")
     if counts.ndim != 3:
         remedy = (
-            "For a continuous recording [bin, unit], cut it into trials first (`lfads prepare`)."
+            "A continuous recording [bin, unit] is cut into trials first: `lfads prepare --chop "
+            "SECONDS --overlap SECONDS`, or chop.length_s and chop.overlap_s in the settings of a "
+            "fit."
             if counts.ndim == 2
             else "Name another array with --counts."
         )

@@ -35,6 +35,8 @@ class ReadOptions:
     unit_ids: str | None = None  # array [N]
     start_s: float | None = None  # left edge of the first bin relative to the alignment event
     session: str | None = None  # None: the file's own, or its name without the suffix
+    chop_s: float | None = None  # of a continuous session: trials in a row of this length
+    chop_overlap_s: float = 0.0  # that these share
 
 
 class Reader(ABC):

@@ -33,11 +33,16 @@ def read_recording(
 
     `reader` asks for one reader: a name of `reader_places()` or "package.module:Class". A file that
     is missing, damaged or of no known layout gives a FormatError; counts that make no recording
-    give a DataError. Both messages begin with the path.
+    give a DataError. Both messages begin with the path. With `options.chop_s` the file holds a
+    continuous session, which is chopped.
     """
     path = Path(path)
     need_readable_file(path)
     options = ReadOptions() if options is None else options
+    if options.chop_s is not None:
+        from lfads_torch.data.prepare import chopped_recording
+
+        return chopped_recording(path, options)
     if reader is not None:
         return _load(reader, reader_places()).read(path, options)
     for candidate in _readers():
