@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from lfads_torch.cli.reader_arguments import ReaderArguments
+from lfads_torch.errors import SettingsError
 
 __all__ = ["import_"]
 
@@ -50,7 +52,7 @@ def import_(
     ),
     reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
 ) -> int:
-    """Take over a model, settings or data of lfads-torch.
+    """Take over a checkpoint, configuration or data file of lfads-torch.
 
     A checkpoint becomes a run that `infer`, `evaluate`, `plot` and `report` take; no code in it
     is run. A configuration becomes a settings file for `fit --settings`, and every option is
@@ -68,6 +70,12 @@ def import_(
     from lfads_torch.workflows.from_lfads_torch.import_run import ImportRequest, import_run
 
     kind = kind_of_source(source)
+    of_checkpoints = {
+        "--data": data, "--of-session": of_session, "--set": overrides, "--model-only": model_only,
+    }  # fmt: skip
+    if kind != "checkpoint":
+        others = {} if kind == "configuration" else {"--config": config}
+        _need_none({**of_checkpoints, **others}, source, kind)
     if kind == "recording":
         print(import_recording(source, out, reader.read_options()))
         return 0
@@ -95,3 +103,13 @@ def import_(
             for one in session_runs(run):
                 finish_run(one, anew=True, observer=watch)
     return print_run(run, is_quiet=quiet)
+
+
+def _need_none(options: Mapping[str, object], source: Path, kind: str) -> None:
+    """Raise SettingsError where an option is given that this kind of source leaves without use."""
+    given = [name for name, value in options.items() if value not in (None, (), False)]
+    if given:
+        raise SettingsError(
+            f"{source} is a {kind}, for which {' and '.join(given)} has no use. Leave it out; "
+            "settings are given to the fit."
+        )

@@ -69,7 +69,8 @@ def what_cannot_be_read(path: Path, kind: FileKind) -> str:
         "pickle": "is a Python pickle, whatever its name says. Pickles can run code when they are "
         "loaded, so they never are; load it yourself and save the arrays with numpy.savez.",
         "text": f"is a text file, not a recording. {WHAT_TO_DO}",
-        "zip": f"is a zip archive without NumPy arrays in it (a saved model?). {WHAT_TO_DO}",
+        "zip": "is a zip archive without NumPy arrays in it. If it is a checkpoint of lfads-torch, "
+        f"`lfads import` takes it. {WHAT_TO_DO}",
         "unknown": f"is not of a known kind. {WHAT_TO_DO}",
     }
     return f"{path}: the file " + found.get(

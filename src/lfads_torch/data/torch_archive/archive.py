@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -155,7 +155,7 @@ def _prefix(names: list[str]) -> str | None:
 
 
 def _numbers(content: bytes, kind: str, *, is_big_endian: bool) -> NDArray[Any]:
-    order = ">" if is_big_endian else "<"
+    order: Literal[">", "<"] = ">" if is_big_endian else "<"
     if kind == "bfloat16":
         # The upper half of a float32.
         upper = np.frombuffer(content, np.dtype(np.uint16).newbyteorder(order)).astype(np.uint32)

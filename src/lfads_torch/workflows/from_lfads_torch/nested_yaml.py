@@ -55,7 +55,8 @@ class _Reader:
             return self._mapping(node, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(child, depth + 1) for child in node.value]
-        return plain_value(node.value) if node.style is None else node.value
+        is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        return plain_value(node.value) if is_plain else node.value
 
     def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Any]:
         made = {}
