@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 from peer_configuration import write_configuration
 
+from lfads_torch.config.declarations import declarations
 from lfads_torch.config.read import read_settings
 from lfads_torch.config.tree import flatten
 from lfads_torch.errors import SettingsError
 from lfads_torch.workflows.from_lfads_torch.configuration import read_configuration
 from lfads_torch.workflows.from_lfads_torch.import_file import import_configuration
 from lfads_torch.workflows.from_lfads_torch.mapping import map_configuration
+from lfads_torch.workflows.from_lfads_torch.options import OPTIONS
+from lfads_torch.workflows.from_lfads_torch.parts import PARTS as PARTS_OF_THEIRS
+from lfads_torch.workflows.from_lfads_torch.report import DIFFERENCES
 
 EXPECTED = {
     "model.ic_bins": 0,
@@ -25,7 +29,10 @@ EXPECTED = {
     "model.generator_size": 200,
     "model.n_factors": 40,
     "model.initial_condition_variance_floor": 1e-4,
+    "model.initial_condition_prior": "normal",
     "model.initial_condition_prior_variance": 0.15,
+    "model.initial_condition_prior_scale": "fixed",
+    "model.variational": True,
     "model.cell_clip": 5.0,
     "model.input_prior": "autoregressive",
     "model.input_prior_time_constant": 12.0,
@@ -125,22 +132,88 @@ def test_the_model_alone_and_a_data_module_beside_it(tmp_path: Path) -> None:
 
 
 PARTS = {
-    "recons.Gaussian": {"loss.observation": "gaussian"},
+    "recons.Poisson": {"loss.observation": "poisson"},
     "recons.PoissonBPS": {"loss.observation": "poisson"},
-    "augmentations.CoordinatedDropoutTF2": {"augmentation.coordinated_dropout_rate": 0.0},
-    "priors.MultivariateNormal": {"model.initial_condition_prior_variance": 0.1},
-}
+    "recons.MSE": {"loss.observation": "gaussian_fixed_variance", "loss.fixed_variance": 0.5},
+    "recons.Gaussian": {"loss.observation": "gaussian"},
+    "recons.Gamma": {"loss.observation": "gamma"},
+    "recons.ZeroInflatedGamma {gamma_loc: 0.1}": {
+        "loss.observation": "zero_inflated_gamma", "loss.zero_inflated_gamma_location": 0.1,
+    },
+    "augmentations.CoordinatedDropout {cd_rate: 0.4, cd_pass_rate: 0.2}": {
+        "augmentation.coordinated_dropout_rate": 0.4,
+        "augmentation.coordinated_dropout_pass_rate": 0.2,
+    },
+    "augmentations.CoordinatedDropoutTF2 {cd_rate: 0.4}": {
+        "augmentation.coordinated_dropout_rate": 0.4,
+    },
+    "augmentations.SpikeJitter {width: 3}": {
+        "augmentation.spike_jitter_rate": 1.0, "augmentation.spike_jitter_bins": 3,
+    },
+    "augmentations.TemporalShift {std: 3.0, max_shift: 4}": {
+        "augmentation.temporal_shift_rate": 1.0, "augmentation.temporal_shift_bins": 4,
+    },
+    "augmentations.SampleValidation {sv_rate: 0.2}": {"augmentation.sample_validation_rate": 0.2},
+    "priors.MultivariateNormal {variance: 0.3}": {
+        "model.initial_condition_prior": "normal",
+        "model.initial_condition_prior_variance": 0.3,
+    },
+    "priors.MultivariateStudentT {loc: 0.0, scale: 0.5, df: 6}": {
+        "model.initial_condition_prior": "student_t", "model.prior_degrees_of_freedom": 6.0,
+        "model.initial_condition_prior_variance": 0.375,
+        "model.initial_condition_prior_scale": "learned",
+    },
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("target", PARTS)
-def test_targets_map_to_ours(target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", PARTS)
+def test_targets_map_to_ours(written: str, tmp_path: Path) -> None:
+    target, _, arguments = written.partition(" ")
+    option = "ic_prior" if target.startswith("priors") else "reconstruction"
     for modules in ("lfads_torch.modules", "lfads_torch.models.modules"):
+        given = arguments.strip("{}")
+        inner = f"{{_target_: {modules}.{target}, {given}}}"
         path = tmp_path / "model.yaml"
-        path.write_text(
-            f"gen_dim: 8\nreconstruction:\n  _target_: {modules}.{target}\n", encoding="utf-8"
-        )
+        path.write_text(f"gen_dim: 8\n{option}: {inner}\n", encoding="utf-8")
         settings = map_configuration(read_configuration((path,))).settings
-        assert PARTS[target].items() <= settings.items()
+        assert PARTS[written].items() <= settings.items()
+        read_settings(overrides=tuple(f"{key}={value}" for key, value in settings.items()))
+
+
+PRIORS_OF_INPUTS = {
+    "MultivariateNormal, variance: 0.3": {
+        "model.input_prior": "normal", "model.input_prior_variance": 0.3,
+    },
+    "MultivariateStudentT, scale: 1.0, df: 4": {
+        "model.input_prior": "student_t", "model.input_prior_variance": 2.0,
+        "model.prior_degrees_of_freedom": 4.0,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("written", PRIORS_OF_INPUTS)
+def test_priors_of_inputs(written: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text(f"gen_dim: 8\nco_prior: {{_target_: lfads_torch.modules.priors.{written}}}\n")
+    settings = map_configuration(read_configuration((path,))).settings
+    assert PRIORS_OF_INPUTS[written].items() <= settings.items()
+
+
+def test_a_model_that_is_not_variational(tmp_path: Path) -> None:
+    null = "{_target_: lfads_torch.modules.priors.Null}"
+    path = tmp_path / "model.yaml"
+    path.write_text(f"gen_dim: 8\nvariational: False\nco_prior: {null}\nic_prior: {null}\n")
+    assert map_configuration(read_configuration((path,))).settings["model.variational"] is False
+
+
+def test_all_settings_that_are_named_exist() -> None:
+    named = {option.setting for option in OPTIONS.values() if option.setting}
+    for name, part in PARTS_OF_THEIRS.items():
+        for option in ("model.co_prior", "model.ic_prior"):
+            named |= set(part.settings(option, {}) if part.settings else {})
+        assert part.settings or part.note, name
+    named |= set(DIFFERENCES)
+    assert named - set(declarations()) == set()
 
 
 def test_a_part_of_ones_own_is_named(tmp_path: Path) -> None:

@@ -30,12 +30,12 @@ BIN_WIDTH = 0.02
 N_TRAIN, N_VALID = 8, 3
 
 
-def data_file(path: Path, model: PeerModel, seed: int = 1) -> Path:
+def data_file(path: Path, model: PeerModel, seed: int = 1, least: float = 0.0) -> Path:
     """A data file as lfads-torch takes it; external inputs of all bins."""
     rng = np.random.default_rng(seed)
     with h5py.File(path, "w") as file:
         for name, n in (("train", N_TRAIN), ("valid", N_VALID)):
-            recon = rng.poisson(0.6, (n, model.recon_seq_len, model.n_units)).astype(float)
+            recon = rng.poisson(0.6, (n, model.recon_seq_len, model.n_units)) + least
             file[f"{name}_recon_data"] = recon
             file[f"{name}_encod_data"] = recon[:, : model.encod_seq_len, : model.encod_data_dim]
             if model.ext_input_dim:
@@ -370,3 +370,56 @@ def test_a_folder_with_one_best_checkpoint(tmp_path: Path) -> None:
     (folder / "epoch=4.ckpt").touch()
     with pytest.raises(FormatError, match=r"epoch=3\.ckpt, .*epoch=4\.ckpt"):
         checkpoint_of(tmp_path)
+
+
+FAMILIES = {
+    "Gaussian": (2, lambda p: p[..., 0, :]),
+    "MSE": (1, lambda p: p[..., 0, :]),
+    "Gamma": (2, lambda p: np.exp(p[..., 0, :]) / np.exp(p[..., 1, :])),  # shape over rate
+    "PoissonBPS": (1, lambda p: np.exp(p[..., 0, :]) / BIN_WIDTH),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_observation_of_a_configuration(family: str, tmp_path: Path) -> None:
+    """The checkpoint has its parameters and does not say what they are of."""
+    n_parameters, mean = FAMILIES[family]
+    model = PeerModel(n_parameters=n_parameters)
+    weights = peer_weights(model)
+    config = tmp_path / "model.yaml"
+    config.write_text(
+        "_target_: lfads_torch.model.LFADS\n"
+        f"reconstruction: [{{_target_: lfads_torch.modules.recons.{family}}}]\n"
+    )
+    data = data_file(tmp_path / "positive.h5", model, least=0.0 if "Poisson" in family else 0.5)
+    run = imported(tmp_path, model, weights, configurations=(config,), data=(data,))
+    parameters, _ = expected(data, model, weights)
+    split = parameters.reshape(*parameters.shape[:2], n_parameters, model.n_units)
+    np.testing.assert_allclose(inferred(run, tmp_path)["rates"], mean(split), rtol=1e-4, atol=1e-5)
+
+
+def test_student_t_priors_and_none(tmp_path: Path) -> None:
+    model = PeerModel()
+    weights = peer_weights(model)
+    bare = {name: w for name, w in weights.items() if "_prior." not in name}
+    heavy = {
+        **bare,
+        "ic_prior.loc": np.full(3, 0.4, np.float32),
+        "ic_prior.logscale": np.full(3, -1, np.float32),
+        "co_prior.logtaus": weights["co_prior.logtaus"],
+        "co_prior.lognvars": weights["co_prior.lognvars"],
+    }  # fmt: skip
+    run = imported(tmp_path, model, heavy)
+    stored = load_file(run.best_checkpoint_path)
+    np.testing.assert_array_equal(
+        stored["weights/initial_condition_prior.location"][0], heavy["ic_prior.loc"]
+    )
+    assert read_settings_of(run).model.initial_condition_prior == "student_t"
+    assert any("Student-t" in text for text in run.read_record().warnings)
+    options = {**model.hyper_parameters(), "variational": False}
+    checkpoint = write_checkpoint(tmp_path / "null.ckpt", bare, options)
+    plain = imported(tmp_path, model, bare, checkpoint=checkpoint, folder=tmp_path / "plain")
+    assert not read_settings_of(plain).model.variational
+    _, factors = expected(tmp_path / "data.h5", model, weights)
+    for each in (run, plain):
+        np.testing.assert_allclose(inferred(each, tmp_path)["factors"], factors, atol=1e-5)

@@ -13,11 +13,7 @@ from lfads_torch.config.yaml_text import scalar_text
 from lfads_torch.errors import FormatError
 from lfads_torch.workflows.fit import FitOptions, Observer, Prepared, prepare
 from lfads_torch.workflows.from_lfads_torch.checkpoint import Checkpoint, read_checkpoint
-from lfads_torch.workflows.from_lfads_torch.configuration import (
-    Configuration,
-    class_name,
-    read_configuration,
-)
+from lfads_torch.workflows.from_lfads_torch.configuration import Configuration, read_configuration
 from lfads_torch.workflows.from_lfads_torch.fitting_data import (
     data_paths,
     need_fitting,
@@ -242,9 +238,7 @@ def _warnings(found: Checkpoint) -> tuple[str, ...]:
             "early (they were trimmed at the start and padded at the end). Here they stay where "
             "they are, so the rates are not the same; fit anew to use them rightly."
         )
-    if class_name(model.get("ic_prior")) == "MultivariateStudentT" or "ic_prior.loc" in (
-        found.tensors
-    ):
+    if {"ic_prior.loc", "co_prior.loc"} & found.tensors.keys():
         told.append(
             "There, posteriors of Student-t form were sampled; here they are Gaussian. Rates of "
             "posterior means (--samples 0) are the same."

@@ -50,8 +50,6 @@ def _option(name: str, value: Any, *, is_off: bool = False) -> Iterable[Fate]:
         yield Fate(name, value, note=option.note) if is_off else _fate(name, value, option)
     elif name in _OBJECTS:
         yield from fates_of_part(name, value)
-    elif name == "model.variational":
-        yield _variational(value)
     elif name.startswith(("callbacks.", "logger.", "posterior_sampling.")):
         yield from _below(name, value)
     else:
@@ -82,15 +80,6 @@ def _fate(name: str, value: Any, option: Option) -> Fate:
             "the configuration, or leave it out."
         ) from error
     return Fate(name, value, settings, "" if settings else option.note or "no setting is needed")
-
-
-def _variational(value: Any) -> Fate:
-    if value:
-        return Fate("model.variational", value, note="posteriors are sampled in training, as there")
-    return Fate(
-        "model.variational", value, {"inference.n_samples": 0, "training.score_latent": "mean"},
-        "see docs/features.md",
-    )  # fmt: skip
 
 
 def _whole_model(model: Any) -> Iterable[Fate]:

@@ -100,6 +100,7 @@ _MODEL = {
     "sv_rate": Option("augmentation.sample_validation_rate", value=_real),
     "sv_seed": Option("run.seed", note="one seed for everything random but the split",
                       value=lambda seed: None),
+    "variational": Option("model.variational", value=bool),
     "sample_posteriors": Option(note="posteriors are sampled in training and averaged at the end"),
     "gen_type": Option(
         note="the generator is a GRU; another cell is a plug-in",

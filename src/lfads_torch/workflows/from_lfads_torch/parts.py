@@ -22,7 +22,7 @@ class Part:
     """One class: our settings with values, from its arguments; or what there is instead."""
 
     note: str = ""
-    settings: Callable[[Mapping[str, Any]], Mapping[str, SettingValue | None]] | None = None
+    settings: Callable[[str, Mapping[str, Any]], Mapping[str, SettingValue]] | None = None
 
 
 def _number(given: Mapping[str, Any], name: str, default: float) -> float:
@@ -30,32 +30,32 @@ def _number(given: Mapping[str, Any], name: str, default: float) -> float:
     return float(value) if isinstance(value, (int, float)) else default
 
 
-def _coordinated(given: Mapping[str, Any]) -> Mapping[str, SettingValue | None]:
+def _coordinated(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
     return {
         "augmentation.coordinated_dropout_rate": _number(given, "cd_rate", 0.0),
         "augmentation.coordinated_dropout_pass_rate": _number(given, "cd_pass_rate", 0.0),
     }
 
 
-def _jitter(given: Mapping[str, Any]) -> Mapping[str, SettingValue | None]:
+def _jitter(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
     width = int(_number(given, "width", 2))
     if width < 1:
         return {"augmentation.spike_jitter_rate": 0.0}
     return {"augmentation.spike_jitter_rate": 1.0, "augmentation.spike_jitter_bins": width}
 
 
-def _shift(given: Mapping[str, Any]) -> Mapping[str, SettingValue | None]:
+def _shift(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
     furthest = int(_number(given, "max_shift", 6))
     if furthest < 1:
         return {"augmentation.temporal_shift_rate": 0.0}
     return {"augmentation.temporal_shift_rate": 1.0, "augmentation.temporal_shift_bins": furthest}
 
 
-def _sample_validation(given: Mapping[str, Any]) -> Mapping[str, SettingValue | None]:
+def _sample_validation(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
     return {"augmentation.sample_validation_rate": _number(given, "sv_rate", 0.0)}
 
 
-def _autoregressive(given: Mapping[str, Any]) -> Mapping[str, SettingValue | None]:
+def _autoregressive(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
     return {
         "model.input_prior": "autoregressive",
         "model.input_prior_time_constant": _number(given, "tau", 10.0),
@@ -64,25 +64,51 @@ def _autoregressive(given: Mapping[str, Any]) -> Mapping[str, SettingValue | Non
     }
 
 
-def _normal(given: Mapping[str, Any]) -> Mapping[str, SettingValue | None]:
-    return {"model.initial_condition_prior_variance": _number(given, "variance", 0.1)}
+def _normal(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
+    variance = _number(given, "variance", 0.1)
+    if option == _OF_INPUTS:
+        return {"model.input_prior": "normal", "model.input_prior_variance": variance}
+    return {
+        "model.initial_condition_prior": "normal",
+        "model.initial_condition_prior_variance": variance,
+        "model.initial_condition_prior_scale": "fixed",
+    }
 
 
-def _family(name: str) -> Callable[[Mapping[str, Any]], Mapping[str, SettingValue | None]]:
-    return lambda given: {"loss.observation": name}
+def _student_t(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
+    """Their scale s and n degrees of freedom are a variance of `s^2 n / (n - 2)` here."""
+    degrees = max(_number(given, "df", 5.0), _FEWEST_DEGREES)
+    variance = _number(given, "scale", 1.0) ** 2 * degrees / (degrees - 2.0)
+    shared: dict[str, SettingValue] = {"model.prior_degrees_of_freedom": degrees}
+    if option == _OF_INPUTS:
+        return {
+            **shared, "model.input_prior": "student_t", "model.input_prior_variance": variance,
+        }  # fmt: skip
+    return {
+        **shared,
+        "model.initial_condition_prior": "student_t",
+        "model.initial_condition_prior_variance": variance,
+        "model.initial_condition_prior_scale": "learned",
+    }
 
 
-def _squared_error(given: Mapping[str, Any]) -> Mapping[str, SettingValue | None]:
+def _family(name: str) -> Callable[[str, Mapping[str, Any]], Mapping[str, SettingValue]]:
+    return lambda option, given: {"loss.observation": name}
+
+
+def _squared_error(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
     return {"loss.observation": "gaussian_fixed_variance", "loss.fixed_variance": 0.5}
 
 
-def _zero_inflated(given: Mapping[str, Any]) -> Mapping[str, SettingValue | None]:
+def _zero_inflated(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
     return {
         "loss.observation": "zero_inflated_gamma",
         "loss.zero_inflated_gamma_location": _number(given, "gamma_loc", 0.0),
     }
 
 
+_OF_INPUTS = "model.co_prior"
+_FEWEST_DEGREES = 2.1  # ours are stated by their variance, which needs more than 2
 _ONLY_LOOKS = "a run's page and its metrics.jsonl show the same; `lfads plot` draws more"
 
 PARTS: Mapping[str, Part] = {
@@ -119,10 +145,16 @@ PARTS: Mapping[str, Part] = {
     "MultisessionReconstruction": Part("every session has the same observation model"),
     "AutoregressiveMultivariateNormal": Part(settings=_autoregressive),
     "MultivariateNormal": Part(
-        "the prior's variance is fixed, its mean learned from 0, as there", settings=_normal
+        "of inferred inputs: its mean is 0 and its variance learned here, and its divergence is "
+        "summed over bins (there their mean): kl_co_scale over the number of bins does the same",
+        settings=_normal,
     ),
-    "MultivariateStudentT": Part("see docs/features.md"),
-    "Null": Part("see docs/features.md"),
+    "MultivariateStudentT": Part(
+        "the posterior stays Gaussian here; the location starts at 0 (there, by mistake, at the "
+        "scale); at least 2.1 degrees of freedom",
+        settings=_student_t,
+    ),
+    "Null": Part("no prior, as model.variational=false has none"),
     "ModuleList": Part("one entry per session"),
     "Identity": Part("a single recording needs no read-in"),
     "Linear": Part("sizes follow from the recordings"),
@@ -174,9 +206,9 @@ def fates_of_part(option: str, value: Any) -> Iterable[Fate]:
         for each in inner:
             yield from fates_of_part(option, each)
         return
-    settings = {} if part.settings is None else part.settings(value)
-    kept = {key: each for key, each in settings.items() if each is not None}
-    yield Fate(option, value, kept, part.note)
+    settings = {} if part.settings is None else part.settings(option, value)
+    is_of_another = option != _OF_INPUTS and name == "MultivariateNormal"
+    yield Fate(option, value, settings, "" if is_of_another else part.note)
 
 
 def _used_transforms(stack: Mapping[str, Any]) -> list[Any]:
