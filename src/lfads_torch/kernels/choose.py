@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from lfads_torch.kernels.compiled.fused import Fused
     from lfads_torch.kernels.decoder.reference import DecoderOutput
 
 __all__ = ["BACKENDS", "Kernels", "choose_kernels", "describe_compiled", "describe_triton"]
@@ -31,6 +32,9 @@ class Kernels:
     reason: str
     gru_scan: Callable[..., Tensor]
     decoder_scan: Callable[..., DecoderOutput]
+    # The rest of a step in the compiled library. None: PyTorch operations, as for all that it does
+    # not know (other observation families, read-ins, precisions and devices).
+    fused: Fused | None = None
 
 
 def choose_kernels(
@@ -124,13 +128,12 @@ def _compiled(
         known = ", ".join(library.instruction_sets)
         return f"the compiled backend has no {instructions!r} on this machine, but {known}"
     from lfads_torch.kernels.compiled.decoder import CompiledDecoder
-    from lfads_torch.kernels.compiled.gru import CompiledGRU
+    from lfads_torch.kernels.compiled.fused import fused_with
 
     used = instructions or library.best
     reason = "forced" if instructions else f"the fastest here; the processor has {used}"
-    return Kernels(
-        f"compiled-{used}", reason, CompiledGRU(library, used), CompiledDecoder(library, used)
-    )
+    fused, decoder = fused_with(library, used), CompiledDecoder(library, used)
+    return Kernels(f"compiled-{used}", reason, fused.gru, decoder, fused)
 
 
 def _triton(

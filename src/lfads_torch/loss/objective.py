@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from lfads_torch.loss.divergence import mean_divergence
 from lfads_torch.loss.penalty import recurrent_penalty
-from lfads_torch.loss.reconstruction import Target, session_mean, session_reconstruction
+from lfads_torch.loss.reconstruction import (
+    IndexedTarget,
+    Target,
+    indexed_reconstruction,
+    session_mean,
+    session_reconstruction,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -57,7 +63,7 @@ class LossTerms:
 
 def objective(
     output: ModelOutput,
-    targets: tuple[Target, ...],
+    targets: tuple[Target | IndexedTarget, ...],
     named: Mapping[str, Tensor],
     *,
     observations: tuple[Observation, ...],
@@ -67,10 +73,12 @@ def objective(
 ) -> LossTerms:
     """All terms of one batch. `observations` and `targets` follow the sessions of the batch."""
     parts = [
-        session_reconstruction(family, parameters, target, settings.reconstruction)
-        for family, parameters, target in zip(observations, output.parameters, targets, strict=True)
+        indexed_reconstruction(target, readout, settings.reconstruction)
+        if isinstance(target, IndexedTarget)
+        else session_reconstruction(family, readout.parameters(), target, settings.reconstruction)
+        for family, readout, target in zip(observations, output.readouts, targets, strict=True)
     ]
-    n_trials = [target.counts.shape[1] for target in targets]
+    n_trials = [target.n_trials for target in targets]
     reconstruction = session_mean(parts, n_trials, settings.session_weights)
     divergence_of = partial(
         mean_divergence,

@@ -11,9 +11,17 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
+    from lfads_torch.kernels.compiled.poisson import CompiledPoisson, IndexedCounts
     from lfads_torch.loss.observations.base import Observation
+    from lfads_torch.model.sessions import ReadOut
 
-__all__ = ["Target", "session_mean", "session_reconstruction"]
+__all__ = [
+    "IndexedTarget",
+    "Target",
+    "indexed_reconstruction",
+    "session_mean",
+    "session_reconstruction",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,35 @@ class Target:
     is_present: Bool[Tensor, "P B T N"] | None = None
     has_gradient: Bool[Tensor, "P B T N"] | None = None  # coordinated dropout
     n_trial_bins: Int[Tensor, "P B"] | None = None  # generated bins of each trial; None: T
+
+    @property
+    def n_trials(self) -> int:
+        return self.counts.shape[1]
+
+
+@dataclass(frozen=True)
+class IndexedTarget:
+    """The same where a kernel reads the counts from the recording and computes the likelihood."""
+
+    counts: IndexedCounts
+    constant: Float[Tensor, "P B"]
+    likelihood: CompiledPoisson
+
+    @property
+    def n_trials(self) -> int:
+        return self.constant.shape[1]
+
+
+def indexed_reconstruction(
+    target: IndexedTarget, readout: ReadOut, reduction: Literal["mean", "sum"]
+) -> Float[Tensor, " P"]:
+    """What `session_reconstruction` gives for Poisson counts, in one pass without parameters."""
+    factors, weights = readout.factors, readout.weights
+    total, n_present = target.likelihood(factors, weights.weight, weights.bias, target.counts)
+    total = total + target.constant.double().sum(1)
+    mean = (total / n_present.clamp_min(1.0)).to(factors.dtype)
+    n_entries = float(factors.shape[1] * readout.session.n_units)
+    return mean if reduction == "mean" else mean * n_entries
 
 
 def session_reconstruction(

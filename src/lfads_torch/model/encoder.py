@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lfads_torch.kernels.compiled.gru import fits
 from lfads_torch.model.trial_ends import state_at_end, states_to_ends
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from lfads_torch.model.settings import ModelSettings
     from lfads_torch.model.weights import EncoderWeights, ModelWeights
 
-__all__ = ["Encoded", "encode", "lagged"]
+__all__ = ["Encoded", "dropped_in_time", "encode", "encode_in_time", "lagged"]
 
 
 @dataclass(frozen=True)
@@ -43,21 +44,40 @@ def encode(
     n_generated: int,
     n_trial_bins: Int[Tensor, "P B"] | None = None,
 ) -> Encoded:
+    """Drop out, and read the encoded bins; see `encode_in_time`."""
+    return encode_in_time(
+        dropped_in_time(x, noise), weights, noise, settings,
+        kernels=kernels, n_generated=n_generated, n_trial_bins=n_trial_bins,
+    )  # fmt: skip
+
+
+def dropped_in_time(x: Float[Tensor, "P B E I"], noise: Noise) -> Float[Tensor, "P E B I"]:
+    """What the encoders read: dropout on the data, bins first."""
+    mask = noise.dropout_mask("dropout.data", *x.shape[2:])
+    return (x if mask is None else x * mask).transpose(1, 2).contiguous()
+
+
+def encode_in_time(
+    x: Float[Tensor, "P E B I"],
+    weights: ModelWeights,
+    noise: Noise,
+    settings: ModelSettings,
+    *,
+    kernels: Kernels,
+    n_generated: int,
+    n_trial_bins: Int[Tensor, "P B"] | None = None,
+) -> Encoded:
     """Read the encoded bins in both directions; for a causal controller forward alone.
 
     `std = sqrt(exp(logvar) + floor)`. With `ic_bins` set, the initial condition sees those bins
     alone and the controller's encoder the ones after them. A trial that ends before others
     (`n_trial_bins`, more than `ic_bins`) is read to its own end, as if it stood alone.
     """
-    mask = noise.dropout_mask("dropout.data", *x.shape[2:])
-    in_time = (x if mask is None else x * mask).transpose(1, 2).contiguous()
-    first = in_time[:, : settings.ic_bins] if settings.ic_bins else in_time
-    rest = in_time[:, settings.ic_bins :]
-    ends = None if n_trial_bins is None else n_trial_bins.clamp(max=x.shape[2])
+    first = x[:, : settings.ic_bins] if settings.ic_bins else x
+    rest = x[:, settings.ic_bins :]
+    ends = None if n_trial_bins is None else n_trial_bins.clamp(max=x.shape[1])
     first_ends = None if settings.ic_bins else ends
-    states = _states(first, weights.ic_encoder, settings, kernels, first_ends)
-    forward = states[:, 0, -1] if first_ends is None else state_at_end(states[:, 0], first_ends)
-    last = torch.cat([forward, states[:, 1, 0]], -1)
+    last = _last_states(first, weights.ic_encoder, settings, kernels, first_ends)
     mask = noise.dropout_mask("dropout.ic_encoder", last.shape[-1])
     mean, log_variance = weights.initial_condition(last if mask is None else last * mask).chunk(
         2, -1
@@ -68,7 +88,11 @@ def encode(
     rest_ends = None if ends is None else ends - settings.ic_bins
     states = _states(rest, weights.controller_encoder, settings, kernels, rest_ends)
     first_read = settings.ic_bins - settings.first_generated_bin
-    seen = lagged(states, settings.controller_lag_bins, n_generated - first_read)
+    lag, n_seen = settings.controller_lag_bins, n_generated - first_read
+    if kernels.fused is not None and fits(states) and states.shape[1] == 2:
+        seen = kernels.fused.lagged(states, None, lag=lag, n_generated=n_seen)
+    else:
+        seen = lagged(states, lag, n_seen)
     if first_read:
         seen = torch.nn.functional.pad(seen, (0, 0, 0, 0, first_read, 0))
     return Encoded(mean, std, seen)
@@ -105,3 +129,21 @@ def _states(
     return kernels.gru_scan(
         x, weights.initial_state, weights.cell, reverse=reverse, clip=settings.cell_clip
     )
+
+
+def _last_states(
+    x: Float[Tensor, "P E B I"],
+    weights: EncoderWeights,
+    settings: ModelSettings,
+    kernels: Kernels,
+    ends: Int[Tensor, "P B"] | None,
+) -> Float[Tensor, "P B H2"]:
+    """The forward state of each trial's last bin, then the backward one of its first."""
+    if ends is None and kernels.fused is not None:
+        found = kernels.fused.gru.ends(
+            x, weights.initial_state, weights.cell, reverse=(False, True), clip=settings.cell_clip
+        )
+        return found.transpose(1, 2).flatten(2)
+    states = _states(x, weights, settings, kernels, ends)
+    forward = states[:, 0, -1] if ends is None else state_at_end(states[:, 0], ends)
+    return torch.cat([forward, states[:, 1, 0]], -1)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lfads_torch.model.encoder import encode
+from lfads_torch.model.encoder import dropped_in_time, encode_in_time
 from lfads_torch.model.generator import generate
 from lfads_torch.model.inputs import known_inputs
 from lfads_torch.model.priors.base import Posterior
-from lfads_torch.model.sessions import read_in, read_out
+from lfads_torch.model.sessions import ReadOut, read_in
 from lfads_torch.model.trial_ends import is_before_end
 
 if TYPE_CHECKING:
@@ -37,17 +37,31 @@ class ModelInput:
     external_inputs: Float[Tensor, "P B L X"] | None = None  # of the recording's bins, all trials
     n_trial_bins: Int[Tensor, "P B"] | None = None  # recording bins of all trials; None: all bins
     trial_inputs: Float[Tensor, "P B C"] | None = None  # constant over a trial
+    # What the encoder reads, where the trials of one session were gathered and dropped out at once;
+    # `counts` are then not needed.
+    encoder_input: Float[Tensor, "P E B I"] | None = None
+
+    def n_trials(self) -> list[int]:
+        """Of each session."""
+        if self.encoder_input is not None:
+            return [self.encoder_input.shape[2]]
+        return [counts.shape[1] for counts in self.counts]
 
 
 @dataclass(frozen=True)
 class ModelOutput:
     """Every signal of the model, aligned to the generated bins."""
 
-    parameters: tuple[Float[Tensor, "P _ T _ _"], ...]  # per session of the input [P, B, T, K, N]
+    readouts: tuple[ReadOut, ...]  # per session of the input
     generator_start: Float[Tensor, "P B G"]
     initial_condition: Posterior  # [P, B, Z]
     inputs: Posterior | None  # [P, T, B, U], time-major
     signals: DecoderOutput  # [P, T, B, .], time-major
+
+    @property
+    def parameters(self) -> tuple[Float[Tensor, "P _ T _ _"], ...]:
+        """Per session of the input [P, B, T, K, N]; computed anew at every call."""
+        return tuple(each.parameters() for each in self.readouts)
 
 
 def lfads(
@@ -60,13 +74,13 @@ def lfads(
     kernels: Kernels,
 ) -> ModelOutput:
     """Infer and generate. `noise` decides whether posteriors are sampled, activations dropped."""
-    pairs = list(zip(given.counts, given.sessions, strict=True))
-    x = [read_in(counts, sizes.sessions[s], weights.readins[s]) for counts, s in pairs]
     n_generated = sizes.n_bins - settings.first_generated_bin
     known = known_inputs(given.external_inputs, given.trial_inputs, settings, sizes)
-    joint = known.beside(x[0] if len(x) == 1 else torch.cat(x, 1))
-    encoded = encode(
-        joint, weights, noise, settings,
+    x = given.encoder_input
+    if x is None:
+        x = dropped_in_time(known.beside(_read_in(given, weights, sizes)), noise)
+    encoded = encode_in_time(
+        x, weights, noise, settings,
         kernels=kernels, n_generated=n_generated, n_trial_bins=given.n_trial_bins,
     )  # fmt: skip
     standard = None
@@ -83,18 +97,23 @@ def lfads(
         kernels=kernels,
         n_generated=n_generated,
     )
-    factors = signals.factors.split([counts.shape[1] for counts in given.counts], 2)
-    parameters = tuple(
-        read_out(part, sizes.sessions[s], weights.readouts[s])
-        for part, s in zip(factors, given.sessions, strict=True)
-    )
+    factors = signals.factors.split(given.n_trials(), 2)
     return ModelOutput(
-        parameters=parameters,
+        readouts=tuple(
+            ReadOut(part, weights.readouts[s], sizes.sessions[s])
+            for part, s in zip(factors, given.sessions, strict=True)
+        ),
         generator_start=first,
         initial_condition=Posterior(encoded.mean, encoded.std.square(), z),
         inputs=_inputs_posterior(signals, _generated_ends(given, settings)),
         signals=signals,
     )
+
+
+def _read_in(given: ModelInput, weights: ModelWeights, sizes: ModelSizes) -> Tensor:
+    pairs = zip(given.counts, given.sessions, strict=True)
+    x = [read_in(counts, sizes.sessions[s], weights.readins[s]) for counts, s in pairs]
+    return x[0] if len(x) == 1 else torch.cat(x, 1)
 
 
 def _generated_ends(given: ModelInput, settings: ModelSettings) -> Tensor | None:

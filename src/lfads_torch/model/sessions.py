@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from lfads_torch.model.sizes import SessionSizes
     from lfads_torch.model.weights import LinearWeights
 
-__all__ = ["read_in", "read_out"]
+__all__ = ["ReadOut", "read_in", "read_out"]
 
 
 def read_in(
@@ -36,3 +37,15 @@ def read_out(
     """The K parameters of the observation model per unit of a session, in the user's order."""
     flat = weights(factors)
     return flat.view(*factors.shape[:3], session.n_parameters, session.n_units).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """A session's factors and what maps them to parameters, which is done when asked for."""
+
+    factors: Float[Tensor, "P T B F"]
+    weights: LinearWeights
+    session: SessionSizes
+
+    def parameters(self) -> Float[Tensor, "P B T K N"]:
+        return read_out(self.factors, self.session, self.weights)

@@ -34,10 +34,15 @@ class StreamNoise:
     def dropout_mask(self, site: str, *shape: int) -> Float[Tensor, "P B ..."] | None:
         if self.dropout_rate is None:
             return None
-        mask = self.streams.mask(
-            self._site(site), self.step, self.rows, _product(shape), self.dropout_rate
+        # Memory in the order of time, which is how kernels read it.
+        in_time = self.streams.mask_in_time(
+            self._site(site),
+            self.step,
+            self.rows,
+            (_product(shape[:-1]), shape[-1]),
+            self.dropout_rate,
         )
-        return mask.view(*self.rows.shape, *shape)
+        return in_time.transpose(1, 2).reshape(*self.rows.shape, *shape)
 
     def keep(self, site: str, rate: Float[Tensor, " P"], *shape: int) -> Tensor:
         """Booleans, False with the member's probability `rate`."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lfads_torch.model.lfads import ModelInput, lfads
+from lfads_torch.kernels.compiled.poisson import IndexedCounts
+from lfads_torch.model.lfads import lfads
 from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.noise import StreamNoise
-from lfads_torch.training.step import external_inputs, gather, trial_inputs
+from lfads_torch.training.prepare import fused_for, plain_input
 from lfads_torch.training.streams import Streams
-from lfads_torch.training.trial_ends import trial_ends
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -96,6 +96,12 @@ def _chunk(
     """Sum of nats over counted, present entries of these trials, and their number; both [P]."""
     noise = validation_noise(state, task, part.rows[index], seed)
     output = forward(task, part, index, session, weights, noise)
+    fused = fused_for(task, part, session)
+    if fused is not None:
+        readout, weight = output.readouts[0], output.readouts[0].weights
+        first = task.model.first_generated_bin
+        given = IndexedCounts(part.counts, index, first, part.is_present, None, counted, True)
+        return fused.poisson(readout.factors, weight.weight, weight.bias, given)
     target = part.counts[index][:, :, task.model.first_generated_bin :]
     family = task.observations[session]
     nats = family.negative_log_likelihood(output.parameters[0], target)
@@ -126,11 +132,5 @@ def forward(
     noise: Noise,
 ) -> ModelOutput:
     """The model's output for these trials of one session, nothing dropped or augmented."""
-    given = ModelInput(
-        counts=(gather(part, index, task, session=session).encoded,),
-        sessions=(session,),
-        external_inputs=external_inputs((part,), (index,), task),
-        n_trial_bins=trial_ends((part,), (index,)),
-        trial_inputs=trial_inputs((part,), (index,), task),
-    )
+    given = plain_input(task, part, index, session=session)
     return lfads(given, weights, noise, task.model, task.sizes, kernels=task.kernels)

@@ -9,22 +9,25 @@ import torch
 from torch import Tensor
 
 from lfads_torch.loss.objective import LossTerms, LossWeights, objective
-from lfads_torch.loss.reconstruction import Target
-from lfads_torch.model.lfads import ModelInput, lfads
+from lfads_torch.model.lfads import lfads
 from lfads_torch.model.weights import ModelWeights
-from lfads_torch.training.augment import SessionBatch
-from lfads_torch.training.augmentations import ordered_augmentations
 from lfads_torch.training.noise import StreamNoise
 from lfads_torch.training.optimiser import adamw_step, gradient_norm
+from lfads_torch.training.prepare import (
+    augmentations,
+    external_inputs,
+    gather,
+    joint_external_inputs,
+    likelihood_constant,
+    prepared_batch,
+    trial_inputs,
+)
 from lfads_torch.training.streams import Streams
-from lfads_torch.training.trial_ends import generated_ends, shortened, trial_ends
+from lfads_torch.training.trial_ends import shortened
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-    from lfads_torch.loss.observations.base import Observation
-    from lfads_torch.training.augment import Augmentation
-    from lfads_torch.training.hyperparameters import Hyperparameters
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import Task
@@ -70,76 +73,6 @@ def loss_weights(state: PopulationState, task: Task) -> LossWeights:
     )
 
 
-def augmentations(task: Task, own: Hyperparameters) -> tuple[Augmentation, ...]:
-    """The augmentations in use, in order."""
-    chain = ordered_augmentations(task.augmentation, task.model.first_generated_bin)
-    return tuple(each for each in chain if each.is_active(own))
-
-
-def gather(
-    trials: ResidentTrials, index: Int[Tensor, "P B"], task: Task, *, session: int
-) -> SessionBatch:
-    """Each member's own trials of one session, by their positions."""
-    counts = trials.counts[index]
-    is_encoded = torch.zeros(counts.shape[-1], dtype=torch.bool, device=counts.device)
-    is_encoded[list(task.sizes.sessions[session].encoded_units)] = True
-    external = trials.external_inputs
-    return SessionBatch(
-        counts=counts,
-        constant=trials.constant[index],
-        is_encoded_unit=is_encoded,
-        n_encoded_bins=task.sizes.n_encoded_bins,
-        first_bin=task.model.first_generated_bin,
-        present=None if trials.is_present is None else trials.is_present[index],
-        external_inputs=None if external is None else external[index],
-        n_trial_bins=None if trials.n_trial_bins is None else trials.n_trial_bins[index],
-    )
-
-
-def external_inputs(
-    trials: tuple[ResidentTrials, ...], indices: tuple[Int[Tensor, "P _"], ...], task: Task
-) -> Float[Tensor, "P B L X"] | None:
-    """External inputs of all bins for all trials of the batch."""
-    if task.sizes.n_external_inputs == 0:
-        return None
-    parts = [
-        part.external_inputs[index]
-        for part, index in zip(trials, indices, strict=True)
-        if part.external_inputs is not None
-    ]
-    return torch.cat(parts, 1)
-
-
-def trial_inputs(
-    trials: tuple[ResidentTrials, ...], indices: tuple[Int[Tensor, "P _"], ...], task: Task
-) -> Float[Tensor, "P B C"] | None:
-    """Inputs that are constant over a trial, for all trials of the batch."""
-    if task.sizes.n_trial_inputs == 0:
-        return None
-    parts = [
-        part.trial_inputs[index]
-        for part, index in zip(trials, indices, strict=True)
-        if part.trial_inputs is not None
-    ]
-    return torch.cat(parts, 1)
-
-
-def joint_external_inputs(batches: list[SessionBatch]) -> Float[Tensor, "P B L X"] | None:
-    """As `external_inputs`, of batches that are gathered and augmented already."""
-    parts = [batch.external_inputs for batch in batches if batch.external_inputs is not None]
-    return torch.cat(parts, 1) if parts else None
-
-
-def likelihood_constant(batch: SessionBatch, family: Observation) -> Float[Tensor, "P B"]:
-    """Of the batch's target: the one that was gathered, or anew where the counts have changed."""
-    if batch.constant is not None:
-        return batch.constant
-    constant = family.constant(batch.target.double())
-    if batch.is_present is not None:
-        constant = torch.where(batch.is_present, constant, 0.0)
-    return constant.sum((2, 3)).to(batch.counts.dtype)
-
-
 def training_step(
     state: PopulationState,
     task: Task,
@@ -161,32 +94,14 @@ def training_step(
         Streams(seed, state.members), "train", state.step, rows, task.dtype,
         own.dropout_rate if bool((own.dropout_rate > 0).any()) else None,
     )  # fmt: skip
-    batches = _augmented(state, task, trials, indices, used, noise)
-    given = ModelInput(
-        counts=tuple(batch.encoded for batch in batches),
-        sessions=tuple(used),
-        external_inputs=joint_external_inputs(batches),
-        n_trial_bins=trial_ends(tuple(trials[s] for s in used), tuple(indices[s] for s in used)),
-        trial_inputs=trial_inputs(
-            tuple(trials[s] for s in used), tuple(indices[s] for s in used), task
-        ),
-    )
+    batch = prepared_batch(state, task, trials, indices, noise)
     named = state.leaves(task.layout)
     weights = ModelWeights.arrange(named, task.session_names)
-    output = lfads(given, weights, noise, task.model, task.sizes, kernels=task.kernels)
+    output = lfads(batch.given, weights, noise, task.model, task.sizes, kernels=task.kernels)
     scales = loss_weights(state, task)
     terms = objective(
         output,
-        tuple(
-            Target(
-                batch.target,
-                likelihood_constant(batch, task.observations[s]),
-                batch.is_present,
-                batch.has_gradient,
-                generated_ends(trials[s], indices[s], task),
-            )
-            for batch, s in zip(batches, used, strict=True)
-        ),
+        batch.targets,
         named,
         observations=tuple(task.observations[s] for s in used),
         priors=task.priors,
@@ -194,29 +109,6 @@ def training_step(
         settings=task.loss,
     )
     return _update(state, task, named, terms, scales)
-
-
-def _augmented(
-    state: PopulationState,
-    task: Task,
-    trials: tuple[ResidentTrials, ...],
-    indices: tuple[Tensor, ...],
-    used: list[int],
-    noise: StreamNoise,
-) -> list[SessionBatch]:
-    chain = augmentations(task, state.hyperparameters)
-    batches = []
-    for s in used:
-        batch = gather(trials[s], indices[s], task, session=s)
-        own_noise = StreamNoise(
-            noise.streams, noise.phase, noise.step, trials[s].rows[indices[s]], noise.dtype
-        )
-        for augmentation in chain:
-            batch = augmentation(
-                batch, own_noise, state.hyperparameters, site=task.sizes.sessions[s].name
-            )
-        batches.append(batch)
-    return batches
 
 
 def _update(
@@ -241,6 +133,7 @@ def _update(
         norm=norm,
         is_active=is_finite & ~state.clocks.is_stopped,
         is_trained=task.is_trained,
+        fused=task.kernels.fused,
     )
     state.step += 1
     detached = LossTerms(

@@ -25,7 +25,7 @@ from lfads_torch.kernels.compiled.random import Draw
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Streams", "philox", "site_key"]
+__all__ = ["Streams", "philox", "site_key", "threshold"]
 
 _MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 _WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
@@ -121,10 +121,10 @@ class Streams:
         """
         draw = self._compiled(site, step, rows)
         if draw is not None:
-            return draw.keep(n, _threshold(rate))
+            return draw.keep(n, threshold(rate))
         words = self.bits(site, step, rows, (n + 1) // 2).contiguous()
         halves = torch.stack([words & 0xFFFF, words >> 16], -1).flatten(-2)[..., :n]
-        return halves < _threshold(rate)[:, None, None]
+        return halves < threshold(rate)[:, None, None]
 
     def mask(
         self,
@@ -135,11 +135,25 @@ class Streams:
         rate: Float[Tensor, " P"],
     ) -> Float[Tensor, "P R n"]:
         """1 / (1 - rate) where `keep` is True, else 0; in the type of `rate`."""
+        return self.mask_in_time(site, step, rows, (1, n), rate)[:, 0]
+
+    def mask_in_time(
+        self,
+        site: str,
+        step: int,
+        rows: Int[Tensor, "P R"] | None,
+        shape: tuple[int, int],
+        rate: Float[Tensor, " P"],
+    ) -> Float[Tensor, "P T R n"]:
+        """`mask` of T * n elements for each row, `shape` (T, n), in the order of time."""
         scale = 1.0 / (1.0 - rate)
+        bins, n = shape
         draw = self._compiled(site, step, rows)
         if draw is not None and rate.dtype == torch.float32:
-            return draw.mask(n, _threshold(rate), scale)
-        return self.keep(site, step, rows, n, rate) * scale[:, None, None]
+            return draw.mask(n, threshold(rate), scale, bins=bins)
+        kept = self.keep(site, step, rows, bins * n, rate)
+        in_time = kept.unflatten(-1, shape).transpose(1, 2)
+        return in_time * scale[:, None, None, None]
 
     def order(self, site: str, step: int, n: int) -> Int[Tensor, "P n"]:
         """A random order of 0..n-1 for each member: the elements sorted by their words.
@@ -158,5 +172,6 @@ class Streams:
         return Draw(library, key, step & _MASK, self.members, rows)
 
 
-def _threshold(rate: Float[Tensor, " P"]) -> Int[Tensor, " P"]:
+def threshold(rate: Float[Tensor, " P"]) -> Int[Tensor, " P"]:
+    """What 16 random bits must stay below, so that an element is dropped with `rate`."""
     return torch.ceil((1.0 - rate.double()) * 65536.0).to(torch.int64)

@@ -19,7 +19,7 @@ from lfads_torch.kernels.gru.reference import GRUWeights
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["CompiledGRU"]
+__all__ = ["CompiledGRU", "fits", "last_states", "n_clipped"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,44 @@ class CompiledGRU:
         tensors = (x, initial_state, weights.input, weights.recurrent, weights.bias)
         if not all(fits(t) for t in tensors) or len(reverse) != initial_state.shape[1]:
             return portable.gru_scan(x, initial_state, weights, reverse=reverse, clip=clip)
+        return self._scan(tensors, reverse, clip)[0]
+
+    def ends(
+        self,
+        x: Float[Tensor, "P T B I"],
+        initial_state: Float[Tensor, "P D H"],
+        weights: GRUWeights,
+        *,
+        reverse: tuple[bool, ...],
+        clip: float,
+    ) -> Float[Tensor, "P D B H"]:
+        """The last state of every direction in its own order of reading, and nothing else.
+
+        Its gradient then is not one array of all bins, nearly all of them zero.
+        """
+        tensors = (x, initial_state, weights.input, weights.recurrent, weights.bias)
+        if not all(fits(t) for t in tensors) or len(reverse) != initial_state.shape[1]:
+            states = portable.gru_scan(x, initial_state, weights, reverse=reverse, clip=clip)
+            return last_states(states, reverse)
+        return self._scan(tensors, reverse, clip)[1]
+
+    def _scan(
+        self, tensors: tuple[Tensor, ...], reverse: tuple[bool, ...], clip: float
+    ) -> tuple[Tensor, Tensor]:
+        """All states and the last ones."""
         call = _Call(self.library, self.instructions, reverse, clip)
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-            states: Tensor = _Scan.apply(call, *tensors)  # type: ignore[no-untyped-call]
-            return states
-        return call.forward(*(t.contiguous() for t in tensors), keep=False)[0]
+            states, ends = _Scan.apply(call, *tensors)  # type: ignore[no-untyped-call]
+            return states, ends
+        states = call.forward(*(t.contiguous() for t in tensors), keep=False)[0]
+        return states, last_states(states, reverse)
+
+
+def last_states(
+    states: Float[Tensor, "P D T B H"], reverse: tuple[bool, ...]
+) -> Float[Tensor, "P D B H"]:
+    """The state after the bin that each direction reads last."""
+    return torch.stack([states[:, d, 0 if back else -1] for d, back in enumerate(reverse)], 1)
 
 
 def fits(tensor: Tensor) -> bool:
@@ -108,7 +141,12 @@ class _Call:
         return states, *kept.values()
 
     def backward(
-        self, tensors: tuple[Tensor, ...], of_states: Tensor, *, needs_x: bool
+        self,
+        tensors: tuple[Tensor, ...],
+        of_states: Tensor | None,
+        of_ends: Tensor | None,
+        *,
+        needs_x: bool,
     ) -> tuple[Tensor | None, ...]:
         x, start, input_weight, recurrent, bias, states, gates, unclipped = tensors
         made = {
@@ -120,7 +158,8 @@ class _Call:
         }
         arrays = dict(
             x=x, start=start, input=input_weight, recurrent=recurrent, states=states, gates=gates,
-            unclipped=unclipped, of_states=of_states.contiguous(),
+            unclipped=unclipped, of_states=None if of_states is None else of_states.contiguous(),
+            of_ends=None if of_ends is None else of_ends.contiguous(),
         )  # fmt: skip
         numbers = self._numbers(x, start)
         self.library.call("gru_backward", self.instructions, numbers, arrays | made)
@@ -130,17 +169,22 @@ class _Call:
 class _Scan(torch.autograd.Function):
     # Any: autograd's context has no useful type, and PyTorch leaves these signatures open.
     @staticmethod
-    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
         given = [t.contiguous() for t in tensors]
         x, start, input_weight, recurrent, bias = given
         made = call.forward(x, start, input_weight, recurrent, bias, keep=True)
         ctx.save_for_backward(*given, *made)
         ctx.call = call
-        return made[0]
+        return made[0], last_states(made[0], call.reverse)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_states: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, of_states: Tensor | None, of_ends: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         call: _Call = ctx.call
-        gradients = call.backward(ctx.saved_tensors, of_states, needs_x=ctx.needs_input_grad[1])
+        gradients = call.backward(
+            ctx.saved_tensors, of_states, of_ends, needs_x=ctx.needs_input_grad[1]
+        )
         return (None, *gradients)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INSTRUCTION_SETS", "Absent", "Library", "find_library"]
 
-INTERFACE = 1
+INTERFACE = 3
 INSTRUCTION_SETS = ("generic", "avx2", "avx512")  # weakest first, numbered as in native/entry.cpp
 _FILE = "lfads_kernels"
 _HOW = "run `make compiled`, or reinstall where there are CMake and a C++ compiler"
@@ -31,7 +31,7 @@ class _Gru(ctypes.Structure):
         ("clip", ctypes.c_float),
         *((name, ctypes.c_void_p) for name in ("x", "start", "input", "recurrent", "bias")),
         *((name, ctypes.c_void_p) for name in ("states", "gates", "unclipped")),
-        *((name, ctypes.c_void_p) for name in ("of_states", "of_x", "of_start")),
+        *((name, ctypes.c_void_p) for name in ("of_states", "of_ends", "of_x", "of_start")),
         *((name, ctypes.c_void_p) for name in ("of_input", "of_recurrent", "of_bias")),
     ]
 
@@ -70,8 +70,61 @@ class _Random(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("members", "rows", "words", "threads")),
         *((name, ctypes.c_uint32) for name in ("key0", "key1", "step")),
         *((name, ctypes.c_void_p) for name in ("member", "row")),
-        ("elements", ctypes.c_int64),
+        *((name, ctypes.c_int64) for name in ("elements", "bins")),
         *((name, ctypes.c_void_p) for name in ("threshold", "scale", "bits", "kept", "mask")),
+    ]
+
+
+_POISSON_SIZES = (
+    "members", "bins", "trials", "factors", "units", "threads", "recording_bins", "first_bin",
+    "member_stride", "bin_stride", "gradient_bin", "gradient_trial",
+    "adds_constant",
+)  # fmt: skip
+_POISSON_ARRAYS = (
+    "made_factors", "weight", "bias", "counts", "index", "is_present", "has_gradient",
+    "is_counted", "total", "n_present", "of_factors", "of_weight", "of_bias",
+)  # fmt: skip
+
+
+class _Poisson(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _POISSON_SIZES),
+        *((name, ctypes.c_void_p) for name in _POISSON_ARRAYS),
+    ]
+
+
+_BATCH_SIZES = (
+    "members", "trials", "bins", "units", "recording_bins", "encoded_bins", "first_bin", "inputs",
+    "threads",
+)  # fmt: skip
+_BATCH_KEYS = ("key0", "step", "hide_site", "pass_site", "drop_site")
+_BATCH_ARRAYS = (
+    "member", "row", "index", "counts", "unit", "never_hidden", "hides_nothing", "hide_threshold",
+    "pass_threshold", "drop_threshold", "hide_scale", "drop_scale", "x", "has_gradient",
+)  # fmt: skip
+
+
+class _Batch(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _BATCH_SIZES),
+        *((name, ctypes.c_uint32) for name in _BATCH_KEYS),
+        *((name, ctypes.c_void_p) for name in _BATCH_ARRAYS),
+    ]
+
+
+class _AdamW(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("members", "n", "threads")),
+        *((name, ctypes.c_void_p) for name in ("gradient", "numbers", "is_active")),
+        *((name, ctypes.c_void_p) for name in ("weights", "moment1", "moment2")),
+    ]
+
+
+class _Lagged(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("members", "bins", "trials", "encoded_bins")),
+        *((name, ctypes.c_int64) for name in ("size", "lag", "threads")),
+        *((name, ctypes.c_void_p) for name in ("states", "mask", "seen", "of_seen", "of_states")),
     ]
 
 
@@ -81,6 +134,10 @@ _STRUCTURES = {
     "decoder_forward": _Decoder,
     "decoder_backward": _Decoder,
     "random": _Random,
+    "poisson": _Poisson,
+    "batch": _Batch,
+    "adamw": _AdamW,
+    "lagged": _Lagged,
 }
 
 

@@ -32,27 +32,33 @@ class Draw:
     def bits(self, n: int) -> Int[Tensor, "P R n"]:
         """32-bit words as int64."""
         out = self.members.new_empty(*self.rows.shape, n)
-        self._run({"words": n, "elements": 0}, {"bits": out})
+        self._run({"words": n, "elements": 0, "bins": 1}, {"bits": out})
         return out
 
     def keep(self, n: int, threshold: Int[Tensor, " P"]) -> Bool[Tensor, "P R n"]:
         """True where the element's 16 bits are below the member's threshold."""
         out = self.members.new_empty(*self.rows.shape, n, dtype=torch.bool)
-        sizes = {"words": (n + 1) // 2, "elements": n}
+        sizes = {"words": (n + 1) // 2, "elements": n, "bins": 1}
         self._run(sizes, {"kept": out, "threshold": threshold.contiguous()})
         return out
 
     def mask(
-        self, n: int, threshold: Int[Tensor, " P"], scale: Float[Tensor, " P"]
-    ) -> Float[Tensor, "P R n"]:
-        """The member's scale where the element is kept, else 0; float32."""
-        out = self.members.new_empty(*self.rows.shape, n, dtype=torch.float32)
+        self, n: int, threshold: Int[Tensor, " P"], scale: Float[Tensor, " P"], *, bins: int = 1
+    ) -> Float[Tensor, "P T R n"]:
+        """The member's scale where the element is kept, else 0; float32.
+
+        Every row has `bins` times n elements, which come back in the order of time.
+        """
+        out = self.members.new_empty(
+            len(self.members), bins, self.rows.shape[1], n, dtype=torch.float32
+        )
         arrays = {
             "mask": out,
             "threshold": threshold.contiguous(),
             "scale": scale.double().contiguous(),
         }
-        self._run({"words": (n + 1) // 2, "elements": n}, arrays)
+        elements = bins * n
+        self._run({"words": (elements + 1) // 2, "elements": elements, "bins": bins}, arrays)
         return out
 
     def _run(self, sizes: dict[str, int], arrays: dict[str, Tensor]) -> None:

@@ -20,6 +20,17 @@ INLINE void add(float *to, const float *from, int64_t n) {
   });
 }
 
+// A null mask keeps all.
+INLINE void masked(float *to, const float *from, const float *mask, int64_t n) {
+  if (mask == nullptr) {
+    std::memcpy(to, from, n * sizeof(float));
+    return;
+  }
+  sweep(n, [&](int64_t i, auto part) {
+    store(to + i, load(from + i, part) * load(mask + i, part), part);
+  });
+}
+
 // The three gates of a weight [K, 3H], packed one after the other.
 struct GateWeights {
   const float *packed;

@@ -21,16 +21,6 @@ INLINE Number *rows_at(const LfadsDecoder &call, Number *signal, int64_t n, Plac
   return signal == nullptr ? nullptr : signal + row_of(call, at) * n;
 }
 
-INLINE void masked(float *to, const float *from, const float *mask, int64_t n) {
-  if (mask == nullptr) {
-    std::memcpy(to, from, n * sizeof(float));
-    return;
-  }
-  sweep(n, [&](int64_t i, auto part) {
-    store(to + i, load(from + i, part) * load(mask + i, part), part);
-  });
-}
-
 // A member's gates of one cell: [3, T, B, H].
 INLINE Gates gates_at(const LfadsDecoder &call, float *all, int64_t H, Place at) {
   int64_t plane = call.bins * call.trials * H;

@@ -99,11 +99,12 @@ struct DecoderBackward {
   void through_factors(const Tile &tile, int64_t i, const float *of_factors,
                        const float *mask) const {
     const float *weights = packed + i * packed_each + at_read;
+    multiply(tile.n, G, F, {of_factors, F, 1}, weights, {nullptr, 0}, tile.of_dropped, G);
     if (mask == nullptr) {
-      multiply(tile.n, G, F, {of_factors, F, 1}, weights, {tile.of_state, G}, tile.of_state, G);
+      // In the order of the masked sum: a mask of ones gives the same bits.
+      add(tile.of_state, tile.of_dropped, tile.n * G);
       return;
     }
-    multiply(tile.n, G, F, {of_factors, F, 1}, weights, {nullptr, 0}, tile.of_dropped, G);
     sweep(tile.n * G, [&](int64_t k, auto part) {
       Vector through = load(tile.of_dropped + k, part) * load(mask + k, part);
       store(tile.of_state + k, load(tile.of_state + k, part) + through, part);

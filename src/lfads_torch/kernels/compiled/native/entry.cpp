@@ -64,4 +64,8 @@ DISPATCH(gru_backward, LfadsGru)
 DISPATCH(decoder_forward, LfadsDecoder)
 DISPATCH(decoder_backward, LfadsDecoder)
 DISPATCH(random, LfadsRandom)
+DISPATCH(poisson, LfadsPoisson)
+DISPATCH(batch, LfadsBatch)
+DISPATCH(adamw, LfadsAdamW)
+DISPATCH(lagged, LfadsLagged)
 }

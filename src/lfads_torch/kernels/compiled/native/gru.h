@@ -123,6 +123,7 @@ struct GruBackward {
     GateWeights recurrent = transposed_weights(packed + i * packed_each + input_each, H, H);
     bool is_reversed = call.reversed >> d & 1;
     fill(of_state, n * H, 0.0f);
+    if (call.of_ends != nullptr) add(of_state, call.of_ends + (pd * B + b) * H, n * H);
     for (int64_t step = T - 1; step >= 0; --step) {
       int64_t t = is_reversed ? T - 1 - step : step, row = t * B + b;
       int64_t row_before = (is_reversed ? t + 1 : t - 1) * B + b;
@@ -130,7 +131,9 @@ struct GruBackward {
       const float *unclipped = step < call.clipped
           ? call.unclipped + ((pd * call.clipped + step) * B + b) * H
           : nullptr;
-      add(of_state, call.of_states + (pd * T * B + row) * H, n * H);
+      if (call.of_states != nullptr) {
+        add(of_state, call.of_states + (pd * T * B + row) * H, n * H);
+      }
       step_cell_back(n, recurrent, gates_of(call.gates, pd, row), gates_of(of_gates, i, row),
                      before, unclipped, of_state, memory);
     }

@@ -7,7 +7,7 @@
 #pragma once
 #include <cstdint>
 
-#define LFADS_INTERFACE 1
+#define LFADS_INTERFACE 3
 
 extern "C" {
 
@@ -26,7 +26,8 @@ struct LfadsGru {
   float *states;           // [P, D, T, B, H], in the order of time
   float *gates;            // [P, D, 3, T, B, H], or null where no gradient will be asked for
   float *unclipped;        // [P, D, clipped, B, H], steps in scan order: 1 where the gradient passes
-  const float *of_states;  // the gradients from here on; [P, D, T, B, H]
+  const float *of_states;  // the gradients from here on; [P, D, T, B, H], or null
+  const float *of_ends;    // [P, D, B, H] of the last state in the order of reading, or null
   float *of_x;             // [P, T, B, I]
   float *of_start;         // [P, D, starts, H]
   float *of_input, *of_recurrent, *of_bias;
@@ -82,11 +83,65 @@ struct LfadsRandom {
   const int64_t *member;  // [P], permanent ids
   const int64_t *row;     // [P, R], row numbers
   int64_t elements;       // of each row, for masks: two to a word
+  int64_t bins;           // equal pieces of a row; masks are [P, bins, R, elements / bins]
   const int64_t *threshold;  // [P]: an element is kept where its 16 bits are below
   const double *scale;    // [P]: value of a kept element
   int64_t *bits;          // [P, R, words]
-  uint8_t *kept;          // [P, R, elements], booleans
-  float *mask;            // [P, R, elements]: `scale` or 0
+  uint8_t *kept;          // booleans
+  float *mask;            // `scale` or 0
+};
+
+// Read-out, Poisson likelihood and gradients; see poisson.h. L bins of a recording, N units.
+struct LfadsPoisson {
+  int64_t members, bins, trials, factors, units, threads;
+  int64_t recording_bins, first_bin;
+  int64_t member_stride, bin_stride;      // of the factors, in numbers
+  int64_t gradient_bin, gradient_trial;   // strides of has_gradient, in rows of N
+  int64_t adds_constant;                  // whether log(counts!) belongs to the value
+  const float *made_factors;      // [P, T, B, F] by these strides
+  const float *weight, *bias;     // [P, F, N], [P, N]
+  const float *counts;            // [trials of the recording, L, N]
+  const int64_t *index;           // [P, B]
+  const uint8_t *is_present;      // as counts, or null
+  const uint8_t *has_gradient;    // of each member T * B rows of N by these strides, or null
+  const uint8_t *is_counted;      // [T, N], or null
+  double *total, *n_present;      // [P]: nats, entries that they are of
+  float *of_factors, *of_weight, *of_bias;  // [P, T, B, F], [P, F, N], [P, N], or all null
+};
+
+// A batch of one session for the encoder; see batch.h. Null thresholds: nothing of this kind.
+struct LfadsBatch {
+  int64_t members, trials, bins, units, recording_bins, encoded_bins, first_bin, inputs, threads;
+  uint32_t key0, step, hide_site, pass_site, drop_site;
+  const int64_t *member;          // [P]
+  const int64_t *row;             // [P, B]
+  const int64_t *index;           // [P, B]
+  const float *counts;            // [trials of the recording, L, N]
+  const int64_t *unit;            // [I], positions of the encoded units
+  const uint8_t *never_hidden;    // [N]
+  const uint8_t *hides_nothing;   // [P]
+  const int64_t *hide_threshold, *pass_threshold, *drop_threshold;  // [P]
+  const double *hide_scale, *drop_scale;                            // [P]
+  float *x;                       // [P, E, B, I]
+  uint8_t *has_gradient;          // [P, T, B, N]
+};
+
+// See adamw.h. Seven numbers for each member.
+struct LfadsAdamW {
+  int64_t members, n, threads;
+  const float *gradient, *numbers;
+  const uint8_t *is_active;
+  float *weights, *moment1, *moment2;  // [P, n]
+};
+
+// See lagged.h; backward where of_states is there.
+struct LfadsLagged {
+  int64_t members, bins, trials, encoded_bins, size, lag, threads;
+  const float *states;   // [P, 2, E, B, H]
+  const float *mask;     // [P, T, B, 2H], or null
+  float *seen;           // [P, T, B, 2H]
+  const float *of_seen;
+  float *of_states;
 };
 
 // Instruction sets, weakest first. 0: what the compiler makes for any machine of this kind.
@@ -97,4 +152,8 @@ int32_t lfads_gru_backward(int32_t instructions, const LfadsGru *call);
 int32_t lfads_decoder_forward(int32_t instructions, const LfadsDecoder *call);
 int32_t lfads_decoder_backward(int32_t instructions, const LfadsDecoder *call);
 int32_t lfads_random(int32_t instructions, const LfadsRandom *call);
+int32_t lfads_poisson(int32_t instructions, const LfadsPoisson *call);
+int32_t lfads_batch(int32_t instructions, const LfadsBatch *call);
+int32_t lfads_adamw(int32_t instructions, const LfadsAdamW *call);
+int32_t lfads_lagged(int32_t instructions, const LfadsLagged *call);
 }

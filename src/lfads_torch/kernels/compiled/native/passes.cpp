@@ -1,7 +1,10 @@
 // Compiled once for each instruction set; VARIANT names the one at hand.
+#include "adamw.h"
+#include "batch.h"
 #include "decoder_backward.h"
 #include "gru.h"
-#include "random.h"
+#include "lagged.h"
+#include "poisson.h"
 #include "variants.h"
 
 #define NAME2(function, variant) function##_##variant
@@ -15,5 +18,9 @@ bool NAME(gru_backward)(const LfadsGru &call) { return run_back(call); }
 bool NAME(decoder_forward)(const LfadsDecoder &call) { return run(call); }
 bool NAME(decoder_backward)(const LfadsDecoder &call) { return run_back(call); }
 bool NAME(random)(const LfadsRandom &call) { return run(call); }
+bool NAME(poisson)(const LfadsPoisson &call) { return run(call); }
+bool NAME(batch)(const LfadsBatch &call) { return run(call); }
+bool NAME(adamw)(const LfadsAdamW &call) { return run(call); }
+bool NAME(lagged)(const LfadsLagged &call) { return run(call); }
 
 }  // namespace lfads

@@ -7,7 +7,11 @@
   bool gru_backward_##variant(const LfadsGru &);          \
   bool decoder_forward_##variant(const LfadsDecoder &);   \
   bool decoder_backward_##variant(const LfadsDecoder &);  \
-  bool random_##variant(const LfadsRandom &);
+  bool random_##variant(const LfadsRandom &);             \
+  bool poisson_##variant(const LfadsPoisson &);           \
+  bool batch_##variant(const LfadsBatch &);               \
+  bool adamw_##variant(const LfadsAdamW &);               \
+  bool lagged_##variant(const LfadsLagged &);
 
 namespace lfads {
 

@@ -85,6 +85,32 @@ INLINE void store(float *p, Vector x, First part) {
 }
 #endif
 
+// Bytes of 0 or 1 as numbers; zeros beyond the part.
+INLINE Vector load_bytes(const uint8_t *p, All) {
+  typedef uint8_t Bytes __attribute__((vector_size(LANES)));
+  Bytes bytes;
+  std::memcpy(&bytes, p, LANES);
+  return __builtin_convertvector(bytes, Vector);
+}
+INLINE Vector load_bytes(const uint8_t *p, First part) {
+  uint8_t bytes[LANES] = {};
+  std::memcpy(bytes, p, part.n);
+  return load_bytes(bytes, All{});
+}
+
+// 1 for the numbers that exist, 0 beyond them.
+INLINE Vector first_lanes(All) { return same(1.0f); }
+INLINE Vector first_lanes(First part) {
+  Vector x = {};
+  for (int i = 0; i < LANES; ++i) x[i] = i < part.n ? 1.0f : 0.0f;
+  return x;
+}
+
+INLINE Vector square_root(Vector x) {
+  for (int i = 0; i < LANES; ++i) x[i] = __builtin_sqrtf(x[i]);
+  return x;
+}
+
 // Call `pass(offset, part)` for n numbers side by side.
 template <class Pass>
 INLINE void sweep(int64_t n, Pass pass) {
