@@ -13,10 +13,12 @@ from lfads_torch.cli.reader_arguments import ReaderArguments
 from lfads_torch.cli.setting_arguments import SettingArguments
 from lfads_torch.cli.split_arguments import SplitArguments
 from lfads_torch.cli.streams import say
+from lfads_torch.errors import SettingsError
 
 if TYPE_CHECKING:
     from lfads_torch.config.tree import Settings
     from lfads_torch.workflows.fit_file import FitRequest
+    from lfads_torch.workflows.warm_start import WarmStart
 
 __all__ = ["RunArguments", "TrainingArguments"]
 
@@ -48,6 +50,21 @@ class RunArguments:
         Literal["auto", "reference", "portable", "compiled"],
         Parameter(help="how recurrences are computed"),
     ] = "auto"
+    start_from: Annotated[
+        Path | None,
+        Parameter(
+            name="--from", help="trained run whose weights to start from, where shapes agree"
+        ),
+    ] = None
+    from_member: Annotated[
+        int | None, Parameter(help="which member of that run; without it, its best")
+    ] = None
+    from_state: Annotated[
+        Literal["best", "last"], Parameter(help="weights of its best epoch, or of its last one")
+    ] = "best"
+    from_parts: Annotated[
+        str, Parameter(help="parts to take, named as in training.train; without it, all")
+    ] = ""
     tensorboard: Annotated[bool, Parameter(help="also write scalars to RUN/tensorboard")] = False
     quiet: Annotated[bool, Parameter(help="say nothing but errors and where the results are")] = (
         False
@@ -61,6 +78,25 @@ class RunArguments:
             "run.threads": ("--threads", self.threads),
             "run.memory_gb": ("--memory", self.memory),
         }
+
+    def warm_start(self) -> WarmStart | None:
+        """What `--from` and the options beside it ask for."""
+        from lfads_torch.workflows.warm_start import WarmStart
+
+        if self.start_from is None:
+            if self.from_member is not None or self.from_parts or self.from_state != "best":
+                raise SettingsError(
+                    "--from-member, --from-state and --from-parts say what to take of a trained "
+                    "run; name it with --from RUN."
+                )
+            return None
+        words = (word.strip() for word in self.from_parts.split(","))
+        return WarmStart(
+            run=self.start_from,
+            member=self.from_member,
+            state=self.from_state,
+            parts=tuple(word for word in words if word),
+        )
 
     def folder(self, file: Path, ending: str) -> Path:
         """Where the run goes; said where it was not asked for."""
@@ -98,4 +134,5 @@ class TrainingArguments:
             overwrite=self.run.overwrite,
             resume_if_exists=self.run.resume_if_exists,
             command=tuple(sys.argv),
+            start_from=self.run.warm_start(),
         )

@@ -52,6 +52,9 @@ class RunRecord:
     beta_share: float = 1.0  # of one session: its beta over that of the run
     added_to: Mapping[str, Any] = field(default_factory=dict)  # the run that gave all but read-ins
     imported: Mapping[str, Any] = field(default_factory=dict)  # from whose checkpoint, how
+    warm_start: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # the run whose weights it began with
     warnings: tuple[str, ...] = ()  # what a reader of the results must know
     sizes: Mapping[str, int] = field(default_factory=dict)
     beta: Mapping[str, Any] = field(default_factory=dict)  # name -> number or one per member

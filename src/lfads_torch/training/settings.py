@@ -76,13 +76,21 @@ class AugmentationSettings:
     @property
     def names(self) -> tuple[str, ...]:
         """The augmentations of `order`."""
-        return tuple(name for part in self.order.split(",") if (name := part.strip()))
+        return _words(self.order)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """One model or a population; every member has its own rate, decay and clip."""
 
+    train: str = setting(
+        "",
+        "parts of the model to train, parted by commas: groups (encoders, decoder, priors, readin, "
+        "readout), single parts (generator, readin.monday) or patterns (readin.*); empty: all",
+    )
+    freeze: str = setting(
+        "", "parts of the model that stay as they start, named in the same way; wins over train"
+    )
     learning_rate: float = setting(4e-3, "AdamW's rate", above=0.0)
     beta1: float = setting(0.9, "AdamW's decay of the first moment", at_least=0.0, below=1.0)
     beta2: float = setting(0.999, "AdamW's decay of the second moment", at_least=0.0, below=1.0)
@@ -127,3 +135,15 @@ class TrainingSettings:
     checkpoint_interval_s: float = setting(
         30.0, "time between checkpoints; the result does not depend on it", unit="s", at_least=0.0
     )
+
+    @property
+    def trained_parts(self) -> tuple[str, ...]:
+        return _words(self.train)
+
+    @property
+    def frozen_parts(self) -> tuple[str, ...]:
+        return _words(self.freeze)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for part in text.split(",") if (word := part.strip()))

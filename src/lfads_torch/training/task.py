@@ -10,6 +10,7 @@ import torch
 from lfads_torch.loss.objective import Priors
 from lfads_torch.model.priors.choose import initial_condition_prior, input_prior
 from lfads_torch.model.weights import Layout, model_specs
+from lfads_torch.training.parts import trained_weights
 from lfads_torch.training.settings import AugmentationSettings
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from lfads_torch.loss.settings import LossSettings
     from lfads_torch.model.settings import ModelSettings
     from lfads_torch.model.sizes import ModelSizes
-    from lfads_torch.model.weights import GivenStart
+    from lfads_torch.model.weights import GivenStart, WeightSpec
     from lfads_torch.training.settings import TrainingSettings
 
-__all__ = ["SessionTreatment", "Task", "build_task"]
+__all__ = ["SessionTreatment", "Task", "build_task", "parts_of_model"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +79,7 @@ def build_task(
     treatment: SessionTreatment = SessionTreatment(),
 ) -> Task:
     """Put the parts together; the flat buffer's order is fixed here."""
-    is_factorised = loss.input_divergence == "factorised"
-    priors = Priors(
-        initial_condition_prior(model),
-        input_prior(model, bin_width_s=bin_width_s, is_factorised=is_factorised),
-    )
-    specs = model_specs(model, sizes, readout_biases)
-    if priors.initial_condition is not None:
-        specs += priors.initial_condition.specs(model.initial_condition_size)
-    if priors.inputs is not None:
-        specs += priors.inputs.specs(model.n_inferred_inputs)
+    priors, specs = parts_of_model(model, loss, sizes, readout_biases, bin_width_s=bin_width_s)
     starts = treatment.starts
     layout = Layout(tuple(replace(spec, start=starts.get(spec.name)) for spec in specs))
     return Task(
@@ -103,20 +95,46 @@ def build_task(
         device=device,
         dtype=dtype,
         alternates=treatment.alternates,
-        is_trained=_is_trained(layout, treatment, device),
+        is_trained=_is_trained(layout, training, treatment, device),
     )
 
 
+def parts_of_model(
+    model: ModelSettings,
+    loss: LossSettings,
+    sizes: ModelSizes,
+    readout_biases: Mapping[str, Tensor],
+    *,
+    bin_width_s: float,
+) -> tuple[Priors, list[WeightSpec]]:
+    """The priors, and every weight of the model in its order."""
+    is_factorised = loss.input_divergence == "factorised"
+    priors = Priors(
+        initial_condition_prior(model),
+        input_prior(model, bin_width_s=bin_width_s, is_factorised=is_factorised),
+    )
+    specs = model_specs(model, sizes, readout_biases)
+    if priors.initial_condition is not None:
+        specs += priors.initial_condition.specs(model.initial_condition_size)
+    if priors.inputs is not None:
+        specs += priors.inputs.specs(model.n_inferred_inputs)
+    return priors, specs
+
+
 def _is_trained(
-    layout: Layout, treatment: SessionTreatment, device: torch.device
+    layout: Layout, training: TrainingSettings, treatment: SessionTreatment, device: torch.device
 ) -> Bool[Tensor, " n"] | None:
     """Which numbers of the flat buffer move; None where all do."""
-    if not treatment.frozen and not treatment.only:
+    trained = trained_weights(training, [spec.name for spec in layout.specs])
+    moves = [spec.name in trained and _moves(spec.name, treatment) for spec in layout.specs]
+    if all(moves):
         return None
-    parts = [
-        torch.full((spec.n,), _moves(spec.name, treatment), device=device) for spec in layout.specs
-    ]
-    return torch.cat(parts)
+    return torch.cat(
+        [
+            torch.full((spec.n,), moving, device=device)
+            for spec, moving in zip(layout.specs, moves, strict=True)
+        ]
+    )
 
 
 def _moves(name: str, treatment: SessionTreatment) -> bool:

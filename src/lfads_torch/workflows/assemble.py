@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Split
     from lfads_torch.loss.observations.base import Observation, UnitMoments
     from lfads_torch.model.sizes import ModelSizes
-    from lfads_torch.model.weights import GivenStart
+    from lfads_torch.model.weights import GivenStart, Layout
     from lfads_torch.training.loop import TrainingData
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import SessionTreatment, Task
     from lfads_torch.workflows.sessions.starts import Alignment
 
-__all__ = ["Assembly", "SessionTrials", "Start", "assemble", "start_state"]
+__all__ = ["Assembly", "SessionTrials", "Start", "assemble", "layout_of", "start_state"]
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,25 @@ def _resident(
         rows=rows,
         n_trial_bins=recording.n_trial_bins,
     )
+
+
+def layout_of(recordings: Sequence[Recording], settings: Settings) -> Layout:
+    """Names and shapes of the weights of the model that these recordings and settings make.
+
+    Where they start is not said: the bias of a read-out needs the counts.
+    """
+    import torch
+
+    from lfads_torch.loss.observations.choose import choose_observation
+    from lfads_torch.model.weights import Layout
+    from lfads_torch.training.task import parts_of_model
+
+    sizes = _model_sizes(recordings, settings, choose_observation(settings.loss.observation))
+    zeros = {each.name: torch.zeros(each.n_parameters * each.n_units) for each in sizes.sessions}
+    _, specs = parts_of_model(
+        settings.model, settings.loss, sizes, zeros, bin_width_s=recordings[0].bin_width_s
+    )
+    return Layout(tuple(specs))
 
 
 def start_state(assembly: Assembly, *, first_member: int = 0) -> PopulationState:

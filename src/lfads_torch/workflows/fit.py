@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lfads_torch.search.history import GenerationReport
     from lfads_torch.training.loop import EpochReport
     from lfads_torch.workflows.assemble import Assembly
+    from lfads_torch.workflows.warm_start import WarmStart
 
 __all__ = [
     "FitOptions",
@@ -70,6 +71,7 @@ class FitOptions:
     search: Mapping[str, Any] = field(default_factory=dict)  # likewise
     added_to: Mapping[str, Any] = field(default_factory=dict)  # likewise
     imported: Mapping[str, Any] = field(default_factory=dict)  # likewise
+    start_from: WarmStart | None = None  # a trained run; None: weights start as always
     texts: Mapping[str, str] = field(default_factory=dict)  # more files of the folder, by name
     warnings: tuple[str, ...] = ()  # likewise
 
@@ -107,11 +109,18 @@ def train_anew(
 ) -> RunFolder:
     """As `fit_run`, of recordings and settings that are checked and resolved already."""
     from lfads_torch.workflows.description import record_of, store_description
+    from lfads_torch.workflows.warm_start import read_start, start_record, store_start, told
 
-    record = record_of(prepared, options)
+    record, taken = record_of(prepared, options), None
+    if options.start_from is not None:
+        taken = read_start(options.start_from, prepared.recordings, prepared.settings)
+        record = replace(record, warm_start=start_record(options.start_from, taken))
+        observer.message(told(record.warm_start))
     run = RunFolder.create(folder, record, overwrite=options.overwrite)
     with run.lock():
         store_description(run, prepared, options)
+        if taken is not None:
+            store_start(run, taken)
         return _train(
             run, prepared.recordings, prepared.settings, options, observer, is_resumed=False
         )
@@ -209,7 +218,18 @@ def prepare(
     for text in (*resolution.notes, *check_against_data(settings, sizes), *said):
         observer.message(text)
     checks = tuple(report.to_json() for report in reports)
+    _require_known_parts(given, settings)
     return Prepared(recordings=given, settings=settings, checks=checks)
+
+
+def _require_known_parts(recordings: tuple[Recording, ...], settings: Settings) -> None:
+    """Raise SettingsError where `training.train` or `training.freeze` names what is not there."""
+    from lfads_torch.training.parts import require_something_to_train
+    from lfads_torch.workflows.assemble import layout_of
+
+    if settings.training.train or settings.training.freeze:
+        names = [spec.name for spec in layout_of(recordings, settings).specs]
+        require_something_to_train(settings.training, names)
 
 
 def _with_split(recording: Recording, settings: Settings) -> Recording:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.recording import Recording
     from lfads_torch.workflows.fit import FitOptions, Observer
+    from lfads_torch.workflows.warm_start import WarmStart
 
 __all__ = ["FitRequest", "fit_file", "go_on", "train_file"]
 
@@ -39,6 +40,7 @@ class FitRequest:
     kernels: Literal["auto", "reference", "portable", "compiled"] = "auto"
     overwrite: bool = False
     resume_if_exists: bool = False
+    start_from: WarmStart | None = None
     command: tuple[str, ...] = ()
 
 
@@ -75,6 +77,7 @@ def train_file(
         kernels=request.kernels,
         overwrite=request.overwrite,
         command=request.command,
+        start_from=request.start_from,
     )
     if request.resume_if_exists and (run := _run_to_go_on_with(request.folder)) is not None:
         _say_what_differs(run, request, observer)

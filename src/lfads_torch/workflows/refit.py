@@ -47,6 +47,7 @@ def refit_run(
         session_runs,
     )
     from lfads_torch.workflows.stored import read_settings_of
+    from lfads_torch.workflows.warm_start import same_start
 
     require_whole_run(run)
     run.require("settings.yaml", "checkpoints/best.safetensors")
@@ -82,6 +83,7 @@ def refit_run(
                 "score": "of training trials; it chose nothing",
             },
             warnings=(warning,),
+            start_from=same_start(run),
         ),
         observer=watcher,
     )

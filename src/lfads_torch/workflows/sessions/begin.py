@@ -25,13 +25,15 @@ def start_of(
 ) -> Start | None:
     """The same whenever it is asked for; what the alignment found is written into the folder."""
     from lfads_torch.workflows.sessions.starts import align
+    from lfads_torch.workflows.warm_start import given_weights
 
     if run.read_record().added_to:
         from lfads_torch.workflows.sessions.add import start_of_added
 
         return start_of_added(run, recordings[0])
+    given = given_weights(run)
     if not settings.sessions.readin_size or settings.sessions.initialisation == "random":
-        return None
+        return Start(given=given) if given else None
     alignment = align(recordings, settings)
     path = run.path / ALIGNMENT
     if not path.is_file():
@@ -39,7 +41,7 @@ def start_of(
         write_text(path, json.dumps(content, indent=1))
         for text in _told(content):
             watcher.message(text)
-    return Start(alignment=alignment)
+    return Start(alignment=alignment, given=given)
 
 
 def _told(content: dict[str, object]) -> list[str]:
