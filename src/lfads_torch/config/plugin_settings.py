@@ -57,6 +57,36 @@ _SLOTS = (
         "lfads_torch.loss.observations.choose:OBSERVATIONS",
         "lfads_torch.observations",
     ),
+    *(
+        _Slot(
+            f"model.{name}",
+            "lfads_torch.model.priors.base:Prior",
+            "lfads_torch.model.priors.choose:PRIORS",
+            "lfads_torch.priors",
+        )
+        for name in ("initial_condition_prior", "input_prior")
+    ),
+    _Slot(
+        "model.generator",
+        "lfads_torch.model.cells.base:GeneratorCell",
+        "lfads_torch.model.part_places:CELLS",
+        "lfads_torch.generators",
+    ),
+    *(
+        _Slot(
+            f"model.{name}",
+            "lfads_torch.model.encoders.base:Encoder",
+            "lfads_torch.model.part_places:ENCODERS",
+            "lfads_torch.encoders",
+        )
+        for name in ("ic_encoder", "controller_encoder")
+    ),
+    _Slot(
+        "model.read_out",
+        "lfads_torch.model.read_outs.base:ReadOut",
+        "lfads_torch.model.part_places:READ_OUTS",
+        "lfads_torch.read_outs",
+    ),
     _Slot(
         "augmentation.order",
         "lfads_torch.training.augment:Augmentation",

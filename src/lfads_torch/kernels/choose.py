@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lfads_torch.errors import SettingsError
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from lfads_torch.kernels.compiled.fused import Fused
     from lfads_torch.kernels.decoder.reference import DecoderOutput
 
-__all__ = ["BACKENDS", "Kernels", "choose_kernels", "describe_compiled", "describe_triton"]
+__all__ = [
+    "BACKENDS",
+    "Kernels",
+    "choose_kernels",
+    "describe_compiled",
+    "describe_triton",
+    "with_own_generator",
+]
 
 BACKENDS = ("reference", "portable", "compiled", "triton")
 
@@ -72,6 +79,14 @@ def choose_kernels(
     raise SettingsError(
         f"kernels: {wanted!r} is not a backend; choose auto, {', '.join(BACKENDS)}."
     )
+
+
+def with_own_generator(kernels: Kernels, cell: str) -> Kernels:
+    """The same, but generation goes through the reference scan, for `cell` has no fast version."""
+    from lfads_torch.kernels.decoder.reference import decoder_scan
+
+    reason = f"{kernels.reason}; generation by the reference scan, for {cell} has no fast version"
+    return replace(kernels, reason=reason, decoder_scan=decoder_scan)
 
 
 def describe_compiled() -> str:

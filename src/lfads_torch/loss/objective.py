@@ -45,7 +45,7 @@ class LossWeights:
 
     kl_initial_condition: Float[Tensor, " P"]
     kl_inputs: Float[Tensor, " P"]
-    l2: Mapping[str, Float[Tensor, " P"]]  # part of the model -> scale
+    l2: Mapping[str, Float[Tensor, " P"]]  # name of a recurrent matrix -> scale
     ramp_kl: Float[Tensor, " P"]
     ramp_l2: Float[Tensor, " P"]
 

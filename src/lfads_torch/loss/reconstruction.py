@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from lfads_torch.model.layout import LinearWeights
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
@@ -60,6 +62,7 @@ def indexed_reconstruction(
 ) -> Float[Tensor, " P"]:
     """What `session_reconstruction` gives for Poisson counts, in one pass without parameters."""
     factors, weights = readout.factors, readout.weights
+    assert isinstance(weights, LinearWeights)  # the kernel is chosen for linear read-outs alone
     total, n_present = target.likelihood(factors, weights.weight, weights.bias, target.counts)
     total = total + target.constant.double().sum(1)
     mean = (total / n_present.clamp_min(1.0)).to(factors.dtype)

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from lfads_torch.kernels.compiled.gru import fits
-from lfads_torch.model.trial_ends import state_at_end, states_to_ends
+from lfads_torch.model.parts import OwnEncoder
+from lfads_torch.model.trial_ends import is_before_end, state_at_end, states_to_ends
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
     from lfads_torch.kernels.choose import Kernels
     from lfads_torch.model.noise import Noise
@@ -77,7 +78,7 @@ def encode_in_time(
     rest = x[:, settings.ic_bins :]
     ends = None if n_trial_bins is None else n_trial_bins.clamp(max=x.shape[1])
     first_ends = None if settings.ic_bins else ends
-    last = _last_states(first, weights.ic_encoder, settings, kernels, first_ends)
+    last = _summary(first, weights.ic_encoder, settings, kernels, first_ends)
     mask = noise.dropout_mask("dropout.ic_encoder", last.shape[-1])
     mean, log_variance = weights.initial_condition(last if mask is None else last * mask).chunk(
         2, -1
@@ -116,13 +117,35 @@ def lagged(
     return seen
 
 
+def _summary(
+    x: Float[Tensor, "P E B I"],
+    weights: EncoderWeights | OwnEncoder,
+    settings: ModelSettings,
+    kernels: Kernels,
+    ends: Int[Tensor, "P B"] | None,
+) -> Float[Tensor, "P B H2"]:
+    """What the initial condition is inferred from: of the GRU, the last states of both ways."""
+    if isinstance(weights, OwnEncoder):
+        return weights.states(x, _inside(x, ends)).summary
+    return _last_states(x, weights, settings, kernels, ends)
+
+
+def _inside(
+    x: Float[Tensor, "P E B I"], ends: Int[Tensor, "P B"] | None
+) -> Bool[Tensor, "P E B"] | None:
+    return None if ends is None else is_before_end(x.shape[1], ends)
+
+
 def _states(
     x: Float[Tensor, "P E B I"],
-    weights: EncoderWeights,
+    weights: EncoderWeights | OwnEncoder,
     settings: ModelSettings,
     kernels: Kernels,
     ends: Int[Tensor, "P B"] | None,
 ) -> Float[Tensor, "P D E B H"]:
+    if isinstance(weights, OwnEncoder):
+        found = weights.states(x, _inside(x, ends))
+        return torch.stack([found.past, found.future][: settings.n_controller_directions], 1)
     if ends is not None:
         return states_to_ends(x, weights, ends, kernels=kernels, clip=settings.cell_clip)
     reverse = (False, True)[: weights.initial_state.shape[1]]

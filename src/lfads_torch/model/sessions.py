@@ -11,6 +11,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from lfads_torch.model.parts import OwnReadOut
     from lfads_torch.model.sizes import SessionSizes
     from lfads_torch.model.weights import LinearWeights
 
@@ -32,7 +33,7 @@ def read_in(
 
 
 def read_out(
-    factors: Float[Tensor, "P T B F"], session: SessionSizes, weights: LinearWeights
+    factors: Float[Tensor, "P T B F"], session: SessionSizes, weights: LinearWeights | OwnReadOut
 ) -> Float[Tensor, "P B T K N"]:
     """The K parameters of the observation model per unit of a session, in the user's order."""
     flat = weights(factors)
@@ -44,7 +45,7 @@ class ReadOut:
     """A session's factors and what maps them to parameters, which is done when asked for."""
 
     factors: Float[Tensor, "P T B F"]
-    weights: LinearWeights
+    weights: LinearWeights | OwnReadOut
     session: SessionSizes
 
     def parameters(self) -> Float[Tensor, "P B T K N"]:

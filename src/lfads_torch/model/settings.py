@@ -29,6 +29,19 @@ class ModelSettings:
     initial_condition_size: int = setting(
         100, "dimensions of the inferred initial condition", at_least=1
     )
+    generator: str = setting(
+        "gru", "cell of the generator: gru, or package.module:Class of a GeneratorCell"
+    )
+    ic_encoder: str = setting(
+        "gru", "the initial condition's encoder: gru, or package.module:Class of an Encoder"
+    )
+    controller_encoder: str = setting(
+        "gru", "the controller's encoder: gru, or package.module:Class of an Encoder"
+    )
+    read_out: str = setting(
+        "linear",
+        "factors to parameters of the observation: linear, or package.module:Class of a ReadOut",
+    )
     ic_bins: int = setting(
         0,
         "the initial condition is inferred from these first bins alone, and generation starts "

@@ -1,26 +1,41 @@
-"""Every tensor that training changes: name, shape, start, and place in one flat buffer per member.
-
-A member's weights are one row of a [P, n] buffer; every named weight is a view of it. Clipping,
-AdamW, gathering a population and checkpoints then act on whole buffers.
-"""
+"""The weights of the whole model: which there are, and how its parts use them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from lfads_torch.kernels.decoder.reference import ControllerWeights, DecoderWeights
+from lfads_torch.kernels.decoder.reference import (
+    ControllerWeights,
+    DecoderWeights,
+    OwnDecoderWeights,
+)
 from lfads_torch.kernels.gru.reference import GRUWeights
 from lfads_torch.model.inputs import input_sizes
+from lfads_torch.model.layout import (
+    GivenStart,
+    Layout,
+    LinearWeights,
+    WeightSpec,
+    initial_weights,
+)
+from lfads_torch.model.parts import (
+    ModelParts,
+    OwnEncoder,
+    OwnReadOut,
+    named_specs,
+    own_cell,
+    own_weights,
+)
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
+    from lfads_torch.model.encoders.base import Encoder
     from lfads_torch.model.settings import ModelSettings
     from lfads_torch.model.sizes import ModelSizes
 
@@ -36,90 +51,6 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class GivenStart:
-    """Where some entries of a weight start, the same for every member; the others as usual."""
-
-    values: Float[Tensor, "..."]
-    is_given: Bool[Tensor, "..."]
-
-
-@dataclass(frozen=True)
-class WeightSpec:
-    """One named weight. It starts as `constant`, or as N(0, 1/fan_in) where a fan-in is given."""
-
-    name: str
-    shape: tuple[int, ...]
-    fan_in: int | None = None
-    constant: Float[Tensor, "..."] | float = 0.0
-    start: GivenStart | None = None  # wins over both
-
-    @property
-    def n(self) -> int:
-        return math.prod(self.shape)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The order of the weights in the flat buffer."""
-
-    specs: tuple[WeightSpec, ...]
-    offsets: Mapping[str, int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        offsets, total = {}, 0
-        for spec in self.specs:
-            offsets[spec.name] = total
-            total += spec.n
-        object.__setattr__(self, "offsets", offsets)
-
-    @property
-    def n(self) -> int:
-        return sum(spec.n for spec in self.specs)
-
-    def views(self, flat: Float[Tensor, "P n"]) -> dict[str, Tensor]:
-        """Every named weight as a view [P, *shape] of the buffer."""
-        return {
-            spec.name: flat[:, start : start + spec.n].view(len(flat), *spec.shape)
-            for spec in self.specs
-            for start in (self.offsets[spec.name],)
-        }
-
-
-def initial_weights(
-    layout: Layout, normal: Callable[[str, int], Float[Tensor, "P n"]], n_members: int
-) -> Float[Tensor, "P n"]:
-    """The flat buffer at the start; `normal(name, n)` gives each member's own standard normals.
-
-    Numbers are keyed by the weight's name, so they do not depend on which other weights exist.
-    """
-    parts = []
-    for spec in layout.specs:
-        if spec.fan_in is not None:
-            parts.append(normal(spec.name, spec.n) / math.sqrt(max(spec.fan_in, 1)))
-        else:
-            start = torch.as_tensor(spec.constant, dtype=torch.float32).expand(spec.shape)
-            parts.append(start.reshape(1, -1).expand(n_members, -1))
-        if spec.start is not None:
-            given = spec.start.is_given.reshape(1, -1).to(parts[-1].device)
-            values = spec.start.values.reshape(1, -1).to(parts[-1])
-            parts[-1] = torch.where(given, values, parts[-1])
-    device = next((part.device for part in parts if part.device.type != "cpu"), torch.device("cpu"))
-    return torch.cat([part.to(device) for part in parts], 1)
-
-
-@dataclass(frozen=True)
-class LinearWeights:
-    """`y = x W + b` for every member."""
-
-    weight: Float[Tensor, "P I O"]
-    bias: Float[Tensor, "P O"]
-
-    def __call__(self, x: Float[Tensor, "P ... I"]) -> Float[Tensor, "P ... O"]:
-        flat = x.reshape(len(x), -1, x.shape[-1])
-        return torch.baddbmm(self.bias[:, None], flat, self.weight).view(*x.shape[:-1], -1)
-
-
-@dataclass(frozen=True)
 class EncoderWeights:
     """The directions of one encoder: forward and, unless it is causal, backward."""
 
@@ -131,38 +62,46 @@ class EncoderWeights:
 class ModelWeights:
     """The named weights, arranged as the parts of the model use them."""
 
-    ic_encoder: EncoderWeights
-    controller_encoder: EncoderWeights | None
+    ic_encoder: EncoderWeights | OwnEncoder
+    controller_encoder: EncoderWeights | OwnEncoder | None
     initial_condition: LinearWeights  # both last states -> mean, log-variance
     generator_start: LinearWeights  # z -> g0
     context: Float[Tensor, "P C G"] | None  # trial inputs -> a shift of g0
-    decoder: DecoderWeights
+    decoder: DecoderWeights | OwnDecoderWeights
     readins: tuple[LinearWeights | None, ...]  # per session
-    readouts: tuple[LinearWeights, ...]  # per session
+    readouts: tuple[LinearWeights | OwnReadOut, ...]  # per session
     named: Mapping[str, Tensor]  # all of them by name: priors and penalties look theirs up
 
     @classmethod
-    def arrange(cls, named: Mapping[str, Tensor], sessions: tuple[str, ...]) -> ModelWeights:
+    def arrange(
+        cls,
+        named: Mapping[str, Tensor],
+        sessions: tuple[str, ...],
+        parts: ModelParts = ModelParts(),  # noqa: B008 - frozen
+    ) -> ModelWeights:
         def linear(name: str) -> LinearWeights:
             return LinearWeights(named[f"{name}.weight"], named[f"{name}.bias"])
 
         has_controller = "controller.recurrent" in named
         return cls(
-            ic_encoder=_encoder(named, "ic_encoder"),
-            controller_encoder=_encoder(named, "controller_encoder") if has_controller else None,
+            ic_encoder=_encoder(named, "ic_encoder", parts.ic_encoder),
+            controller_encoder=_encoder(named, "controller_encoder", parts.controller_encoder)
+            if has_controller
+            else None,
             initial_condition=linear("initial_condition"),
             generator_start=linear("generator_start"),
             context=named.get("context.weight"),
-            decoder=DecoderWeights(
-                generator=_cell(named, "generator"),
-                factors=named["factors.weight"],
-                controller=_controller(named) if has_controller else None,
-            ),
+            decoder=_decoder(named, parts),
             readins=tuple(
                 linear(f"readin.{name}") if f"readin.{name}.weight" in named else None
                 for name in sessions
             ),
-            readouts=tuple(linear(f"readout.{name}") for name in sessions),
+            readouts=tuple(
+                linear(f"readout.{name}")
+                if parts.read_out is None
+                else OwnReadOut(parts.read_out, own_weights(f"readout.{name}", named))
+                for name in sessions
+            ),
             named=named,
         )
 
@@ -171,8 +110,20 @@ def _cell(named: Mapping[str, Tensor], name: str) -> GRUWeights:
     return GRUWeights(named[f"{name}.input"], named[f"{name}.recurrent"], named[f"{name}.bias"])
 
 
-def _encoder(named: Mapping[str, Tensor], name: str) -> EncoderWeights:
+def _encoder(
+    named: Mapping[str, Tensor], name: str, own: Encoder | None
+) -> EncoderWeights | OwnEncoder:
+    if own is not None:
+        return OwnEncoder(own, own_weights(name, named))
     return EncoderWeights(_cell(named, name), named[f"{name}.initial_state"])
+
+
+def _decoder(named: Mapping[str, Tensor], parts: ModelParts) -> DecoderWeights | OwnDecoderWeights:
+    controller = _controller(named) if "controller.recurrent" in named else None
+    factors = named["factors.weight"]
+    if parts.generator is not None:
+        return OwnDecoderWeights(own_cell(parts.generator, named), factors, controller)
+    return DecoderWeights(_cell(named, "generator"), factors, controller)
 
 
 def _controller(named: Mapping[str, Tensor]) -> ControllerWeights:
@@ -197,9 +148,17 @@ def _cell_specs(
     ]
 
 
+def _generator_specs(n_inputs: int, size: int, parts: ModelParts) -> list[WeightSpec]:
+    if parts.generator is not None:
+        return named_specs("generator", parts.generator.specs(n_inputs, size))
+    return _cell_specs("generator", (n_inputs, size), fan_in=(n_inputs, size))
+
+
 def _encoder_specs(
-    name: str, n_inputs: int, size: int, *, n_directions: int = 2
+    name: str, n_inputs: int, size: int, own: Encoder | None, *, n_directions: int = 2
 ) -> list[WeightSpec]:
+    if own is not None:
+        return named_specs(name, own.specs(n_inputs, size))
     both = n_inputs + size  # encoders use input + hidden as fan-in of both matrices
     cell = _cell_specs(name, (n_inputs, size), fan_in=(both, both), directions=(n_directions,))
     return [*cell, WeightSpec(f"{name}.initial_state", (n_directions, size))]
@@ -215,7 +174,10 @@ def _linear_specs(
 
 
 def model_specs(
-    settings: ModelSettings, sizes: ModelSizes, readout_biases: Mapping[str, Tensor]
+    settings: ModelSettings,
+    sizes: ModelSizes,
+    readout_biases: Mapping[str, Tensor],
+    parts: ModelParts = ModelParts(),  # noqa: B008 - frozen
 ) -> list[WeightSpec]:
     """The weights of encoders, controller, generator, read-ins and read-outs (priors add theirs).
 
@@ -227,10 +189,10 @@ def model_specs(
     inferred, initial = settings.n_inferred_inputs, settings.initial_condition_size
     driving = inferred + known.generator
     specs = [
-        *_encoder_specs("ic_encoder", n_inputs, encoder),
+        *_encoder_specs("ic_encoder", n_inputs, encoder, parts.ic_encoder),
         *_linear_specs("initial_condition", 2 * encoder, 2 * initial),
         *_linear_specs("generator_start", initial, generator),
-        *_cell_specs("generator", (driving, generator), fan_in=(driving, generator)),
+        *_generator_specs(driving, generator, parts),
         WeightSpec("factors.weight", (factors, generator), fan_in=generator),
     ]
     if known.initial_condition:
@@ -238,7 +200,13 @@ def model_specs(
     if inferred:
         read, n_directions = settings.controller_encoder_size, settings.n_controller_directions
         size, seen = settings.controller_size, n_directions * read + known.controller + factors
-        specs += _encoder_specs("controller_encoder", n_inputs, read, n_directions=n_directions)
+        specs += _encoder_specs(
+            "controller_encoder",
+            n_inputs,
+            read,
+            parts.controller_encoder,
+            n_directions=n_directions,
+        )
         specs += _cell_specs("controller", (seen, size), fan_in=(seen, size))
         specs += [
             WeightSpec("controller.initial_state", (size,)),
@@ -246,9 +214,12 @@ def model_specs(
             WeightSpec("controller.output_bias", (2 * inferred,)),
         ]
     for session in sizes.sessions:
-        n_outputs = session.n_parameters * session.n_units
-        bias = readout_biases[session.name]
-        specs += _linear_specs(f"readout.{session.name}", factors, n_outputs, bias)
+        name, bias = f"readout.{session.name}", readout_biases[session.name]
+        if parts.read_out is None:
+            n_outputs = session.n_parameters * session.n_units
+            specs += _linear_specs(name, factors, n_outputs, bias)
+        else:
+            specs += named_specs(name, parts.read_out.specs(factors, bias))
         if sizes.readin_size is not None:
             n_seen = len(session.encoded_units)
             specs += _linear_specs(f"readin.{session.name}", n_seen, sizes.readin_size)

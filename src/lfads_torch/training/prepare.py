@@ -125,9 +125,13 @@ def likelihood_constant(batch: SessionBatch, family: Observation) -> Float[Tenso
 
 
 def fused_for(task: Task, trials: ResidentTrials, session: int) -> Fused | None:
-    """The compiled library where it knows a session's likelihood: Poisson, float32, on the CPU."""
+    """The compiled library where it knows a session's likelihood: Poisson of a linear read-out.
+
+    In float32, on the CPU.
+    """
     fused = task.kernels.fused
-    is_known = type(task.observations[session]) is Poisson and fits(trials.counts)
+    is_linear = task.parts.read_out is None
+    is_known = is_linear and type(task.observations[session]) is Poisson and fits(trials.counts)
     return fused if is_known else None
 
 

@@ -67,7 +67,11 @@ def loss_weights(state: PopulationState, task: Task) -> LossWeights:
     return LossWeights(
         kl_initial_condition=own.kl_initial_condition_scale,
         kl_inputs=own.kl_input_scale,
-        l2=own.l2_scales(),
+        l2={
+            name: scale
+            for part, scale in own.l2_scales().items()
+            for name in task.parts.recurrent_weights(part)
+        },
         ramp_kl=ramp(clock, settings.kl_ramp_start, settings.kl_ramp_increase).to(task.dtype),
         ramp_l2=ramp(clock, settings.l2_ramp_start, settings.l2_ramp_increase).to(task.dtype),
     )
@@ -96,7 +100,7 @@ def training_step(
     )  # fmt: skip
     batch = prepared_batch(state, task, trials, indices, noise)
     named = state.leaves(task.layout)
-    weights = ModelWeights.arrange(named, task.session_names)
+    weights = ModelWeights.arrange(named, task.session_names, task.parts)
     output = lfads(batch.given, weights, noise, task.model, task.sizes, kernels=task.kernels)
     scales = loss_weights(state, task)
     terms = objective(

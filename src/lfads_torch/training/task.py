@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lfads_torch.kernels.choose import with_own_generator
 from lfads_torch.loss.objective import Priors
+from lfads_torch.model.parts import ModelParts, choose_parts
 from lfads_torch.model.priors.choose import initial_condition_prior, input_prior
 from lfads_torch.model.weights import Layout, model_specs
 from lfads_torch.training.parts import trained_weights
@@ -45,6 +47,7 @@ class Task:
     kernels: Kernels
     device: torch.device
     dtype: torch.dtype
+    parts: ModelParts = field(default_factory=ModelParts)
     alternates: bool = False  # every batch is of one session
     is_trained: Bool[Tensor, " n"] | None = None  # of the flat buffer; None: everything is
 
@@ -79,6 +82,9 @@ def build_task(
     treatment: SessionTreatment = SessionTreatment(),
 ) -> Task:
     """Put the parts together; the flat buffer's order is fixed here."""
+    parts = choose_parts(model)
+    if parts.generator is not None:
+        kernels = with_own_generator(kernels, model.generator)
     priors, specs = parts_of_model(model, loss, sizes, readout_biases, bin_width_s=bin_width_s)
     starts = treatment.starts
     layout = Layout(tuple(replace(spec, start=starts.get(spec.name)) for spec in specs))
@@ -94,6 +100,7 @@ def build_task(
         kernels=kernels,
         device=device,
         dtype=dtype,
+        parts=parts,
         alternates=treatment.alternates,
         is_trained=_is_trained(layout, training, treatment, device),
     )
@@ -113,7 +120,7 @@ def parts_of_model(
         initial_condition_prior(model),
         input_prior(model, bin_width_s=bin_width_s, is_factorised=is_factorised),
     )
-    specs = model_specs(model, sizes, readout_biases)
+    specs = model_specs(model, sizes, readout_biases, choose_parts(model))
     if priors.initial_condition is not None:
         specs += priors.initial_condition.specs(model.initial_condition_size)
     if priors.inputs is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lfads_torch.kernels.decoder.generator_step import OwnCell, generator_step
 from lfads_torch.kernels.gru.reference import GRUWeights, gru_cell
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "DecoderInput",
     "DecoderOutput",
     "DecoderWeights",
+    "OwnDecoderWeights",
     "decoder_scan",
     "unit_rows",
 ]
@@ -43,6 +45,15 @@ class DecoderWeights:
 
     generator: GRUWeights  # input [P, U+X, 3G], recurrent [P, G, 3G], bias [P, 3G]
     factors: Float[Tensor, "P F G"]  # rows are normalised when used
+    controller: ControllerWeights | None
+
+
+@dataclass(frozen=True)
+class OwnDecoderWeights:
+    """The same with a generator that is no GRU of ours: no fast version knows it."""
+
+    generator: OwnCell
+    factors: Float[Tensor, "P F G"]
     controller: ControllerWeights | None
 
 
@@ -82,7 +93,9 @@ def unit_rows(matrix: Float[Tensor, "P F G"]) -> Float[Tensor, "P F G"]:
     return matrix / length.clamp_min(1e-12)
 
 
-def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -> DecoderOutput:
+def decoder_scan(
+    given: DecoderInput, weights: DecoderWeights | OwnDecoderWeights, *, clip: float
+) -> DecoderOutput:
     """Generate the factors bin by bin; all backends must agree with this one.
 
     For each bin t: controller input `[encoder_t, dropout(f_{t-1})]` -> controller -> mean and
@@ -93,13 +106,19 @@ def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -
     if given.n_bins < 1:
         raise ValueError("decoder_scan needs at least one bin to generate")
     to_factors = unit_rows(weights.factors).transpose(1, 2)
-    state = given.generator_state
+    generator = generator_step(
+        weights.generator,
+        given.external_inputs,
+        n_bins=given.n_bins,
+        n_trials=given.generator_state.shape[1],
+        clip=clip,
+    )
+    state = generator.start(given.generator_state)
     controller = weights.controller
     factors = _masked(state, given.initial_generator_mask) @ to_factors
     # unbind, not indexing: the gradient of each x[:, t] would be a zero tensor of the size of x.
     encoder_gates = _encoder_gates(given, controller)
     per_bin = None if encoder_gates is None else encoder_gates.unbind(1)
-    external_gates = _external_gates(given, weights).expand(-1, given.n_bins, -1, -1).unbind(1)
     control_state = (
         None
         if controller is None
@@ -107,7 +126,7 @@ def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -
     )
     record = _Record()
     for t in range(given.n_bins):
-        gates = external_gates[t]
+        inputs = None
         if controller is not None and control_state is not None and per_bin is not None:
             seen = _masked(factors, None if given.factor_mask is None else given.factor_mask[:, t])
             from_factors = controller.cell.input[:, -factors.shape[-1] :]
@@ -118,9 +137,8 @@ def decoder_scan(given: DecoderInput, weights: DecoderWeights, *, clip: float) -
             mean, log_variance, inputs = _infer_input(
                 control_state, controller, None if given.noise is None else given.noise[:, t]
             )
-            gates = torch.baddbmm(gates, inputs, weights.generator.input[:, : inputs.shape[-1]])
             record.control(control_state, mean, log_variance, inputs)
-        state = gru_cell(gates, state, weights.generator.recurrent, clip=clip)
+        state = generator.step(t, inputs, state)
         dropped = _masked(
             state, None if given.generator_mask is None else given.generator_mask[:, t]
         )
@@ -164,18 +182,6 @@ def _encoder_gates(given: DecoderInput, controller: ControllerWeights | None) ->
     flat = given.encoder_states.reshape(n_members, n_bins * n_trials, size)
     gates = torch.baddbmm(controller.cell.bias[:, None], flat, controller.cell.input[:, :size])
     return gates.view(n_members, n_bins, n_trials, -1)
-
-
-def _external_gates(given: DecoderInput, weights: DecoderWeights) -> Tensor:
-    """The external input's share of the generator's gates: [P, T or 1, B, 3G]."""
-    bias = weights.generator.bias[:, None, None]
-    external = given.external_inputs
-    if external is None or external.shape[-1] == 0:
-        return bias.expand(-1, -1, given.generator_state.shape[1], -1)
-    n_members, n_bins, n_trials, size = external.shape
-    flat = external.reshape(n_members, n_bins * n_trials, size)
-    gates = flat @ weights.generator.input[:, weights.generator.input.shape[1] - size :]
-    return bias + gates.view(n_members, n_bins, n_trials, -1)
 
 
 def _infer_input(

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from lfads_torch.errors import SettingsError
+from lfads_torch.model.layout import WeightSpec
 from lfads_torch.model.priors.base import Posterior, Prior, PriorSetup
 from lfads_torch.model.priors.normal import normal_divergence
-from lfads_torch.model.weights import WeightSpec
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -13,8 +13,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+    from lfads_torch.model.layout import WeightSpec
     from lfads_torch.model.settings import ModelSettings
-    from lfads_torch.model.weights import WeightSpec
 
 __all__ = ["Posterior", "Prior", "PriorSetup", "over_trials", "sum_over_bins"]
 

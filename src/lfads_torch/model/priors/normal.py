@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lfads_torch.model.layout import WeightSpec
 from lfads_torch.model.priors.base import Posterior, Prior, PriorSetup, over_trials
-from lfads_torch.model.weights import WeightSpec
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -149,7 +149,7 @@ def divergence_per_trial(
         prior = replace(prior, is_factorised=False)
     trials = model.assembly.trials.take(torch.as_tensor(positions, device=task.device))
     named = task.layout.views(model.weights)
-    weights = ModelWeights.arrange(named, task.session_names)
+    weights = ModelWeights.arrange(named, task.session_names, task.parts)
     streams = Streams(seed, torch.tensor([model.member], device=task.device))
     size, chunks = trials_at_once(task, 1), []
     for start in range(0, trials.n_trials, size):

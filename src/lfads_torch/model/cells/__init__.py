@@ -1,0 +1,1 @@
+"""Generator cells: the contract, and ours."""

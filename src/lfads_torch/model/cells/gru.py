@@ -1,0 +1,47 @@
+"""The generator of LFADS, a GRU, as a cell by the contract.
+
+The model runs its fast versions (`kernels`); this is for tests, and to build on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.kernels.gru.reference import gru_cell
+from lfads_torch.model.cells.base import GeneratorCell
+from lfads_torch.model.layout import WeightSpec
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+__all__ = ["GRUGenerator"]
+
+
+class GRUGenerator(GeneratorCell):
+    """The reset gate acts before the recurrent product, states are clipped (`gru_cell`)."""
+
+    def specs(self, n_inputs: int, size: int) -> list[WeightSpec]:
+        bias = torch.cat([torch.ones(2 * size), torch.zeros(size)])
+        return [
+            WeightSpec("input", (n_inputs, 3 * size), fan_in=n_inputs),
+            WeightSpec("recurrent", (size, 3 * size), fan_in=size),
+            WeightSpec("bias", (3 * size,), constant=bias),
+        ]
+
+    def recurrent_weights(self) -> tuple[str, ...]:
+        return ("recurrent",)
+
+    def step(
+        self,
+        inputs: Float[Tensor, "P B I"],
+        state: Float[Tensor, "P B G"],
+        weights: Mapping[str, Tensor],
+        *,
+        clip: float,
+    ) -> Float[Tensor, "P B G"]:
+        gates = torch.baddbmm(weights["bias"][:, None], inputs, weights["input"])
+        return gru_cell(gates, state, weights["recurrent"], clip=clip)

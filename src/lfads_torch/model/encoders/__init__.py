@@ -1,0 +1,1 @@
+"""Encoders: the contract, and ours."""

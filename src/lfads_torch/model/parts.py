@@ -1,0 +1,127 @@
+"""The parts of the model that the settings choose: generator, encoders, read-out.
+
+Where nothing else is chosen they are GRUs and a linear map, which the kernels run; a part of
+somebody's own is bound to its weights here and runs as it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from torch import Tensor
+
+from lfads_torch.kernels.decoder.generator_step import OwnCell
+from lfads_torch.model.part_places import CELLS, ENCODERS, ENTRY_POINTS, READ_OUTS
+from lfads_torch.plugins import load_plugin
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+    from lfads_torch.model.cells.base import GeneratorCell
+    from lfads_torch.model.encoders.base import Encoder, EncoderStates
+    from lfads_torch.model.layout import WeightSpec
+    from lfads_torch.model.read_outs.base import ReadOut
+    from lfads_torch.model.settings import ModelSettings
+
+__all__ = [
+    "ModelParts",
+    "OwnEncoder",
+    "OwnReadOut",
+    "choose_parts",
+    "named_specs",
+    "own_cell",
+    "own_weights",
+]
+
+Base = TypeVar("Base")
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """Parts of somebody's own; None: ours."""
+
+    generator: GeneratorCell | None = None
+    ic_encoder: Encoder | None = None
+    controller_encoder: Encoder | None = None
+    read_out: ReadOut | None = None
+
+    def recurrent_weights(self, part: str) -> tuple[str, ...]:
+        """Full names of the weights whose L2 is that of a part ("generator", "controller", ...)."""
+        own = None if part == "controller" else getattr(self, part)
+        names = ("recurrent",) if own is None else own.recurrent_weights()
+        return tuple(f"{part}.{name}" for name in names)
+
+
+def choose_parts(settings: ModelSettings) -> ModelParts:
+    """The parts that the settings name. Raises SettingsError where a name is unknown."""
+    from lfads_torch.model.cells.base import GeneratorCell
+    from lfads_torch.model.encoders.base import Encoder
+    from lfads_torch.model.read_outs.base import ReadOut
+
+    cell = _own("model.generator", settings.generator, GeneratorCell, CELLS)
+    ic_encoder = _own("model.ic_encoder", settings.ic_encoder, Encoder, ENCODERS)
+    controller_encoder = _own(
+        "model.controller_encoder", settings.controller_encoder, Encoder, ENCODERS
+    )
+    read_out = _own("model.read_out", settings.read_out, ReadOut, READ_OUTS)
+    read_size, seen_size = settings.ic_encoder_size, settings.controller_encoder_size
+    return ModelParts(
+        generator=cell and cell.from_settings(settings),
+        ic_encoder=ic_encoder and ic_encoder.from_settings(settings, read_size),
+        controller_encoder=controller_encoder
+        and controller_encoder.from_settings(settings, seen_size),
+        read_out=read_out and read_out.from_settings(settings),
+    )
+
+
+def _own(what: str, name: str, base: type[Base], ours: Mapping[str, str]) -> type[Base] | None:
+    """The class of a part that is not ours."""
+    if name in ours:
+        return None
+    return load_plugin(name, base, what=what, ours=ours, entry_points=ENTRY_POINTS[what])
+
+
+def named_specs(part: str, specs: list[WeightSpec]) -> list[WeightSpec]:
+    """A part's weights under their full names."""
+    return [replace(spec, name=f"{part}.{spec.name}") for spec in specs]
+
+
+def own_weights(part: str, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A part's weights under its own names."""
+    start = f"{part}."
+    return {name[len(start) :]: value for name, value in named.items() if name.startswith(start)}
+
+
+@dataclass(frozen=True)
+class OwnEncoder:
+    """An encoder of somebody's own with its weights."""
+
+    encoder: Encoder
+    weights: Mapping[str, Tensor]
+
+    def states(
+        self, x: Float[Tensor, "P E B I"], is_inside: Bool[Tensor, "P E B"] | None
+    ) -> EncoderStates:
+        return self.encoder.encode(x, self.weights, is_inside=is_inside)
+
+
+@dataclass(frozen=True)
+class OwnReadOut:
+    """A read-out of somebody's own with its weights of one session."""
+
+    read_out: ReadOut
+    weights: Mapping[str, Tensor]
+
+    def __call__(self, factors: Float[Tensor, "P ... F"]) -> Float[Tensor, "P ... KN"]:
+        return self.read_out.parameters(factors, self.weights)
+
+
+def own_cell(cell: GeneratorCell, named: Mapping[str, Tensor]) -> OwnCell:
+    """The generator cell, ready for the reference scan."""
+    weights = cell.prepared(own_weights("generator", named))
+    return OwnCell(
+        start=lambda state: cell.start(state, weights),
+        step=lambda inputs, state, clip: cell.step(inputs, state, weights, clip=clip),
+    )

@@ -1,0 +1,1 @@
+"""Read-outs: the contract, and ours."""
