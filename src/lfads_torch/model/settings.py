@@ -162,7 +162,7 @@ class SessionSettings:
         "or on the average trial, or at random; auto: conditions where all sessions have the same",
     )
     readout_initialisation: Literal["pseudo_inverse", "transpose", "random"] = setting(
-        "pseudo_inverse", "how a read-out starts from the regression of its read-in"
+        "pseudo_inverse", "how a linear read-out starts from the regression of its read-in"
     )
     smoothing_ms: float = setting(
         30.0,

@@ -65,7 +65,8 @@ class Alignment:
         for averages, regression in zip(self.averages, self.regressions, strict=True):
             name, weight = averages.session, regression.weight
             readins |= readin_start(name, weight, -averages.mean @ weight)
-            if how != "random":
+            # A read-out of somebody's own starts as it says itself.
+            if how != "random" and settings.model.read_out == "linear":
                 back = np.linalg.pinv(weight) if how == "pseudo_inverse" else weight.T
                 bias = biases[name].unflatten(0, (observation.n_parameters, -1))
                 readouts |= readout_start(
