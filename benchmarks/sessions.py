@@ -1,6 +1,6 @@
 """Sessions in one model against each on its own: chaotic network, maze in halves, one added.
 
-    python benchmarks/sessions.py [--runs runs/sessions] [--data ../shared/data] [--steps 1200]
+    python benchmarks/sessions.py [--runs runs/sessions] [--data ../shared/data] [--steps 600]
 
 Recipe of the network: 150 conditions, 100 units, 20 observed in each of five sessions (no unit in
 two of them), read-ins of size 10; here 5 trials per condition and session (3 train, 1 validates,
@@ -80,13 +80,13 @@ def settings_of(recordings: Sequence[Recording], steps: int, **values: object) -
     """As many epochs as make this many updates on these recordings."""
     n_train = sum(len(each.split.trials("train")) for each in recordings)
     values = {
-        "model.generator_size": 100,
-        "model.ic_encoder_size": 64,
+        "model.generator_size": 64,
+        "model.ic_encoder_size": 40,
         "model.controller_encoder_size": 32,
         "model.controller_size": 32,
         "model.n_factors": 20,
         "model.n_inferred_inputs": 0,
-        "model.initial_condition_size": 64,
+        "model.initial_condition_size": 32,
         "sessions.readin_size": 10 if len(recordings) > 1 else 0,
         "augmentation.dropout_rate": 0.05,
         "training.batch_size": BATCH,
@@ -269,7 +269,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs/sessions"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--parts", nargs="+", default=None)
     given = parser.parse_args()
     parts: dict[str, Callable[[], dict[str, Any]]] = {

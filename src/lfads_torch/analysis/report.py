@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfads_torch.analysis import report_facts, report_scores, search_story
+from lfads_torch.analysis import report_facts, report_scores, report_sessions, search_story
 from lfads_torch.analysis.figures.base import (
     FigureChoice,
     FigureInputs,
@@ -82,6 +82,8 @@ def render_report(
         was_checked=bool(inputs.check),
         scores=table,
         search=search_story.search_story(inputs),
+        sessions=report_sessions.session_rows(inputs),
+        session_note=report_sessions.session_note(inputs),
         figures=_sections(figures, inputs, choice),
         winner=search_story.winner_text(inputs),
         settings=report_facts.settings_text(inputs.settings),
@@ -92,12 +94,13 @@ def render_report(
 def _sections(
     names: Sequence[str], inputs: FigureInputs, choice: FigureChoice | None
 ) -> list[FigureSection]:
-    """The figures in this order; those of a search only where the run is one."""
+    """The figures in this order; those of a search or of sessions only where the run is one."""
     recipes = [choose_figure(name) for name in names]
     return [
         _section(recipe, inputs, choice)
         for recipe in recipes
-        if not recipe.is_of_a_search or is_search(inputs.run, inputs.history)
+        if (not recipe.is_of_a_search or is_search(inputs.run, inputs.history))
+        and (not recipe.is_of_sessions or inputs.alignment)
     ]
 
 

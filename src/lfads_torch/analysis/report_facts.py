@@ -48,7 +48,8 @@ def title(inputs: FigureInputs) -> str:
     if inputs.recording is not None:
         return inputs.recording.session
     attributes = {} if inputs.rates is None else inputs.rates.attrs
-    return str(attributes.get("session") or "run")
+    of_several = ", ".join(inputs.run.get("sessions") or {})
+    return str(attributes.get("session") or of_several or "run")
 
 
 def status(inputs: FigureInputs) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -11,6 +11,12 @@ from lfads_torch.cli.outcome import recorded_in
 from lfads_torch.cli.reader_arguments import ReaderArguments
 from lfads_torch.cli.scores_table import score_lines
 from lfads_torch.cli.streams import print_json, say
+from lfads_torch.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lfads_torch.workflows.evaluate import Evaluation
 
 __all__ = ["evaluate"]
 
@@ -42,31 +48,52 @@ def evaluate(
 ) -> None:
     """Give every score of a run, with intervals; nothing is written.
 
-    Validation trials chose the best epoch: their scores are marked as used for selection.
+    Of several sessions: pooled, and of each; --session NAME is of one alone. Validation trials
+    chose the best epoch: their scores are marked as used for selection.
     """
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.evaluate import evaluate_run, to_json, to_rows
     from lfads_torch.workflows.finish import reported_set
     from lfads_torch.workflows.infer_file import read_for_run
+    from lfads_torch.workflows.sessions.choose import run_of_file, run_of_session
+    from lfads_torch.workflows.sessions.finish import evaluate_sessions
 
     folder = RunFolder.open(run)
-    folder.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
+    options: dict[str, Any] = {  # of `evaluate_run`, of several types
+        "seed": seed,
+        "n_bootstrap": bootstrap,
+        "n_masks": masks,
+        "behaviour_lag_ms": lag_ms,
+        "ensemble": ensemble,
+    }
+    if file is None and reader.session is None and folder.read_record().sessions:
+        if rates is not None:
+            raise SettingsError(
+                f"--rates {rates} is of one recording, and {run} has several sessions. Say of "
+                "which with --session NAME."
+            )
+        with recorded_in(folder.log_path):
+            found = evaluate_sessions(folder, which_set=which_set, **options)
+        _show(found, folder.path.name, as_json=json)
+        return
     with recorded_in(folder.log_path):
+        read = reader.read_options()
+        if file is not None:
+            folder = run_of_file(folder, file, read)
+        elif folder.read_record().sessions:
+            folder = run_of_session(folder, reader.session)
+        folder.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
         recording, is_new = None, False
         if file is not None:
-            recording, is_new = read_for_run(folder, file, reader.read_options())
+            recording, is_new = read_for_run(folder, file, read)
         has_sets = not is_new or (recording is not None and recording.split is not None)
         default = reported_set(folder) if not is_new else "test" if has_sets else "all"
         evaluation = evaluate_run(
             folder,
             which_set=which_set or default,
             recording=recording,
-            seed=seed,
-            n_bootstrap=bootstrap,
-            n_masks=masks,
-            behaviour_lag_ms=lag_ms,
             rates_path=rates,
-            ensemble=ensemble,
+            **options,
         )
     if json:
         print_json(to_json(evaluation))
@@ -74,3 +101,20 @@ def evaluate(
     print(score_lines(to_rows(evaluation)))
     for note in evaluation.notes:
         say(f"note: {note}")
+
+
+def _show(found: Mapping[str, Evaluation], run_name: str, *, as_json: bool) -> None:
+    """Of several sessions: pooled, then each."""
+    from lfads_torch.analysis.report_scores import score_rows
+    from lfads_torch.workflows.evaluate import to_rows
+    from lfads_torch.workflows.sessions.scores import sessions_as_json
+
+    content = sessions_as_json(found, run_name)
+    if as_json:
+        print_json(content)
+        return
+    print(f"all sessions:\n{score_lines(score_rows(content))}")
+    for name, evaluation in found.items():
+        print(f"\n{name}:\n{score_lines(to_rows(evaluation))}")
+        for note in evaluation.notes:
+            say(f"note: {name}: {note}")

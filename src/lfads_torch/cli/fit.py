@@ -18,7 +18,7 @@ __all__ = ["fit"]
 def fit(
     file: Annotated[Path, Parameter(help="the recording")],
     /,
-    *,
+    *more: Annotated[Path, Parameter(help="further recordings: sessions of one model")],
     seeds: Annotated[
         int | None, Parameter(help="restarts trained as members of one population")
     ] = None,
@@ -27,7 +27,7 @@ def fit(
     split_arguments: SplitArguments = SplitArguments(),  # noqa: B008 - frozen
     reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
 ) -> int:
-    """Train on a recording; write rates, scores and a page.
+    """Train on a recording, or on several as sessions of one model; write rates, scores, a page.
 
     The recording is checked first, and refused only where a fit cannot work. Trials are divided
     by the file's own split unless one is given. The run folder explains itself; Ctrl-C and
@@ -43,7 +43,7 @@ def fit(
     )
     settings = given.read_settings({"run.n_seeds": ("--seeds", seeds)})
     folder = run_arguments.folder(file, "_run")
-    request = given.request(file, folder, settings)
+    request = given.request((file, *more), folder, settings)
     with (
         recorded_in(folder / "log.txt"),
         Watch(

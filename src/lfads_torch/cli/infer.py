@@ -16,12 +16,14 @@ __all__ = ["infer"]
 
 def infer(
     run: Annotated[Path, Parameter(help="folder of the run")],
-    file: Annotated[
-        Path | None, Parameter(help="recording of the same units; without it, the run's own")
-    ] = None,
     /,
-    *,
-    out: Annotated[Path, Parameter(help="netCDF file to write")],
+    *files: Annotated[
+        Path,
+        Parameter(help="recordings of the same units; without any, the run's own"),
+    ],
+    out: Annotated[
+        Path, Parameter(help="netCDF file to write; of several sessions a folder of them")
+    ],
     samples: Annotated[
         int | None, Parameter(help="posterior samples that are averaged; 0: the posterior mean")
     ] = None,
@@ -36,15 +38,16 @@ def infer(
     """Apply a trained run to a recording: rates, factors, inferred inputs.
 
     Trials that the run was trained or validated on are marked so; those of another recording
-    are marked new. Options for reading that are left out are those of the run.
+    are marked new. Options for reading that are left out are those of the run. In a run of several
+    sessions a file belongs to the session of its name (--session gives it another).
     """
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.ensemble import ensemble_note
-    from lfads_torch.workflows.infer_file import InferRequest, infer_file
+    from lfads_torch.workflows.infer_file import InferRequest
+    from lfads_torch.workflows.sessions.infer import infer_files
 
     folder = RunFolder.open(run)
     request = InferRequest(
-        source=file,
         read_options=reader.read_options(),
         n_samples=samples,
         saves_generator_states=True if generator_states else None,
@@ -52,8 +55,8 @@ def infer(
         ensemble=ensemble,
     )
     with recorded_in(folder.log_path):
-        path = infer_file(folder, request, out)
+        paths = infer_files(folder, request, files, out, session=reader.session)
         fewer = None if ensemble is None else ensemble_note(folder, ensemble)
         if fewer:
             say(f"note: {fewer}")
-        print(path)
+        print("\n".join(str(path) for path in paths))

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from lfads_torch.cli.streams import aligned
 from lfads_torch.errors import SettingsError
 
+if TYPE_CHECKING:
+    from lfads_torch.outputs.run_folder import RunFolder
+
 __all__ = ["plot"]
+
+_OF_ONE_RECORDING = (
+    "rates", "single_trial_rates", "psth", "rate_truth", "factors_3d", "inferred_inputs",
+    "initial_conditions",
+)  # fmt: skip
 
 
 def plot(
@@ -22,6 +30,7 @@ def plot(
         Path | None, Parameter(help=".png, .pdf or .svg file; without it, RUN/FIGURE.png")
     ] = None,
     trials: Annotated[str, Parameter(help="ids of trials, 1,2,3")] = "",
+    session: Annotated[str | None, Parameter(help="of a run of several: which session")] = None,
     units: Annotated[str, Parameter(help="ids of units, 7,12")] = "",
     list_figures: Annotated[bool, Parameter(name="--list", help="show the figures")] = False,
 ) -> None:
@@ -37,11 +46,23 @@ def plot(
     from lfads_torch.analysis.figures.base import FigureChoice
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.plot import plot_run
+    from lfads_torch.workflows.sessions.choose import run_of_session
 
-    folder = RunFolder.open(run)
-    target = out or run / f"{figure.rpartition(':')[2]}.png"
+    folder = run_of_session(RunFolder.open(run), session, needs_weights=False)
+    _need_session(folder, figure)
+    target = out or folder.path / f"{figure.rpartition(':')[2]}.png"
     choice = FigureChoice(trials=_ids(trials), units=_ids(units))
     print(plot_run(folder, figure, target, choice=choice))
+
+
+def _need_session(run: RunFolder, figure: str) -> None:
+    """Raise SettingsError for a figure of one recording where the run has several."""
+    named = run.read_record().sessions
+    if named and figure in _OF_ONE_RECORDING:
+        raise SettingsError(
+            f"{run.path} has the sessions {', '.join(named)}, and the figure {figure} is of one. "
+            "Say which with --session NAME."
+        )
 
 
 def _ids(text: str) -> tuple[str, ...]:

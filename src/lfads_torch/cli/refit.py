@@ -19,7 +19,10 @@ def refit(
     all_trials: Annotated[
         bool, Parameter(help="train on the test trials too; without it they are left out")
     ] = False,
-    data: Annotated[Path | None, Parameter(help="where the recording is now, if it moved")] = None,
+    data: Annotated[
+        tuple[Path, ...],
+        Parameter(help="where the recording is now, if it moved; one for each session"),
+    ] = (),
     overwrite: Annotated[bool, Parameter(help="replace the run that --out holds")] = False,
     quiet: Annotated[
         bool, Parameter(help="say nothing but errors and where the results are")
@@ -37,7 +40,7 @@ def refit(
     from lfads_torch.workflows.fit import FitOptions
     from lfads_torch.workflows.refit import refit_run
 
-    options = FitOptions(data_path=data, overwrite=overwrite, command=tuple(sys.argv))
+    options = FitOptions(session_paths=data, overwrite=overwrite, command=tuple(sys.argv))
     with recorded_in(out / "log.txt"), Watch(out, is_quiet=quiet) as watch:
         refitted = refit_run(
             RunFolder.open(run), out, include_test=all_trials, options=options, observer=watch

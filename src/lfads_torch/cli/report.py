@@ -17,14 +17,17 @@ def report(
     run: Annotated[Path, Parameter(help="folder of the run")],
     /,
     *,
-    data: Annotated[Path | None, Parameter(help="where the recording is now, if it moved")] = None,
+    data: Annotated[
+        tuple[Path, ...],
+        Parameter(help="where the recording is now, if it moved; one for each session"),
+    ] = (),
     anew: Annotated[bool, Parameter(help="infer and evaluate anew as well")] = False,
 ) -> None:
     """Write a run's page anew; a finished run gets the rates and scores that it lacks."""
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.finish import finish_run, missing_results
     from lfads_torch.workflows.report import report_run
-    from lfads_torch.workflows.stored import read_recording_of
+    from lfads_torch.workflows.sessions.folder import read_recordings_of
 
     folder = RunFolder.open(run)
 
@@ -45,5 +48,6 @@ def report(
         if is_finished and (anew or missing_results(folder)):
             finish_run(folder, data_path=data, anew=anew, observer=Lines())
         else:
-            report_run(folder, recording=None if data is None else read_recording_of(folder, data))
+            one = folder.read_record().sessions or not data
+            report_run(folder, recording=None if one else read_recordings_of(folder, data)[0])
     print(folder.report_path)

@@ -14,7 +14,10 @@ def resume(
     run: Annotated[Path, Parameter(help="folder of the run")],
     /,
     *,
-    data: Annotated[Path | None, Parameter(help="where the recording is now, if it moved")] = None,
+    data: Annotated[
+        tuple[Path, ...],
+        Parameter(help="where the recording is now, if it moved; one for each session"),
+    ] = (),
     allow_different_numbers: Annotated[
         bool,
         Parameter(help="go on although device, threads, versions or the population have changed"),
@@ -52,7 +55,7 @@ def resume(
 
     folder = RunFolder.open(run)
     options = FitOptions(
-        data_path=data,
+        session_paths=data,
         kernels=kernels,
         allow_different_numbers=allow_different_numbers,
         device=device,

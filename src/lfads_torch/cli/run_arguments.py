@@ -16,6 +16,8 @@ from lfads_torch.cli.streams import say
 from lfads_torch.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lfads_torch.config.tree import Settings
     from lfads_torch.workflows.fit_file import FitRequest
     from lfads_torch.workflows.warm_start import WarmStart
@@ -34,6 +36,9 @@ class RunArguments:
         Path | None,
         Parameter(help="folder of the run; without it, one beside FILE, named after it"),
     ] = None
+    session_names: Annotated[
+        str, Parameter(help="names of the sessions, one for each recording: monday,tuesday")
+    ] = ""
     overwrite: Annotated[bool, Parameter(help="replace the run that the folder holds")] = False
     resume_if_exists: Annotated[
         bool, Parameter(help="go on with the run that the folder holds, if any")
@@ -98,6 +103,10 @@ class RunArguments:
             parts=tuple(word for word in words if word),
         )
 
+    def names(self) -> tuple[str, ...]:
+        """Of the sessions; empty where they have their own."""
+        return tuple(each.strip() for each in self.session_names.split(",") if each.strip())
+
     def folder(self, file: Path, ending: str) -> Path:
         """Where the run goes; said where it was not asked for."""
         if self.out is not None:
@@ -121,11 +130,13 @@ class TrainingArguments:
         """The checked settings; `options` are those of the one command."""
         return self.settings.read({**self.run.settings(), **options, **self.split.settings()})
 
-    def request(self, file: Path, folder: Path, settings: Settings) -> FitRequest:
+    def request(self, files: Sequence[Path], folder: Path, settings: Settings) -> FitRequest:
         from lfads_torch.workflows.fit_file import FitRequest
 
         return FitRequest(
-            source=file,
+            source=files[0],
+            more_sources=tuple(files[1:]),
+            session_names=self.run.names(),
             folder=folder,
             settings=settings,
             read_options=self.reader.read_options(),

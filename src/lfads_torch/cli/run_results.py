@@ -22,6 +22,10 @@ def print_run(run: RunFolder, *, is_quiet: bool = False) -> int:
             say(f"stopped; go on with: lfads resume {run.path}")
         return TERMINATED_CODE if record.reason == "SIGTERM" else INTERRUPTED_CODE
     results = [("run", run.path), ("rates", run.rates_path)]
+    results += [
+        (f"rates of {name}", run.path / place / run.rates_path.name)
+        for name, place in record.sessions.items()
+    ]
     results += [("scores", run.scores_path), ("page", run.report_path)]
     results += [("history", run.history_path)]  # of a search
     if not is_quiet and run.scores_path.is_file():

@@ -19,7 +19,7 @@ __all__ = ["search"]
 def search(
     file: Annotated[Path, Parameter(help="the recording")],
     /,
-    *,
+    *more: Annotated[Path, Parameter(help="further recordings: sessions of one model")],
     search_arguments: SearchArguments = SearchArguments(),  # noqa: B008 - frozen
     run_arguments: RunArguments = RunArguments(),  # noqa: B008 - frozen
     setting_arguments: SettingArguments = SettingArguments(),  # noqa: B008 - frozen
@@ -44,7 +44,7 @@ def search(
     settings = given.read_settings(search_arguments.settings())
     folder = run_arguments.folder(file, "_search")
     request = SearchRequest(
-        fit=given.request(file, folder, settings),
+        fit=given.request((file, *more), folder, settings),
         choice=search_arguments.choice(),
         list_path=search_arguments.list_path,
     )

@@ -21,7 +21,10 @@ _GROUP = Group("Sets of trials and units", sort_key=15)
 class SplitArguments:
     """Without any of them the file's own split holds, or split.* of the settings."""
 
-    split: Annotated[Path | None, Parameter(help="file of `lfads split`")] = None
+    split: Annotated[
+        tuple[Path, ...],
+        Parameter(help="file of `lfads split`; of several recordings one each, in their order"),
+    ] = ()
     valid_fraction: Annotated[float | None, Parameter(help="of trials, for validation")] = None
     test_fraction: Annotated[float | None, Parameter(help="of trials, for test")] = None
     held_out: Annotated[
@@ -48,7 +51,7 @@ class SplitArguments:
 
         given = [option for option, value in self.settings().values() if value is not None]
         return SplitChoice(
-            path=self.split,
+            paths=self.split,
             n_folds=self.folds,
             fold=self.fold,
             asked=(*given, *(["--set split"] if is_set else [])),

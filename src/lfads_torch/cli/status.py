@@ -43,7 +43,8 @@ def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:  # JSON values, No
         ("process", process),
         ("started", str(found["start"])),
         ("ended", str(found["end"] or "")),
-        ("data", str(found["data_path"] or "stored in the run")),
+        ("sessions", ", ".join(found["sessions"])),
+        ("data", _data(found)),
         ("members", str(found["n_members"])),
         ("epochs", f"{found['n_epochs']}{at_most}"),
         ("training", duration(found["training_seconds"])),
@@ -54,6 +55,12 @@ def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:  # JSON values, No
         ("size", f"{found['n_bytes'] / 2**20:.1f} MiB"),
         ("next", f"lfads resume {found['path']}" if found["can_resume"] else ""),
     ]
+
+
+def _data(found: Mapping[str, Any]) -> str:  # JSON values, None where unknown
+    if found["sessions"]:
+        return f"see {found['path']}/sessions"
+    return str(found["data_path"] or "stored in the run")
 
 
 def _score_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:

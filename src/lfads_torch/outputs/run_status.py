@@ -43,6 +43,7 @@ def status(path: str | os.PathLike[str]) -> dict[str, Any]:  # JSON values, None
         "seed": record.seed,
         "n_members": record.n_members,
         "data_path": record.data_path,
+        "sessions": list(record.sessions),
         "epochs_at_most": epochs,
         **_progress(rows, epochs, is_search=search is not None),
         "search": search,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.data.settings import SplitSettings
 
-__all__ = ["SplitChoice", "with_chosen_split"]
+__all__ = ["SplitChoice", "choices_of", "with_chosen_split"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,25 @@ class SplitChoice:
     """What was asked for; nothing: the recording's own split, or else one by the settings."""
 
     path: Path | None = None  # a split file
+    paths: tuple[Path, ...] = ()  # or one for each recording
     n_folds: int | None = None
     fold: int | None = None  # from 0; its trials test
     asked: tuple[str, ...] = ()  # the options that ask for newly drawn sets
+
+
+def choices_of(choice: SplitChoice, n_recordings: int) -> tuple[SplitChoice, ...]:
+    """The choice for each of so many recordings. Raises SettingsError for too many or few files."""
+    if not choice.paths:
+        if choice.path is not None and n_recordings > 1:
+            choice = replace(choice, paths=(choice.path,))
+        else:
+            return (choice,) * n_recordings
+    if len(choice.paths) != n_recordings:
+        raise SettingsError(
+            f"--split gives {len(choice.paths)} files for {n_recordings} recordings; a split is "
+            "of one recording: give one for each, in their order."
+        )
+    return tuple(replace(choice, path=path, paths=()) for path in choice.paths)
 
 
 def with_chosen_split(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lfads_torch.errors import LfadsError, RunError
+from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED
 
 if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
-    from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.evaluate import WhichSet
     from lfads_torch.workflows.fit import Observer
 
-__all__ = ["MERGED", "RESULTS", "finish_run", "missing_results", "reported_set"]
+__all__ = ["MERGED", "RESULTS", "finish_run", "missing_results", "reported_set", "write_rates"]
+
+Thing = TypeVar("Thing")
 
 RESULTS = ("rates.nc", "scores.json", "report.html")
 MERGED = "merged.nc"  # beside them where the trials are chops of a session
@@ -22,22 +25,26 @@ MERGED = "merged.nc"  # beside them where the trials are chops of a session
 
 def missing_results(run: RunFolder) -> tuple[str, ...]:
     """Which of the results a run lacks."""
+    if run.read_record().sessions:
+        from lfads_torch.workflows.sessions.finish import missing_of_sessions
+
+        return missing_of_sessions(run)
     return tuple(name for name in RESULTS if not (run.path / name).is_file())
 
 
 def finish_run(
     run: RunFolder,
     *,
-    recording: Recording | None = None,
-    data_path: Path | None = None,
+    recording: Recording | Sequence[Recording] | None = None,
+    data_path: Path | Sequence[Path] | None = None,
     anew: bool = False,
     observer: Observer | None = None,
 ) -> RunFolder:
     """Infer, evaluate and write the page, as far as they are missing; `anew` writes all three.
 
     The evaluated trials are those of the test set, or of validation where there is none. A score
-    of an earlier rates file is never kept beside new rates. Raises RunError for a run that has
-    not finished training.
+    of an earlier rates file is never kept beside new rates. Of several sessions `recording` and
+    `data_path` are one for each. Raises RunError for a run that has not finished training.
     """
     from lfads_torch.workflows.ensemble import ensemble_note
     from lfads_torch.workflows.fit import Quiet
@@ -50,7 +57,14 @@ def finish_run(
             f"{run.path}: the run is {record.status}, so it has no final rates yet. Go on with "
             f"`lfads resume {run.path}` first."
         )
-    steps = (_write_rates, _write_scores, _write_page)
+    recordings, paths = _listed(recording), _listed(data_path)
+    if record.sessions:
+        from lfads_torch.workflows.sessions.finish import finish_sessions
+
+        if not anew and not missing_results(run):
+            return run
+        return finish_sessions(run, recordings=recordings, data_paths=paths, observer=watcher)
+    steps = (write_rates, _write_scores, _write_page)
     wanted = RESULTS if anew else missing_results(run)
     if not wanted:
         return run
@@ -60,15 +74,23 @@ def finish_run(
     if fewer:
         watcher.message(fewer)
     with run.lock():
-        recording = _recording(run, recording, data_path)
+        own = _recording(run, recordings[0] if recordings else None, paths[0] if paths else None)
         for name, step in zip(RESULTS[first:], steps[first:], strict=True):
             watcher.message(f"writing {run.path / name}")
-            step(run, recording)
+            step(run, own)
     return run
+
+
+def _listed(given: Thing | Sequence[Thing] | None) -> tuple[Thing, ...]:
+    if given is None:
+        return ()
+    return tuple(given) if isinstance(given, Sequence) else (given,)
 
 
 def reported_set(run: RunFolder) -> WhichSet:
     """The set whose scores a run reports: test, else valid, else (after a refit) train."""
+    if named := run.read_record().sessions:
+        return reported_set(RunFolder(run.path / next(iter(named.values()))))
     trials = run.read_split().get("trials", {})
     if trials.get("test"):
         return "test"
@@ -89,7 +111,8 @@ def _recording(run: RunFolder, recording: Recording | None, data_path: Path | No
         ) from error
 
 
-def _write_rates(run: RunFolder, recording: Recording) -> None:
+def write_rates(run: RunFolder, recording: Recording) -> None:
+    """Infer the run's own recording into `rates.nc`; chops of a session also merged."""
     from lfads_torch.workflows.infer import infer_to_file, merge_inferred
     from lfads_torch.workflows.stored import read_settings_of
 

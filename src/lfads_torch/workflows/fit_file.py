@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lfads_torch.errors import LfadsError
+from lfads_torch.errors import LfadsError, SettingsError
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED
-from lfads_torch.workflows.choose_split import SplitChoice, with_chosen_split
+from lfads_torch.workflows.choose_split import SplitChoice, choices_of, with_chosen_split
 from lfads_torch.workflows.finish import finish_run, missing_results
 from lfads_torch.workflows.read_options import with_chops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.formats.base import ReadOptions
@@ -35,6 +35,8 @@ class FitRequest:
     source: Path
     folder: Path
     settings: Settings
+    more_sources: tuple[Path, ...] = ()  # further recordings: sessions of one model
+    session_names: tuple[str, ...] = ()  # one for each recording; none: the recordings' own
     read_options: ReadOptions | None = None
     split: SplitChoice = field(default_factory=SplitChoice)
     kernels: Literal["auto", "reference", "portable", "compiled"] = "auto"
@@ -52,9 +54,9 @@ def fit_file(request: FitRequest, observer: Observer) -> RunFolder:
     """
     from lfads_torch.workflows.fit import fit_run
 
-    def train(recording: Recording, options: FitOptions) -> RunFolder:
+    def train(recordings: Sequence[Recording], options: FitOptions) -> RunFolder:
         settings, folder = request.settings, request.folder
-        return fit_run(recording, settings, folder, options=options, observer=observer)
+        return fit_run(recordings, settings, folder, options=options, observer=observer)
 
     return train_file(request, observer, train=train)
 
@@ -63,16 +65,16 @@ def train_file(
     request: FitRequest,
     observer: Observer,
     *,
-    train: Callable[[Recording, FitOptions], RunFolder],
+    train: Callable[[Sequence[Recording], FitOptions], RunFolder],
 ) -> RunFolder:
-    """As `fit_file`, where `train` makes the run; the recording that it gets carries its split."""
-    from lfads_torch.data.formats.choose import read_recording
+    """As `fit_file`, where `train` makes the run of recordings that carry their splits."""
     from lfads_torch.workflows.device import choose_device
     from lfads_torch.workflows.fit import FitOptions
 
     read_options = with_chops(request.read_options, request.settings.chop)
     options = FitOptions(
-        data_path=request.source,
+        data_path=None if request.more_sources else request.source,
+        session_paths=(request.source, *request.more_sources) if request.more_sources else (),
         read_options=read_options,
         kernels=request.kernels,
         overwrite=request.overwrite,
@@ -82,16 +84,33 @@ def train_file(
     if request.resume_if_exists and (run := _run_to_go_on_with(request.folder)) is not None:
         _say_what_differs(run, request, observer)
         return go_on(run, options=options, observer=observer)
-    recording = read_recording(request.source, options=read_options)
-    recording = with_chosen_split(
-        recording, request.split, request.settings.split, observer.message
-    )
+    recordings = _read(replace(request, read_options=read_options), observer)
     # A device that is not there is refused before a folder is made.
     choose_device(request.settings.run)
-    run = train(recording, options)
+    run = train(recordings, options)
     if run.read_record().status != FINISHED:
         return run
-    return finish_run(run, recording=recording, anew=True, observer=observer)
+    return finish_run(run, recording=recordings, anew=True, observer=observer)
+
+
+def _read(request: FitRequest, observer: Observer) -> tuple[Recording, ...]:
+    """The recordings with the names and splits that are asked for."""
+    from lfads_torch.data.formats.choose import read_recording
+
+    sources, names = (request.source, *request.more_sources), request.session_names
+    if names and len(names) != len(sources):
+        raise SettingsError(
+            f"--session-names gives {len(names)} names ({', '.join(names)}) for {len(sources)} "
+            "recordings; give one for each, in their order."
+        )
+    found = []
+    choices = choices_of(request.split, len(sources))
+    for n, (source, choice) in enumerate(zip(sources, choices, strict=True)):
+        recording = read_recording(source, options=request.read_options)
+        if names:
+            recording = replace(recording, session=names[n])
+        found.append(with_chosen_split(recording, choice, request.settings.split, observer.message))
+    return tuple(found)
 
 
 def go_on(run: RunFolder, *, options: FitOptions, observer: Observer) -> RunFolder:
@@ -104,20 +123,26 @@ def go_on(run: RunFolder, *, options: FitOptions, observer: Observer) -> RunFold
         missing = missing_results(run)
         lacks = f"; it lacks {', '.join(missing)}" if missing else ""
         observer.message(f"{run.path} has finished training already{lacks}")
-        return finish_run(run, data_path=options.data_path, observer=observer)
+        return finish_run(
+            run, data_path=options.session_paths or options.data_path, observer=observer
+        )
     run = resume_run(run.path, options=options, observer=observer)
     if run.read_record().status != FINISHED:
         return run
-    return finish_run(run, data_path=options.data_path, anew=True, observer=observer)
+    return finish_run(
+        run, data_path=options.session_paths or options.data_path, anew=True, observer=observer
+    )
 
 
 def _run_to_go_on_with(folder: Path) -> RunFolder | None:
     """The run in the folder; None where there is none, or one stopped before it was described."""
     if not RunFolder.is_run(folder):
         return None
-    described = ("settings.yaml", "split.json", "model.json")
     try:
-        return RunFolder.open(folder, needs=described)
+        run = RunFolder.open(folder, needs=("settings.yaml",))
+        if not run.read_record().sessions:
+            run.require("split.json", "model.json")
+        return run
     except LfadsError:
         run = RunFolder.open(folder)
         if run.last_checkpoint_path.is_file():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.outputs.settings import InferenceSettings
 
-__all__ = ["InferRequest", "infer_file", "merged_beside", "read_for_run"]
+__all__ = ["InferRequest", "infer_file", "merged_beside", "read_as_before", "read_for_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +67,19 @@ def read_for_run(
     The run's own recording, wherever it lies, gets the run's split.
     """
     from lfads_torch.data.fingerprint import fingerprint
-    from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.data.split_file import read_split
 
-    recording = read_recording(source, options=_read_as_before(run, options))
+    recording = read_as_before(run, source, options)
     if fingerprint(recording) != run.read_record().data_fingerprint:
         return recording, True
     return recording.with_split(read_split(run.split_path, recording)), False
+
+
+def read_as_before(run: RunFolder, source: Path, options: ReadOptions | None = None) -> Recording:
+    """A recording read as the run's was, but for `options`."""
+    from lfads_torch.data.formats.choose import read_recording
+
+    return read_recording(source, options=_read_as_before(run, options))
 
 
 def _read_as_before(run: RunFolder, options: ReadOptions | None) -> ReadOptions:

@@ -139,9 +139,9 @@ def _where_data_are(run: RunFolder, asked: FitOptions) -> FitOptions:
         paths = asked.session_paths or paths
         options = read_options_of(run) if paths else None
         return replace(asked, data_path=None, session_paths=paths, read_options=options)
-    path = asked.data_path or (paths[0] if paths else None)
+    path = asked.data_path or next(iter((*asked.session_paths, *paths)), None)
     options = None if path is None else read_options_of(run)
-    return replace(asked, data_path=path, read_options=options)
+    return replace(asked, data_path=path, session_paths=(), read_options=options)
 
 
 def _settings(settings: Settings, best: BestEpoch, search: Mapping[str, Any]) -> Settings:

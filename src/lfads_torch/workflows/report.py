@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -56,7 +57,22 @@ def figure_inputs(
             check=run.read_check() if run.check_path.is_file() else {},
             history=read_history(run.history_path),
             space=_space_of(run),
+            alignment=_alignment_of(run),
         )
+
+
+def _alignment_of(run: RunFolder) -> dict[str, Any]:  # JSON values, see docs/formats.md
+    path = run.path / "alignment.json"
+    if not path.is_file():
+        return {}
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path}: cannot be read ({error}). The file was changed or the disk is damaged: "
+            "restore it from a copy."
+        ) from error
+    return read if isinstance(read, dict) else {}
 
 
 def _space_of(run: RunFolder) -> dict[str, Any]:  # values of `space.yaml`, see docs/formats.md

@@ -10,6 +10,8 @@ from lfads_torch.config.space import SpaceChoice
 from lfads_torch.workflows.fit_file import FitRequest, train_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
@@ -37,10 +39,10 @@ def search_file(request: SearchRequest, observer: Observer) -> RunFolder:
 
     settings, folder = request.fit.settings, request.fit.folder
 
-    def train(recording: Recording, options: FitOptions) -> RunFolder:
-        values = _values(request.list_path, settings, recording)
+    def train(recordings: Sequence[Recording], options: FitOptions) -> RunFolder:
+        values = _values(request.list_path, settings, recordings)
         return search_run(
-            recording,
+            recordings,
             settings,
             folder,
             choice=request.choice,
@@ -53,13 +55,13 @@ def search_file(request: SearchRequest, observer: Observer) -> RunFolder:
 
 
 def _values(
-    path: Path | None, settings: Settings, recording: Recording
+    path: Path | None, settings: Settings, recordings: Sequence[Recording]
 ) -> tuple[dict[str, float], ...]:
     from lfads_torch.config.member_list import read_list
     from lfads_torch.config.resolve import resolve
-    from lfads_torch.config.sizes import sizes_of
+    from lfads_torch.workflows.sessions.sizes import joint_sizes
 
     if path is None:
         return ()
-    sizes = sizes_of(recording)
+    sizes = joint_sizes(recordings, settings)
     return read_list(path, resolve(settings, sizes).settings, sizes)

@@ -37,6 +37,7 @@ class FigureInputs:
     check: Json = field(default_factory=dict)  # check.json
     history: Sequence[Json] = ()  # history.csv of a search, a mapping per generation and member
     space: Json = field(default_factory=dict)  # space.yaml of a search
+    alignment: Json = field(default_factory=dict)  # alignment.json, where there are read-ins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class FigureRecipe(ABC):
     caption: ClassVar[str]  # what it shows
     caveat: ClassVar[str]  # what it cannot tell
     is_of_a_search: ClassVar[bool] = False  # then the page of another run passes over it
+    is_of_sessions: ClassVar[bool] = False  # likewise, of a run without read-ins
 
     @abstractmethod
     def needs(self, inputs: FigureInputs) -> str | None:

@@ -20,6 +20,7 @@ FIGURES: Mapping[str, str] = MappingProxyType(  # in the order of the report
         "factors_3d": f"{_HERE}.factors_3d:Factors3D",
         "inferred_inputs": f"{_HERE}.inferred_inputs:InferredInputs",
         "initial_conditions": f"{_HERE}.initial_conditions:InitialConditions",
+        "alignment": f"{_HERE}.alignment:AlignmentFigure",
         "search_progression": f"{_HERE}.search_progression:SearchProgression",
         "search_scores": f"{_HERE}.search_scores:SearchScores",
         "search_tree": f"{_HERE}.search_tree:SearchTree",

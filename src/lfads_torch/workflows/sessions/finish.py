@@ -1,0 +1,83 @@
+"""After training on several sessions: rates, scores and a page of each, and of all together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lfads_torch.errors import LfadsError, RunError
+from lfads_torch.workflows.sessions.folder import read_recordings_of, refresh_sessions
+from lfads_torch.workflows.sessions.scores import sessions_as_json
+
+if TYPE_CHECKING:
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.evaluate import Evaluation, WhichSet
+    from lfads_torch.workflows.fit import Observer
+
+__all__ = ["evaluate_sessions", "finish_sessions", "missing_of_sessions"]
+
+_OWN = ("rates.nc", "scores.json", "report.html")
+_JOINT = ("scores.json", "report.html")
+
+
+def missing_of_sessions(run: RunFolder) -> tuple[str, ...]:
+    """Which results the run, or any of its sessions, lacks."""
+    places = run.read_record().sessions.values()
+    lacking = [
+        f"{place}/{name}" for place in places for name in _OWN
+        if not (run.path / place / name).is_file()
+    ]  # fmt: skip
+    return (*lacking, *(name for name in _JOINT if not (run.path / name).is_file()))
+
+
+def finish_sessions(
+    run: RunFolder,
+    *,
+    recordings: Sequence[Recording] | None = None,
+    data_paths: Sequence[Path] = (),
+    observer: Observer,
+) -> RunFolder:
+    """Infer and evaluate every session and write all pages; what was there is written anew."""
+    from lfads_torch.workflows.evaluate import evaluate_run, to_json
+    from lfads_torch.workflows.finish import reported_set, write_rates
+    from lfads_torch.workflows.report import report_run
+
+    try:
+        given = tuple(recordings) if recordings else read_recordings_of(run, data_paths)
+    except LfadsError as error:
+        raise RunError(
+            f"{run.path}: training is finished and stored, but its rates, scores and pages cannot "
+            f"be written: {error}"
+        ) from error
+    evaluations: dict[str, Evaluation] = {}
+    with run.lock():
+        for own, recording in zip(refresh_sessions(run), given, strict=True):
+            observer.message(f"writing rates, scores and page of {recording.session} to {own.path}")
+            write_rates(own, recording)
+            found = evaluate_run(own, which_set=reported_set(own), recording=recording)
+            own.write_scores(to_json(found))
+            report_run(own, recording=recording)
+            evaluations[recording.session] = found
+        run.write_scores(sessions_as_json(evaluations, run.path.name))
+        report_run(run)
+    return run
+
+
+def evaluate_sessions(
+    run: RunFolder,
+    *,
+    which_set: WhichSet | None,
+    **options: Any,  # those of `evaluate_run`
+) -> dict[str, Evaluation]:
+    """All scores of each session on its own trials; nothing is written but current weights."""
+    from lfads_torch.workflows.evaluate import evaluate_run
+    from lfads_torch.workflows.finish import reported_set
+
+    names = list(run.read_record().sessions)
+    each = refresh_sessions(run)
+    return {
+        name: evaluate_run(own, which_set=which_set or reported_set(own), **options)
+        for name, own in zip(names, each, strict=True)
+    }
