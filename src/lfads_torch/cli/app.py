@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "Say what is wrong or unusual in a recording, before any training.",
     "fit": "Train on a recording; write rates, scores and a page.",
     "search": "Tune a population on a recording (AutoLFADS); write the best model's results.",
+    "add-session": "Add a recording of other units to a trained model, which stays as it is.",
     "resume": "Go on with a run that was stopped.",
     "status": "Say how a run stands.",
     "infer": "Apply a trained run to a recording: rates, factors, inferred inputs.",

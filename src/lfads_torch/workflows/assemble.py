@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from lfads_torch.training.task import SessionTreatment, Task
     from lfads_torch.workflows.sessions.starts import Alignment
 
-__all__ = ["Assembly", "SessionTrials", "Start", "assemble", "layout_of", "start_state"]
+__all__ = [
+    "Assembly",
+    "SessionTrials",
+    "Start",
+    "assemble",
+    "layout_of",
+    "start_state",
+    "unit_moments",
+]
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ def assemble(
     observation = choose_observation(settings.loss.observation)
     dtype, splits = number_type(settings.run), [_split_of(each) for each in given]
     biases = {
-        each.session: observation.initial_bias(_moments(each.counts[split.trials("train")]))
+        each.session: observation.initial_bias(unit_moments(each.counts[split.trials("train")]))
         for each, split in zip(given, splits, strict=True)
     }
     biases = {name: bias.flatten() for name, bias in biases.items()}
@@ -286,7 +294,7 @@ def _model_sizes(
     )
 
 
-def _moments(counts: NDArray[np.float64]) -> UnitMoments:
+def unit_moments(counts: NDArray[np.float64]) -> UnitMoments:
     """Mean, variance and number of the present training entries of each unit."""
     import torch
 

@@ -130,7 +130,7 @@ class AutoLFADS(RunEstimator):
 
     def _train(
         self,
-        recording: Recording,
+        recordings: Recording | tuple[Recording, ...],
         settings: Settings,
         folder: Path,
         *,
@@ -139,9 +139,9 @@ class AutoLFADS(RunEstimator):
     ) -> RunFolder:
         from lfads_torch.workflows.search import search_run
 
-        choice, values = choice_of(self.space), values_of(self.values, recording, settings)
+        choice, values = choice_of(self.space), values_of(self.values, recordings, settings)
         return search_run(
-            recording,
+            recordings,
             settings,
             folder,
             choice=choice,

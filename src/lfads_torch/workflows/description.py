@@ -12,6 +12,10 @@ from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import RunRecord, library_versions, machine_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
     from lfads_torch.config.sizes import DataSizes
     from lfads_torch.config.tree import Settings
     from lfads_torch.workflows.fit import FitOptions, Prepared
@@ -56,12 +60,24 @@ def store_description(run: RunFolder, prepared: Prepared, options: FitOptions) -
     run.write_settings(to_yaml(prepared.settings))
     for name, text in options.texts.items():
         write_text(run.path / name, text)
+    if options.starts:
+        _store_starts(run, options.starts)
     if len(prepared.recordings) == 1:
         _describe_recording(run, prepared, 0, is_stored=options.data_path is None)
         return
     for place in range(len(prepared.recordings)):
         own = _session_folder(run, prepared, options, place)
         _describe_recording(own, prepared, place, is_stored=not options.session_paths)
+
+
+def _store_starts(run: RunFolder, starts: Mapping[str, Tensor]) -> None:
+    from safetensors.torch import save_file
+
+    from lfads_torch.atomic import atomic_path
+    from lfads_torch.workflows.sessions.added_start import START
+
+    with atomic_path(run.path / START) as part:
+        save_file(dict(starts), part)
 
 
 def _session_folder(

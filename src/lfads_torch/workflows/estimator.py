@@ -83,14 +83,14 @@ class LFADS(RunEstimator):
 
     def _train(
         self,
-        recording: Recording,
+        recordings: Recording | tuple[Recording, ...],
         settings: Settings,
         folder: Path,
         *,
         options: FitOptions,
         listener: Listener,
     ) -> RunFolder:
-        return fit_run(recording, settings, folder, options=options, observer=listener)
+        return fit_run(recordings, settings, folder, options=options, observer=listener)
 
     @classmethod
     def _arguments_of(cls, run: RunFolder) -> dict[str, Any]:  # arguments of several types

@@ -85,7 +85,7 @@ def space_of(run: RunFolder) -> dict[str, dict[str, object] | None]:
 
 
 def values_of(
-    values: object, recording: Recording, settings: Settings
+    values: object, recordings: Recording | Sequence[Recording], settings: Settings
 ) -> tuple[dict[str, float], ...]:
     """Every member's hyperparameters as they enter the loss; () where none are given.
 
@@ -93,8 +93,9 @@ def values_of(
     """
     from lfads_torch.config.member_list import checked_list
     from lfads_torch.config.resolve import resolve
-    from lfads_torch.config.sizes import sizes_of
+    from lfads_torch.data.recording import Recording
     from lfads_torch.data.splitting import split_recording
+    from lfads_torch.workflows.sessions.sizes import joint_sizes
 
     if values is None:
         return ()
@@ -104,9 +105,13 @@ def values_of(
             '[{"training.learning_rate": 1e-3}, {"training.learning_rate": 4e-3}].'
         )
     rows = [{str(name): _plain(value) for name, value in row.items()} for row in values]
-    if recording.split is None:
-        recording = recording.with_split(split_recording(recording, settings.split))
-    sizes = sizes_of(recording)
+    given = (recordings,) if isinstance(recordings, Recording) else recordings
+    divided = [
+        each if each.split is not None
+        else each.with_split(split_recording(each, settings.split))
+        for each in given
+    ]  # fmt: skip
+    sizes = joint_sizes(divided, settings)
     return checked_list(rows, VALUES, resolve(settings, sizes).settings, sizes)
 
 

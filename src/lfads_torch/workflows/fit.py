@@ -12,6 +12,8 @@ from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED, library_versions, machine_text
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lfads_torch.config.sizes import DataSizes
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.check.report import CheckReport
@@ -70,6 +72,7 @@ class FitOptions:
     refit: Mapping[str, Any] = field(default_factory=dict)  # goes into the record, JSON values
     search: Mapping[str, Any] = field(default_factory=dict)  # likewise
     added_to: Mapping[str, Any] = field(default_factory=dict)  # likewise
+    starts: Mapping[str, Tensor] = field(default_factory=dict)  # weights to begin with, stored
     imported: Mapping[str, Any] = field(default_factory=dict)  # likewise
     start_from: WarmStart | None = None  # a trained run; None: weights start as always
     texts: Mapping[str, str] = field(default_factory=dict)  # more files of the folder, by name

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
 
-__all__ = ["BestEpoch", "best_epoch_of", "refit_run"]
+__all__ = ["BestEpoch", "best_epoch_of", "refit_run", "values_of_best"]
 
 
 def refit_run(
@@ -110,6 +110,12 @@ def best_epoch_of(run: RunFolder) -> BestEpoch:
             f"{run.path}: is a refit itself, so no epoch of it was chosen. Refit the run that it "
             f"came from, {record.refit.get('run')}."
         )
+    if record.added_to:
+        raise RunError(
+            f"{run.path}: is a session added to {record.added_to.get('run')}, of which only its "
+            "read-in and read-out were trained. A refit would train the whole model: add the "
+            "session again with `lfads add-session`, with a smaller --valid-fraction."
+        )
     if record.status != "finished":
         raise RunError(
             f"{run.path}: the run is {record.status}, so its best epoch is not certain yet. Go on "
@@ -148,6 +154,11 @@ def _settings(settings: Settings, best: BestEpoch, search: Mapping[str, Any]) ->
     """For one member; of a search, with the values that its best model had at its best epoch."""
     training = replace(settings.training, epochs=best.epoch + 1, patience=0)
     settings = replace(settings, training=training, run=replace(settings.run, n_seeds=1))
+    return values_of_best(settings, search)
+
+
+def values_of_best(settings: Settings, search: Mapping[str, Any]) -> Settings:
+    """With the values that a search's best model had at its best epoch; of a fit as they are."""
     for name, value in search.get("best", {}).get("hyperparameters", {}).items():
         section, _, key = name.partition(".")
         part = replace(getattr(settings, section), **{key: value})

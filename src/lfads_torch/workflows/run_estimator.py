@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -17,15 +17,19 @@ from sklearn.utils.validation import check_is_fitted
 from lfads_torch.errors import RunError, SettingsError
 from lfads_torch.outputs.run_folder import BEST, SETTINGS, RunFolder
 from lfads_torch.outputs.run_record import INTERRUPTED
-from lfads_torch.workflows.estimator_input import (
-    recording_for_fit,
-    recording_for_model,
-    with_known_sets,
-)
+from lfads_torch.workflows.estimator_input import recording_for_model, with_known_sets
 from lfads_torch.workflows.fit import FitOptions
 from lfads_torch.workflows.kept_run import TemporaryFolder, copy_run, pack_run, unpack_run
 from lfads_torch.workflows.listener import Listener
 from lfads_torch.workflows.model_card import read_card
+from lfads_torch.workflows.sessions.estimator_input import (
+    by_session,
+    counts_of,
+    inputs_by_session,
+    recordings_for_fit,
+    session_folders,
+)
+from lfads_torch.workflows.sessions.folder import refresh_sessions, session_runs
 
 if TYPE_CHECKING:
     import xarray
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["RunEstimator"]
 
 Members = Literal["best", "all"]
+# One recording as counts or a Recording; several as a list or a mapping by name.
+Recordings = Any
 
 
 class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # no types there
@@ -59,14 +65,14 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
     @abstractmethod
     def _train(
         self,
-        recording: Recording,
+        recordings: Recording | tuple[Recording, ...],
         settings: Settings,
         folder: Path,
         *,
         options: FitOptions,
         listener: Listener,
     ) -> RunFolder:
-        """Train on the recording and leave the run in the folder."""
+        """Train on the recordings and leave the run in the folder."""
 
     @classmethod
     @abstractmethod
@@ -75,7 +81,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
 
     def fit(
         self,
-        X: ArrayLike | Recording,
+        X: Recordings,
         y: object = None,
         *,
         bin_width_s: float | None = None,
@@ -85,6 +91,10 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         split: Split | ArrayLike | None = None,
     ) -> Self:
         """Train on counts X [trial, bin, unit]; y is ignored.
+
+        A list or a mapping by name of several such recordings, whose units may differ, are sessions
+        of one model; what stands beside X is then a list or mapping too, and so is what
+        `transform` and `infer` give.
 
         `condition` [trial] stratifies the split, `external_inputs` [trial, bin, input] and
         `trial_inputs` [trial, input], constant over a trial, go where `model.external_inputs_to`
@@ -96,10 +106,13 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         model as far as it got, and raises KeyboardInterrupt; a second one stops at once.
         """
         width = self.bin_width_s if bin_width_s is None else bin_width_s
-        recording = recording_for_fit(
-            X, width, condition=condition, external_inputs=external_inputs,
-            trial_inputs=trial_inputs, split=split,
-        )  # fmt: skip
+        beside = {
+            "condition": condition,
+            "external_inputs": external_inputs,
+            "trial_inputs": trial_inputs,
+            "split": split,
+        }
+        recordings = recordings_for_fit(X, width, beside)
         settings, name = self._settings(), type(self).__name__
         home, folder = self._place()
         options = FitOptions(
@@ -107,7 +120,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         )
         listener = Listener(is_printing=bool(self.verbose))
         with _threads_restored():
-            run = self._train(recording, settings, folder, options=options, listener=listener)
+            run = self._train(recordings, settings, folder, options=options, listener=listener)
         self._home, self._owned = home, home is None
         self._take(run)
         self.messages_ = tuple(listener.messages)
@@ -117,12 +130,12 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
 
     def transform(
         self,
-        X: ArrayLike | Recording,
+        X: Recordings,
         *,
         external_inputs: ArrayLike | None = None,
         trial_inputs: ArrayLike | None = None,
         members: Members = "best",
-    ) -> NDArray[np.float32]:
+    ) -> Any:  # an array; of several sessions a list or a mapping of them
         """Rates [trial, bin, unit] in spikes/s, in the order of X, averaged over the posterior.
 
         The observation's mean, in the counts' own unit, where the counts are no spikes. Forward
@@ -134,6 +147,10 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         from lfads_torch.workflows.ensemble import ensemble_averages, load_ensemble
         from lfads_torch.workflows.infer import counts_to_rates, posterior_options
 
+        if getattr(self, "sessions_", ()):
+            inputs = {"external_inputs": external_inputs, "trial_inputs": trial_inputs}
+            found = self._by_session(X, inputs, "transform", members=members)
+            return found if isinstance(X, Mapping) else list(found.values())
         recording = self._recording(X, external_inputs, trial_inputs)
         rates = []
         with _threads_restored(), memory_errors():
@@ -149,7 +166,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
 
     def fit_transform(
         self,
-        X: ArrayLike | Recording,
+        X: Recordings,
         y: object = None,
         **fit_parameters: Any,  # those of `fit`, of several types
     ) -> NDArray[np.float32]:
@@ -159,12 +176,12 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
 
     def infer(
         self,
-        X: ArrayLike | Recording,
+        X: Recordings,
         *,
         external_inputs: ArrayLike | None = None,
         trial_inputs: ArrayLike | None = None,
         members: Members = "best",
-    ) -> xarray.Dataset:
+    ) -> Any:  # a Dataset; of several sessions a list or a mapping of them
         """Every signal with named axes, units and ids, as `rates.nc` has them (docs/formats.md).
 
         `trial_set` is that of the fit where X holds the counts of the fit, else "new".
@@ -172,6 +189,10 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         """
         import xarray
 
+        if getattr(self, "sessions_", ()):
+            inputs = {"external_inputs": external_inputs, "trial_inputs": trial_inputs}
+            found = self._by_session(X, inputs, "infer", members=members)
+            return found if isinstance(X, Mapping) else list(found.values())
         recording = self._recording(X, external_inputs, trial_inputs)
         recording = with_known_sets(recording, self._run)
         each = [self._inferred(recording, member) for member in self._members(members)]
@@ -186,7 +207,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
 
     def score(
         self,
-        X: ArrayLike | Recording,
+        X: Recordings,
         y: object = None,
         *,
         external_inputs: ArrayLike | None = None,
@@ -202,6 +223,12 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         from lfads_torch.workflows.ensemble import load_ensemble
         from lfads_torch.workflows.masked_score import masked_score
 
+        if getattr(self, "sessions_", ()):
+            inputs = {"external_inputs": external_inputs, "trial_inputs": trial_inputs}
+            found = self._by_session(X, inputs, "score")
+            given = (by_session(X) or {"": X}).values()
+            n_trials = [len(counts_of(each)) for each in given]
+            return float(np.average(list(found.values()), weights=n_trials))
         recording = self._recording(X, external_inputs, trial_inputs)
         with _threads_restored(), memory_errors():
             models = load_ensemble(self._run, recording)
@@ -219,11 +246,15 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         Nothing in the folder is run as code. It must stay where it is while the estimator is
         used; a new `fit` leaves it alone. Parameters are the settings as the run resolved them.
         """
-        run = RunFolder.open(path, needs=(SETTINGS, BEST, "model.json"))
+        run = RunFolder.open(path, needs=(SETTINGS, BEST))
+        refresh_sessions(run)
+        session_runs(run)[0].require("model.json")
         if bool(run.read_record().search) is not cls.is_search:
             found, other = ("fit", "LFADS") if cls.is_search else ("search", "AutoLFADS")
             raise RunError(f"{run.path}: holds a {found}; load it with {other}.load.")
-        estimator = cls(bin_width_s=read_card(run).bin_width_s, **cls._arguments_of(run))
+        estimator = cls(
+            bin_width_s=read_card(session_runs(run)[0]).bin_width_s, **cls._arguments_of(run)
+        )
         estimator._home, estimator._owned = None, False
         estimator._take(run)
         estimator.messages_ = ()
@@ -263,10 +294,12 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         from lfads_torch.config.tree import flatten
         from lfads_torch.workflows.stored import read_settings_of
 
-        card = read_card(run)
+        refresh_sessions(run)
+        cards = [read_card(each) for each in session_runs(run)]
         self._run = run
-        self.n_features_in_ = len(card.unit_ids)
-        self.bin_width_s_ = card.bin_width_s
+        self.sessions_ = tuple(run.read_record().sessions)
+        self.n_features_in_ = sum(len(card.unit_ids) for card in cards)
+        self.bin_width_s_ = cards[0].bin_width_s
         self.settings_ = flatten(read_settings_of(run))
 
     def _place(self) -> tuple[TemporaryFolder | None, Path]:
@@ -302,6 +335,25 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         )
         card.aligned(recording)  # raises where it does not fit
         return recording
+
+    def _by_session(
+        self, X: Recordings, inputs: Mapping[str, Any], method: str, **options: Any
+    ) -> dict[str, Any]:  # arrays, data sets or numbers by the name of the session
+        """What the method gives for each session of X."""
+        check_is_fitted(self)
+        folders = dict(zip(self.sessions_, session_runs(self._run), strict=True))
+        chosen = session_folders(X, folders)
+        beside = inputs_by_session(inputs, list(chosen))
+        return {
+            name: getattr(self._of(run), method)(counts, **beside[name], **options)
+            for name, (run, counts) in chosen.items()
+        }
+
+    def _of(self, run: RunFolder) -> Self:
+        """This estimator with the folder of one session for its run."""
+        own = object.__new__(type(self))
+        own.__dict__.update(self.__dict__, _run=run, sessions_=())
+        return own
 
     def _members(self, members: Members) -> list[int | None]:
         from lfads_torch.workflows.stored import members_of

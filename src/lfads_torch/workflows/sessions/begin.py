@@ -30,7 +30,7 @@ def start_of(
     if run.read_record().added_to:
         from lfads_torch.workflows.sessions.add import start_of_added
 
-        return start_of_added(run, recordings[0])
+        return start_of_added(run)
     given = given_weights(run)
     if not settings.sessions.readin_size or settings.sessions.initialisation == "random":
         return Start(given=given) if given else None

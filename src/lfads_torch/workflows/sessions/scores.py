@@ -44,7 +44,9 @@ class PooledScore:
         """The score with each trial counted as often as `weights` [S, B] says, [S]."""
         ends = np.cumsum([part.n_trials for part in self.parts])
         split = np.split(weights, ends[:-1], axis=1)
-        values = np.stack([part.resample(w) for part, w in zip(self.parts, split, strict=True)])
+        # A session of which no trial is drawn weighs nothing, but its score must be a number.
+        drawn = [np.where(w.sum(1, keepdims=True) > 0, w, 1.0) for w in split]
+        values = np.stack([part.resample(w) for part, w in zip(self.parts, drawn, strict=True)])
         share = np.stack([self._share(part, w) for part, w in zip(self.parts, split, strict=True)])
         known = np.where(share > 0, values * share, 0.0).sum(0)
         total = share.sum(0)
