@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from coordinated_dropout_page import coordinated_dropout
+from sessions_page import sessions
 
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parent.parent / "docs"
@@ -424,6 +425,7 @@ def page() -> str:
         ("lorenz_10ms", lorenz),
         ("pulses", pulses),
         ("maze_search", maze_search),
+        ("sessions", sessions),
         ("kernel_steps", kernel_steps),
         ("coordinated_dropout", why_coordinated_dropout),
     )

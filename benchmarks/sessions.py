@@ -6,7 +6,8 @@ Recipe of the network: 150 conditions, 100 units, 20 observed in each of five se
 two of them), read-ins of size 10; here 5 trials per condition and session (3 train, 1 validates,
 1 is test), and 5 of each session's 20 units are held out. Every model gets the same number of
 updates and keeps its best epoch by validation; all figures are of test trials, on which nothing is
-selected. Set down before any of it was run:
+selected. One seed. Arms and scores were set down before any of it was run; the number of updates
+and the sizes were halved for time after two single runs, of which no test score was looked at.
 
 - `stitched`: five sessions in one model, against five models of one session each (`single`).
 - `shuffled`: as stitched, each session's conditions relabelled at random, so that the averages
@@ -44,6 +45,7 @@ from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows.fit import FitOptions, fit_run, resume_run
 from lfads_torch.workflows.infer import infer_to_file
+from lfads_torch.workflows.sessions.add import AddOptions, add_session
 from lfads_torch.workflows.sessions.folder import refresh_sessions
 
 RESULTS = Path(__file__).parent / "results" / "sessions.json"
@@ -228,6 +230,41 @@ def network(runs: Path, steps: int, arm: str) -> dict[str, Any]:
     }
 
 
+def added(runs: Path, steps: int) -> dict[str, Any]:
+    """A sixth session added to the stitched model, with all and with a tenth of its trials."""
+    stitched = [network_session(s) for s in range(N_SESSIONS)]
+    whole, _ = together(runs / "stitched", stitched, steps)
+    for own, recording in zip(refresh_sessions(whole), stitched, strict=True):
+        if not own.rates_path.exists():
+            infer_to_file(own, recording, own.rates_path, is_new=False)
+    new = network_session(N_SESSIONS)
+    theirs = alone(runs, [new], steps)
+    found: dict[str, Any] = {}
+    for name, n_trials in (("all_trials", None), ("45_trials", 45)):
+        folder = runs / f"added_{name}"
+        epochs = settings_of([few(new, n_trials)], steps).training.epochs
+        if not RunFolder.is_run(folder):
+            add_session(
+                whole, new, folder,
+                asked=AddOptions(overrides=(f"training.epochs={epochs}",), n_trials=n_trials),
+                observer=PrintedProgress(folder.name),
+            )  # fmt: skip
+        elif RunFolder.open(folder).can_resume:
+            resume_run(folder, observer=PrintedProgress(folder.name))
+        run = RunFolder.open(folder)
+        found[name] = {"scores": compared(scores_of(run, [new]), theirs), **provenance(run)}
+    return found
+
+
+def few(recording: Recording, n_trials: int | None) -> Recording:
+    """With that many training trials: only their number is used."""
+    if n_trials is None:
+        return recording
+    trial_set = recording.split.trial_set.copy()
+    trial_set[recording.split.trials("train")[n_trials:]] = "unused"
+    return recording.with_split(replace(recording.split, trial_set=trial_set))
+
+
 def maze(runs: Path, steps: int, data: Path) -> dict[str, Any]:
     """Half the units on odd trials, the rest on even trials; no trial and no unit in both."""
     whole = read_recording(data / "mc_maze_large_subset.h5")
@@ -274,13 +311,14 @@ def main() -> None:
     given = parser.parse_args()
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "stitched": lambda: network(given.runs, given.steps, "stitched"),
+        "added": lambda: added(given.runs, given.steps),
         "shuffled": lambda: network(given.runs, given.steps, "shuffled"),
         "strangers": lambda: network(given.runs, given.steps, "strangers"),
         "maze": lambda: maze(given.runs, given.steps, given.data),
     }
     for name in given.parts or parts:
         result = parts[name]()
-        print(name, json.dumps(result["scores"], indent=1), flush=True)
+        print(name, json.dumps(result, indent=1), flush=True)
         store(name, result)
 
 

@@ -181,7 +181,7 @@ def test_few_trials_are_drawn_evenly_over_conditions(run: RunFolder, tmp_path: P
     few = add_session(run, recording, tmp_path / "few", asked=AddOptions(n_trials=6))
     trials = few.read_split()["trials"]
     used = np.isin(recording.trial_ids, trials["train"])
-    assert np.unique(recording.condition[used], return_counts=True)[1].tolist() == [2, 2, 2]
+    assert np.unique(recording.condition[used], return_counts=True)[1].tolist() == [3, 3]
     assert sorted(trials["test"]) == sorted(
         recording.trial_ids[recording.split.trial_set == "test"].tolist()
     )
