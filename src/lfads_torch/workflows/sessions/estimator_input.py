@@ -96,9 +96,7 @@ def inputs_by_session(
     given: Mapping[str, Any], names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:  # arrays
     """For each session its own of what stands beside the counts, each a mapping or in order."""
-    own = {
-        what: _each(values, names, what) for what, values in given.items() if values is not None
-    }
+    own = {what: _each(values, names, what) for what, values in given.items() if values is not None}
     return {name: {what: values[n] for what, values in own.items()} for n, name in enumerate(names)}
 
 
