@@ -1,6 +1,6 @@
 """Sessions in one model against each on its own: chaotic network, maze in halves, one added.
 
-    python benchmarks/sessions.py [--runs runs/sessions] [--data ../shared/data] [--steps 600]
+    python benchmarks/sessions.py [--runs runs/sessions] [--data ../shared/data] [--steps 600] [--n-train 3]
 
 Recipe of the network: 150 conditions, 100 units, 20 observed in each of five sessions (no unit in
 two of them), read-ins of size 10; here 5 trials per condition and session (3 train, 1 validates,
@@ -8,6 +8,7 @@ two of them), read-ins of size 10; here 5 trials per condition and session (3 tr
 updates and keeps its best epoch by validation; all figures are of test trials, on which nothing is
 selected. One seed. Arms and scores were set down before any of it was run; the number of updates
 and the sizes were halved for time after two single runs, of which no test score was looked at.
+`--n-train 1` (one training trial per condition) was set down after `stitched` had shown a loss.
 
 - `stitched`: five sessions in one model, against five models of one session each (`single`).
 - `shuffled`: as stitched, each session's conditions relabelled at random, so that the averages
@@ -53,10 +54,10 @@ N_SESSIONS, N_HELD_OUT, BATCH = 5, 5, 64
 Scores = dict[str, TrialScore]
 
 
-def network_session(session: int, *, network: int = 0) -> Recording:
+def network_session(session: int, *, network: int = 0, n_train: int = 3) -> Recording:
     """A session of a network, its held-out units drawn once."""
     recording = synthesise(
-        "chaotic-session", network, session=session, n_trials_per_condition=5,
+        "chaotic-session", network, session=session, n_trials_per_condition=n_train + 2,
         n_valid_per_condition=1, n_test_per_condition=1,
     )  # fmt: skip
     return with_held_out(
@@ -204,13 +205,13 @@ def together(
     return run, scores_of(run, recordings)
 
 
-def network(runs: Path, steps: int, arm: str) -> dict[str, Any]:
+def network(runs: Path, steps: int, arm: str, n_train: int) -> dict[str, Any]:
     """One of the three arms on the chaotic network."""
-    own = [network_session(s) for s in range(N_SESSIONS)]
+    own = [network_session(s, n_train=n_train) for s in range(N_SESSIONS)]
     if arm == "shuffled":
         shown = [relabelled(each, s) for s, each in enumerate(own)]
     elif arm == "strangers":
-        own = shown = [network_session(0, network=n) for n in range(N_SESSIONS)]
+        own = shown = [network_session(0, network=n, n_train=n_train) for n in range(N_SESSIONS)]
     else:
         shown = own
     theirs = alone(runs, own, steps)
@@ -230,14 +231,14 @@ def network(runs: Path, steps: int, arm: str) -> dict[str, Any]:
     }
 
 
-def added(runs: Path, steps: int) -> dict[str, Any]:
-    """A sixth session added to the stitched model, with all and with a tenth of its trials."""
-    stitched = [network_session(s) for s in range(N_SESSIONS)]
+def added(runs: Path, steps: int, n_train: int) -> dict[str, Any]:
+    """A sixth session added to the stitched model, with all and with 45 of its trials."""
+    stitched = [network_session(s, n_train=n_train) for s in range(N_SESSIONS)]
     whole, _ = together(runs / "stitched", stitched, steps)
     for own, recording in zip(refresh_sessions(whole), stitched, strict=True):
         if not own.rates_path.exists():
             infer_to_file(own, recording, own.rates_path, is_new=False)
-    new = network_session(N_SESSIONS)
+    new = network_session(N_SESSIONS, n_train=n_train)
     theirs = alone(runs, [new], steps)
     found: dict[str, Any] = {}
     for name, n_trials in (("all_trials", None), ("45_trials", 45)):
@@ -252,7 +253,11 @@ def added(runs: Path, steps: int) -> dict[str, Any]:
         elif RunFolder.open(folder).can_resume:
             resume_run(folder, observer=PrintedProgress(folder.name))
         run = RunFolder.open(folder)
-        found[name] = {"scores": compared(scores_of(run, [new]), theirs), **provenance(run)}
+        found[name] = {
+            "scores": compared(scores_of(run, [new]), theirs),
+            "updates": run.metrics.read()[-1]["step"],
+            **provenance(run),
+        }
     return found
 
 
@@ -307,19 +312,20 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/sessions"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--n-train", type=int, default=3, help="training trials per condition")
     parser.add_argument("--parts", nargs="+", default=None)
     given = parser.parse_args()
+    runs, steps, n_train = given.runs / f"n_train_{given.n_train}", given.steps, given.n_train
     parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "stitched": lambda: network(given.runs, given.steps, "stitched"),
-        "added": lambda: added(given.runs, given.steps),
-        "shuffled": lambda: network(given.runs, given.steps, "shuffled"),
-        "strangers": lambda: network(given.runs, given.steps, "strangers"),
-        "maze": lambda: maze(given.runs, given.steps, given.data),
+        arm: lambda arm=arm: network(runs, steps, arm, n_train)
+        for arm in ("stitched", "shuffled", "strangers")
     }
+    parts["added"] = lambda: added(runs, steps, n_train)
+    parts["maze"] = lambda: maze(given.runs / "maze", steps, given.data)
     for name in given.parts or parts:
         result = parts[name]()
         print(name, json.dumps(result, indent=1), flush=True)
-        store(name, result)
+        store(name if n_train == 3 or name == "maze" else f"{name}_few", result)
 
 
 if __name__ == "__main__":

@@ -18,30 +18,30 @@ INTRODUCTION = (
     "## Several sessions in one model",
     "",
     "`python benchmarks/sessions.py`. A chaotic network of 100 units, 150 conditions; five",
-    "sessions of 20 units each, no unit in two of them; 5 trials per condition and session (3",
-    "train, 1 validates, 1 is test), 5 of each session's units held out. Every model had the same number",
-    "of updates, batches of 64 and the same sizes, and kept its best epoch by validation. All",
-    "figures are of test trials; one seed, so nothing here says how much another seed would change. Gain:",
-    "mean over sessions of the paired difference, with a 95 % bootstrap over the trials of these",
-    "sessions. Sizes and updates were halved for time after two single runs, before any test score",
-    "was looked at. A part that is not in the table has not been run.",
+    "sessions of 20 units each, no unit in two of them, 5 of each session's units held out. First",
+    "with 3 training trials per condition and session, then (`few`) with 1; one more validates",
+    "and one is test. Every model had the same number of updates, batches of 64 and the same",
+    "sizes, and kept its best epoch by validation. All figures are of test trials, of one seed: nothing here",
+    "says how much another seed would change. Gain: mean over sessions of the paired difference,",
+    "with a 95 % bootstrap over the trials of these sessions. Sizes and updates were cut for time",
+    "before any test score was looked at. The arms with few trials were set down after the first",
+    "arm had shown a loss. A part that is not in the table has not been run.",
     "",
-    "| what | score | together | alone | gain | largest loss of a session |",
-    "|---|---|---|---|---|---|",
+    "| what | updates | score | together | alone | gain | largest loss of a session |",
+    "|---|---|---|---|---|---|---|",
 )
 
 
 def sessions(result: dict[str, Any]) -> str:
     """A row per arm and score."""
     rows = []
-    for key, title in ARMS.items():
-        if key not in result:
-            continue
-        found = result[key]
-        parts = {title: found} if "scores" in found else {
-            f"{title}: {name.replace('_', ' ')}": part for name, part in found.items()
-        }  # fmt: skip
-        rows += [row for name, part in parts.items() for row in _rows(name, part["scores"])]
+    titles = {**ARMS, **{f"{key}_few": f"few: {title}" for key, title in ARMS.items()}}
+    for key, title in titles.items():
+        found = result.get(key, {})
+        named = {"": found} if "scores" in found else found
+        for name, part in named.items():
+            told = f"{title}: {name.replace('_', ' ')}" if name else title
+            rows += _rows(told, part)
     alignment = result.get("stitched", {}).get("alignment", ())
     told = ", ".join(
         f"{each['variance_explained']:.2f} ({each['variance_explained_shuffled']:.2f})"
@@ -54,11 +54,12 @@ def sessions(result: dict[str, Any]) -> str:
     return "\n".join([*INTRODUCTION, *rows, *(beside if told else [])]) + "\n"
 
 
-def _rows(title: str, scores: dict[str, Any]) -> list[str]:
+def _rows(title: str, part: dict[str, Any]) -> list[str]:
     return [
-        "| {title} | {name} | {ours:.3f} | {theirs:.3f} | {gain:+.3f} "
+        "| {title} | {updates} | {name} | {ours:.3f} | {theirs:.3f} | {gain:+.3f} "
         "[{low:+.3f}, {high:+.3f}] | {loss:.3f} |".format(
             title=title,
+            updates=part["updates"],
             name=NAMES[name],
             ours=found["ours"],
             theirs=found["theirs"],
@@ -67,5 +68,5 @@ def _rows(title: str, scores: dict[str, Any]) -> list[str]:
             high=found["interval_95"][1],
             loss=found["largest_loss"],
         )
-        for name, found in scores.items()
+        for name, found in part["scores"].items()
     ]
