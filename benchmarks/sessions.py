@@ -1,6 +1,7 @@
 """Sessions in one model against each on its own: chaotic network, maze in halves, one added.
 
-    python benchmarks/sessions.py [--runs runs/sessions] [--data ../shared/data] [--steps 600] [--n-train 3]
+    python benchmarks/sessions.py [--parts stitched added ...] [--n-train 3] [--steps 600]
+        [--runs runs/sessions] [--data ../shared/data]
 
 Recipe of the network: 150 conditions, 100 units, 20 observed in each of five sessions (no unit in
 two of them), read-ins of size 10; here 5 trials per condition and session (3 train, 1 validates,
