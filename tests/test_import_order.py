@@ -23,6 +23,7 @@ LAYERS = (
     ("analysis",),
     ("config",),
     ("workflows",),
+    ("testing",),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

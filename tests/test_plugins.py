@@ -9,8 +9,11 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from lfads_torch.cli.app import run
+from lfads_torch.cli.plugin_path import importable, plugin_folders
+from lfads_torch.config.read import read_settings
 from lfads_torch.errors import FormatError, SettingsError
-from lfads_torch.plugins import load_plugin, plugin_names, plugin_places
+from lfads_torch.plugins import load_plugin, plugin_names, plugin_places, unnamed_file
 
 GROUP = "lfads_torch.rules"
 CODE = """
@@ -116,3 +119,49 @@ def test_each_mistake_has_its_message(package, where, message):
 def test_the_error_is_of_the_class_asked_for(package):
     with pytest.raises(FormatError, match=r"^reader: there is no 'x'. Name a class of your own"):
         load_plugin("x", Rule, what="reader", error=FormatError)
+
+
+@pytest.fixture
+def current_folder(tmp_path, monkeypatch):
+    """As `python -m lfads_torch` is started: Python looks in the current folder first."""
+    (tmp_path / "lying_here.py").write_text("raise RuntimeError('this must not run')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    return tmp_path
+
+
+def test_a_file_of_the_current_folder_is_found_by_no_name_of_anybodys(current_folder):
+    assert unnamed_file("lying_here:Rule") == str(current_folder / "lying_here.py")
+    assert unnamed_file("no_such_package:Rule") is None
+    assert unnamed_file("lfads_torch.search.select:Tournament") is None
+    assert "lying_here" not in sys.modules
+
+
+def test_a_folder_that_is_named_may_be_the_current_one(current_folder, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(current_folder)])
+    assert unnamed_file("lying_here:Rule") is None
+
+
+def test_settings_of_a_file_do_not_run_what_lies_in_the_current_folder(current_folder):
+    path = current_folder / "settings.yaml"
+    path.write_text("search:\n  selection: lying_here:Rule\n")
+    with pytest.raises(SettingsError, match=r"line 2\) is 'lying_here:Rule', found only as .*add"):
+        read_settings(path)
+    with pytest.raises(SettingsError, match="RuntimeError: this must not run"):
+        read_settings(overrides=("search.selection=lying_here:Rule",))
+
+
+def test_folders_of_plug_ins_are_importable_while_a_command_runs(tmp_path):
+    before = list(sys.path)
+    words, folders = plugin_folders(
+        ["fit", "a.h5", "--plugin-path", str(tmp_path), "--plugin-path=b"]
+    )
+    assert (words, folders) == (["fit", "a.h5"], [str(tmp_path), "b"])
+    with importable(folders[:1]):
+        assert sys.path == [*before, str(tmp_path)]
+    assert sys.path == before
+
+
+def test_a_folder_that_is_not_there_is_told(capsys, tmp_path):
+    assert run(["status", str(tmp_path), "--plugin-path", str(tmp_path / "absent")]) == 2
+    assert "absent: there is no such folder" in capsys.readouterr().err

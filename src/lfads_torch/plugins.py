@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
+import sys
 from collections.abc import Mapping
 from importlib import import_module, metadata
+from importlib.machinery import PathFinder
 from types import MappingProxyType
 from typing import TypeVar
 
 from lfads_torch.errors import LfadsError, SettingsError
 
-__all__ = ["load_plugin", "plugin_names", "plugin_places"]
+__all__ = ["load_plugin", "plugin_names", "plugin_places", "unnamed_file"]
 
 T = TypeVar("T")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -60,10 +63,11 @@ def load_plugin(
     title = repr(where) if place == where else f"{where!r} ({place})"
     try:
         found = _import(place)
-    except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as reason:
+    except Exception as reason:
         raise error(
-            f"{what}: {title} could not be loaded: {reason}. Install the package "
-            'with all it imports, and spell the class as its file does: "package.module:Class".'
+            f"{what}: {title} could not be loaded: {_told(reason)}. Install the package with all "
+            "it imports or name the folder of your file (--plugin-path FOLDER, or PYTHONPATH), and "
+            'spell the class as its file does: "package.module:Class".'
         ) from reason
     if not (isinstance(found, type) and issubclass(found, base)):
         raise error(
@@ -74,6 +78,30 @@ def load_plugin(
         missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
         raise error(f"{what}: {title} is incomplete; write its {missing}.")
     return found
+
+
+def unnamed_file(place: str) -> str | None:
+    """The file that importing this class would run only because of where Python was started.
+
+    None for what is installed, already imported, or in a folder that somebody named (PYTHONPATH,
+    --plugin-path). Python also looks in the current folder, where files may lie that came with
+    the data; a name read from a file must not run those.
+    """
+    top = place.partition(":")[0].partition(".")[0]
+    here = os.path.realpath(os.curdir)
+    if top in sys.modules:
+        return None
+    named = [
+        entry
+        for position, entry in enumerate(sys.path)
+        if entry and not (position == 0 and os.path.realpath(entry) == here)
+    ]
+    if PathFinder.find_spec(top, named) is not None:
+        return None
+    found = PathFinder.find_spec(top, [here])
+    if found is None:
+        return None
+    return found.origin or os.path.join(here, top)
 
 
 def _place(where: str, ours: Mapping[str, str], entry_points: str | None) -> str | None:
@@ -88,6 +116,14 @@ def _import(place: str) -> object:
     module, _, class_name = place.partition(":")
     found: object = getattr(import_module(module), class_name)
     return found
+
+
+def _told(reason: Exception) -> str:
+    """What a file's own code raised is told with its kind; what was not found needs none."""
+    text = str(reason).rstrip(".")
+    if isinstance(reason, ImportError | AttributeError):
+        return text
+    return f"{type(reason).__name__}: {text}"
 
 
 def _unknown(where: str, known: list[str]) -> str:

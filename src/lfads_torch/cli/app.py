@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from lfads_torch import __version__
 from lfads_torch.cli.outcome import exit_code_of
+from lfads_torch.cli.plugin_path import importable, plugin_folders
 from lfads_torch.cli.streams import replace_unknown_characters
 from lfads_torch.cli.usage import usage_message
 
@@ -41,7 +42,8 @@ COMMANDS = {
 }
 _EPILOGUE = (
     "Each command has its own help: lfads fit --help. "
-    "With --debug, or LFADS_DEBUG=1, an error shows its traceback."
+    "With --plugin-path FOLDER every command finds plug-ins (package.module:Class) in files of "
+    "yours there. With --debug, or LFADS_DEBUG=1, an error shows its traceback."
 )
 
 
@@ -75,8 +77,12 @@ def _default_text(value: object) -> str | None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code: 0 done, 1 error, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
-    tokens = [each for each in arguments if each != "--debug"]
-    is_debugging = len(tokens) < len(arguments) or bool(os.environ.get("LFADS_DEBUG"))
+    without = [each for each in arguments if each != "--debug"]
+    is_debugging = len(without) < len(arguments) or bool(os.environ.get("LFADS_DEBUG"))
+    tokens, folders = plugin_folders(without)
+    if missing := [folder for folder in folders if not os.path.isdir(folder)]:
+        print(f"error: --plugin-path {missing[0]}: there is no such folder", file=sys.stderr)
+        return 2
 
     def call() -> int:
         try:
@@ -85,7 +91,8 @@ def run(arguments: Sequence[str]) -> int:
             print(f"error: {usage_message(error, tokens, COMMANDS)}", file=sys.stderr)
             return 2
 
-    return exit_code_of(call, is_debugging=is_debugging)
+    with importable(folders):
+        return exit_code_of(call, is_debugging=is_debugging)
 
 
 def main() -> NoReturn:

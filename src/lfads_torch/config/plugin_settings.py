@@ -6,6 +6,7 @@ beside ours, is checked like ours, and is stored and restored with them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
@@ -14,9 +15,9 @@ from typing import Any
 from lfads_torch.config.tree import Settings, section_types
 from lfads_torch.declare import PluginSettings
 from lfads_torch.errors import SettingsError
-from lfads_torch.plugins import load_plugin, plugin_places
+from lfads_torch.plugins import load_plugin, plugin_places, unnamed_file
 
-__all__ = ["named_plugins", "plugin_settings"]
+__all__ = ["named_plugins", "plugin_settings", "refused_plugins"]
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,24 @@ _SLOTS = (
 )
 
 
-def named_plugins(values: Mapping[str, object]) -> dict[str, str]:
-    """Dotted name of a setting -> the "package.module:Class" that these values give it, unchecked.
+def named_plugins(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Setting and name of every part that is none of ours; nothing is imported."""
+    return [(slot.setting, name) for slot, name in _strangers(values)]
 
-    Of a setting that gives several, the last; `plugin_settings` looks at all.
+
+def refused_plugins(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:
+    """Why classes that a file names must not be imported; empty where all may be.
+
+    A file may come from anywhere, so it alone does not choose which file beside it is run.
     """
-    return {slot.setting: name for slot, name in _strangers(values) if ":" in name}
+    return [
+        f"{setting} ({origins.get(setting, 'settings')}) is {name!r}, found only as {file}, in the "
+        "folder where the command was started. A file of settings alone does not run what lies "
+        f"there; if you know it, add --plugin-path {os.path.dirname(file)} (or put that folder on "
+        "PYTHONPATH)"
+        for setting, name in named_plugins(values)
+        if ":" in name and (file := unnamed_file(name)) is not None
+    ]
 
 
 def plugin_settings(

@@ -28,6 +28,7 @@ def read_settings(
     """
     # pydantic is slow to import and is not needed before there is something to check.
     from lfads_torch.config.check import settings_from_values
+    from lfads_torch.config.plugin_settings import refused_plugins
 
     file = SettingsText() if yaml_path is None else _read_file(Path(yaml_path))
     given, mistakes = _read_overrides(overrides)
@@ -35,6 +36,8 @@ def read_settings(
     origins |= dict.fromkeys(given, "--set")
     if preset != AUTO and _PRESET not in given:
         given[_PRESET], origins[_PRESET] = preset, "--preset"
+    if refused := refused_plugins(file.values, origins):
+        raise SettingsError("\n".join(f"{each}." for each in refused))
     asked = laid_over(file.values, nested(given))
     return settings_from_values(
         laid_over(nested(_preset_layer(asked)), asked),

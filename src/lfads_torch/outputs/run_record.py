@@ -52,6 +52,7 @@ class RunRecord:
     beta_share: float = 1.0  # of one session: its beta over that of the run
     added_to: Mapping[str, Any] = field(default_factory=dict)  # the run that gave all but read-ins
     imported: Mapping[str, Any] = field(default_factory=dict)  # from whose checkpoint, how
+    plugins: Mapping[str, Any] = field(default_factory=dict)  # name -> where it came from
     warm_start: Mapping[str, Any] = field(
         default_factory=dict
     )  # the run whose weights it began with

@@ -26,6 +26,7 @@ __all__ = ["record_of", "store_description"]
 def record_of(prepared: Prepared, options: FitOptions) -> RunRecord:
     """The record of the run as a whole."""
     from lfads_torch.data.fingerprint import fingerprint
+    from lfads_torch.workflows.plugin_record import plugin_record
     from lfads_torch.workflows.sessions.folder import folder_names, joint_fingerprint
     from lfads_torch.workflows.sessions.sizes import joint_sizes
 
@@ -43,6 +44,7 @@ def record_of(prepared: Prepared, options: FitOptions) -> RunRecord:
         refit=options.refit,
         added_to=options.added_to,
         imported=options.imported,
+        plugins=plugin_record(settings),
         sessions=folder_names([each.session for each in recordings]) if is_joint else {},
         warnings=options.warnings,
         sizes=_whole(sizes),

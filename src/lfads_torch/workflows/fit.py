@@ -313,6 +313,7 @@ def _require_same_numbers(
 
     from lfads_torch.kernels.choose import choose_kernels
     from lfads_torch.workflows.device import choose_device, number_type
+    from lfads_torch.workflows.plugin_record import changed_plugins, plugin_record
 
     record = run.read_record()
     if record.threads is None:
@@ -329,6 +330,10 @@ def _require_same_numbers(
         "torch": (record.versions.get("torch"), library_versions().get("torch")),
         "machine": (record.machine, machine_text()),
         "population": (before.search.population, settings.search.population),
+        **{
+            f"the file of {name}": ("another one", "changed")
+            for name in changed_plugins(record.plugins, plugin_record(settings))
+        },
     }
     changed = {name: pair for name, pair in now.items() if pair[0] != pair[1]}
     if changed and not options.allow_different_numbers:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfads_torch.errors import DataError, RunError
+from lfads_torch.errors import DataError, RunError, SettingsError
 from lfads_torch.workflows.model_card import read_card
 
 if TYPE_CHECKING:
@@ -35,10 +35,17 @@ __all__ = [
 
 
 def read_settings_of(run: RunFolder) -> Settings:
-    """The resolved settings, checked again."""
+    """The resolved settings, checked again. RunError where a plug-in of the run is not there."""
     from lfads_torch.config.read import read_settings
+    from lfads_torch.workflows.plugin_record import came_from
 
-    return read_settings(run.settings_path)
+    try:
+        return read_settings(run.settings_path)
+    except SettingsError as error:
+        origin = came_from(run.read_record().plugins, str(error))
+        if not origin:
+            raise
+        raise RunError(f"{run.path}: {error}{origin}") from error
 
 
 def read_recording_of(run: RunFolder, data_path: Path | None = None) -> Recording:

@@ -1,0 +1,50 @@
+"""Weights and numbers for the test classes: small, odd, the same at every call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lfads_torch.model.layout import Layout, initial_weights
+from lfads_torch.training.streams import Streams
+
+if TYPE_CHECKING:
+    from lfads_torch.model.layout import WeightSpec
+
+__all__ = ["SIZES", "drawn", "drawn_weights", "members_of", "require"]
+
+SIZES = ((1, 1, 1), (3, 5, 2), (2, 33, 3))  # members, trials, bins
+
+
+def drawn(site: str, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Standard normals, keyed by a name."""
+    random = torch.Generator().manual_seed(sum(site.encode()))
+    return torch.randn(shape, generator=random, dtype=torch.float64).to(dtype)
+
+
+def drawn_weights(
+    specs: Sequence[WeightSpec], n_members: int, *, dtype: torch.dtype = torch.float64
+) -> dict[str, Tensor]:
+    """Every weight moved from its start by 0.3 standard normals of each member's own."""
+    layout, streams = Layout(tuple(specs)), Streams(3, torch.arange(n_members))
+
+    def normal(name: str, n: int) -> Tensor:
+        return streams.normal(name, 0, None, n)[:, 0]
+
+    start = initial_weights(layout, normal, n_members)
+    moved = start + 0.3 * normal("moved", layout.n)
+    return {name: value.clone() for name, value in layout.views(moved.to(dtype)).items()}
+
+
+def members_of(values: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
+    """One member's weights, [1, ...] each."""
+    return {name: value[member : member + 1] for name, value in values.items()}
+
+
+def require(is_so: bool, message: str) -> None:
+    """Fail with a message that says what the contract wants."""
+    if not is_so:
+        raise AssertionError(message)
