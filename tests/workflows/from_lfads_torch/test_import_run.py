@@ -14,17 +14,19 @@ from peer_checkpoint import Called, PeerModel, peer_means, peer_weights, write_c
 from safetensors.torch import load_file
 from sklearn.model_selection import train_test_split
 
+from lfads_torch.config.check import replace_values
 from lfads_torch.data.formats.base import ReadOptions
 from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.errors import DataError, FormatError, RunError
 from lfads_torch.outputs.run_folder import RunFolder
-from lfads_torch.workflows.fit import Quiet
+from lfads_torch.workflows.fit import FitOptions, Quiet, fit_run
 from lfads_torch.workflows.from_lfads_torch.import_file import checkpoint_of
 from lfads_torch.workflows.from_lfads_torch.import_run import ImportRequest, import_run
 from lfads_torch.workflows.infer_file import InferRequest, infer_file
 from lfads_torch.workflows.sessions.folder import session_runs
-from lfads_torch.workflows.stored import read_settings_of
+from lfads_torch.workflows.stored import read_recording_of, read_settings_of
+from lfads_torch.workflows.warm_start import WarmStart
 
 BIN_WIDTH = 0.02
 N_TRAIN, N_VALID = 8, 3
@@ -423,3 +425,19 @@ def test_student_t_priors_and_none(tmp_path: Path) -> None:
     _, factors = expected(tmp_path / "data.h5", model, weights)
     for each in (run, plain):
         np.testing.assert_allclose(inferred(each, tmp_path)["factors"], factors, atol=1e-5)
+
+
+def test_training_goes_on_from_an_imported_model(tmp_path: Path) -> None:
+    model = PeerModel()
+    weights = peer_weights(model)
+    run = imported(tmp_path, model, weights)
+    short = {"training.epochs": 1, "loss.kl_ramp_increase": 0, "loss.l2_ramp_increase": 0}
+    settings = replace_values(read_settings_of(run), short)
+    options = FitOptions(start_from=WarmStart(run=run.path))
+    recording = read_recording_of(run)
+    fit = fit_run(recording, settings, tmp_path / "fit", options=options)
+    before, after = (load_file(each.last_checkpoint_path) for each in (run, fit))
+    for name in before:
+        if name.startswith("weights/"):
+            moved = (after[name] - before[name]).abs().max()
+            assert 0 <= moved <= 1.01 * settings.training.learning_rate, name  # one step of Adam

@@ -103,7 +103,7 @@ _MODEL = {
     "variational": Option("model.variational", value=bool),
     "sample_posteriors": Option(note="posteriors are sampled in training and averaged at the end"),
     "gen_type": Option(
-        note="the generator is a GRU; another cell is a plug-in",
+        note="the generator is a GRU; another cell is a plug-in, model.generator",
     ),
 }  # fmt: skip
 
