@@ -173,15 +173,6 @@ def _impossible(settings: Settings, sizes: DataSizes) -> Iterator[str]:
             "training.score_entries is held_out, but no unit is held out; set "
             "split.held_out_fraction, or score all or encoded entries"
         )
-    if settings.augmentation.spike_jitter_rate > 0.0:
-        from lfads_torch.loss.observations.choose import choose_observation
-
-        if not choose_observation(settings.loss.observation).is_spiking:
-            yield (
-                f"augmentation.spike_jitter_rate is {settings.augmentation.spike_jitter_rate:g} "
-                f"and loss.observation is {settings.loss.observation}: only spikes can be moved "
-                "one by one; set the rate to 0"
-            )
     if sizes.present_share <= 0.0:
         yield "every entry of the training trials is missing (NaN); nothing can be learned"
 

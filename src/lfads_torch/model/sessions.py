@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lfads_torch.model.parts import OwnReadOut
+from lfads_torch.model.weights import LinearWeights
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from lfads_torch.model.parts import OwnReadOut
     from lfads_torch.model.sizes import SessionSizes
-    from lfads_torch.model.weights import LinearWeights
 
 __all__ = ["ReadOut", "read_in", "read_out"]
 
@@ -35,8 +36,17 @@ def read_in(
 def read_out(
     factors: Float[Tensor, "P T B F"], session: SessionSizes, weights: LinearWeights | OwnReadOut
 ) -> Float[Tensor, "P B T K N"]:
-    """The K parameters of the observation model per unit of a session, in the user's order."""
-    flat = weights(factors)
+    """The K parameters of the observation model per unit of a session, in the user's order.
+
+    Parameters that a unit's family lacks are 0, without weights.
+    """
+    if session.parameter_places is None:
+        flat = weights(factors)
+    elif isinstance(weights, OwnReadOut):
+        flat = _spread(weights(factors), session)
+    else:  # cheaper than to spread the output, which is larger by trials and bins
+        spread = LinearWeights(_spread(weights.weight, session), _spread(weights.bias, session))
+        flat = spread(factors)
     return flat.view(*factors.shape[:3], session.n_parameters, session.n_units).transpose(1, 2)
 
 
@@ -50,3 +60,10 @@ class ReadOut:
 
     def parameters(self) -> Float[Tensor, "P B T K N"]:
         return read_out(self.factors, self.session, self.weights)
+
+
+def _spread(values: Float[Tensor, "... O"], session: SessionSizes) -> Float[Tensor, "... KN"]:
+    """Zeros between the outputs, where a unit's family has no such parameter."""
+    places = torch.tensor(session.parameter_places, device=values.device)
+    n_all = session.n_parameters * session.n_units
+    return values.new_zeros(*values.shape[:-1], n_all).index_copy(-1, places, values)

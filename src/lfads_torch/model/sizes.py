@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["ModelSizes", "SessionSizes"]
 
@@ -14,7 +18,22 @@ class SessionSizes:
     name: str
     n_units: int
     encoded_units: tuple[int, ...]  # positions of the encoded units, in the user's order
-    n_parameters: int = 1  # of the observation model, per unit
+    n_parameters: int = 1  # of the observation model, per unit: the most that any has
+    # Places `k * n_units + n` of the parameters that exist, where units have different numbers.
+    parameter_places: tuple[int, ...] | None = None
+
+    @property
+    def n_outputs(self) -> int:
+        """Of the read-out: the parameters of all units."""
+        if self.parameter_places is not None:
+            return len(self.parameter_places)
+        return self.n_parameters * self.n_units
+
+    def existing(self, parameters: Tensor) -> Tensor:
+        """Of parameters [..., K * N] those that exist."""
+        if self.parameter_places is None:
+            return parameters
+        return parameters[..., list(self.parameter_places)]
 
 
 @dataclass(frozen=True, kw_only=True)

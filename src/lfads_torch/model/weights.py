@@ -181,7 +181,7 @@ def model_specs(
 ) -> list[WeightSpec]:
     """The weights of encoders, controller, generator, read-ins and read-outs (priors add theirs).
 
-    `readout_biases[session]` is the start of the read-out's bias, [n_parameters * N].
+    `readout_biases[session]` is the start of the read-out's bias, [n_outputs].
     """
     known, factors = input_sizes(settings, sizes), settings.n_factors
     n_inputs = sizes.encoder_input_size + known.encoders
@@ -216,8 +216,7 @@ def model_specs(
     for session in sizes.sessions:
         name, bias = f"readout.{session.name}", readout_biases[session.name]
         if parts.read_out is None:
-            n_outputs = session.n_parameters * session.n_units
-            specs += _linear_specs(name, factors, n_outputs, bias)
+            specs += _linear_specs(name, factors, session.n_outputs, bias)
         else:
             specs += named_specs(name, parts.read_out.specs(factors, bias))
         if sizes.readin_size is not None:

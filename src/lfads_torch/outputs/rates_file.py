@@ -76,10 +76,17 @@ class RatesHeader:
     has_latent_std: bool = True  # not where the model is not variational
     has_rate_member_std: bool = False  # only of an ensemble
     has_generator_states: bool = False
-    rate_unit: str = "spikes/s"
+    observation: NDArray[Any] | None = None  # [N], family of each unit; None: not said
+    rate_unit: NDArray[Any] | str = "spikes/s"  # [N], of each unit, or of all
     attributes: Mapping[str, str | float | int | list[float] | list[int] | None] = field(
         default_factory=dict
     )
+
+    @property
+    def rates_units(self) -> str:
+        """The unit of measure of the rates, in words where units differ in it."""
+        found = list(dict.fromkeys(np.atleast_1d(self.rate_unit).tolist()))
+        return found[0] if len(found) == 1 else f"{' or '.join(found)}, see rate_unit"
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -247,7 +254,7 @@ def open_rates(path: str | os.PathLike[str]) -> xarray.Dataset:
 
 
 def _signals(header: RatesHeader) -> dict[str, Signal]:
-    unit, trial_time = header.rate_unit, ("trial", "time")
+    unit, trial_time = header.rates_units, ("trial", "time")
     initial = ("trial", "initial_condition_dimension")
     signals = {
         "rates": Signal(
@@ -318,6 +325,12 @@ def _declare_labels(file: h5netcdf.File, header: RatesHeader) -> None:
     if header.session_bin is not None:
         begins = Signal(("trial",), "bin of the continuous session at which the first bin lies")
         labels.append(("session_bin", header.session_bin, begins))
+    if header.observation is not None:
+        labels += [
+            ("observation", header.observation, Signal(("unit",), "observation family", "")),
+            ("rate_unit", np.asarray(header.rate_unit), Signal(
+                ("unit",), "unit of measure of the unit's rates", "")),
+        ]  # fmt: skip
     for name, values, signal in labels:
         dtype, plain_values = _storable(name, values)
         variable = file.create_variable(name, signal.dimensions, dtype, data=plain_values)
@@ -336,6 +349,8 @@ def _coordinates(signal: Signal, header: RatesHeader) -> str:
     """CF's list of the labels that belong to a variable; xarray makes them coordinates."""
     labels = {"trial": ["trial_id", "trial_set"], "unit": ["unit_id", "is_encoded"]}
     labels["time"] = ["is_encoded_bin"]
+    if header.observation is not None:
+        labels["unit"] += ["observation", "rate_unit"]
     for name in ("condition", "n_trial_bins", "session_bin"):
         if getattr(header, name) is not None:
             labels["trial"].append(name)

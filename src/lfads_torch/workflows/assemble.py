@@ -106,37 +106,41 @@ def assemble(
     that is only applied needs none.
     """
     from lfads_torch.kernels.choose import choose_kernels
-    from lfads_torch.loss.observations.choose import choose_observation
     from lfads_torch.training.task import build_task
     from lfads_torch.workflows.device import number_type
+    from lfads_torch.workflows.families import observation_for
     from lfads_torch.workflows.sessions.sizes import joint_sizes
 
     given = (recordings,) if isinstance(recordings, Recording) else tuple(recordings)
-    observation = choose_observation(settings.loss.observation)
+    observations = {each.session: observation_for(each, settings.loss) for each in given}
     dtype, splits = number_type(settings.run), [_split_of(each) for each in given]
     biases = {
-        each.session: observation.initial_bias(unit_moments(each.counts[split.trials("train")]))
+        each.session: observations[each.session].initial_bias(
+            unit_moments(each.counts[split.trials("train")])
+        )
         for each, split in zip(given, splits, strict=True)
     }
-    biases = {name: bias.flatten() for name, bias in biases.items()}
     sizes = joint_sizes(given, settings)
+    model_sizes = _model_sizes(given, settings, observations)
     task = build_task(
         settings.model,
         _published(settings, sizes).loss,
         settings.training,
-        sizes=_model_sizes(given, settings, observation),
+        sizes=model_sizes,
         bin_width_s=given[0].bin_width_s,
-        observations=(observation,) * len(given),
-        readout_biases=biases,
+        observations=tuple(observations[each.session] for each in given),
+        readout_biases={
+            each.name: each.existing(biases[each.name].flatten()) for each in model_sizes.sessions
+        },
         kernels=choose_kernels(kernels, device=device, dtype=dtype),
         device=device,
         dtype=dtype,
         augmentation=settings.augmentation,
-        treatment=_treatment(settings, start, observation, biases),
+        treatment=_treatment(settings, start, observations, biases),
     )
     numbers = _row_numbers(given)
     sessions = tuple(
-        SessionTrials(_resident(each, settings, observation, task, rows), split)
+        SessionTrials(_resident(each, settings, observations[each.session], task, rows), split)
         for each, split, rows in zip(given, splits, numbers, strict=True)
     )
     return Assembly(task, sessions, settings, sizes)
@@ -154,7 +158,7 @@ class Start:
 def _treatment(
     settings: Settings,
     start: Start | None,
-    observation: Observation,
+    observations: Mapping[str, Observation],
     biases: Mapping[str, Tensor],
 ) -> SessionTreatment:
     from lfads_torch.training.task import SessionTreatment
@@ -168,7 +172,7 @@ def _treatment(
         frozen=tuple(name for name, is_trained in trained.items() if not is_trained),
         only=start.only,
         starts={
-            **({} if aligned is None else aligned.starts(settings, observation, biases)),
+            **({} if aligned is None else aligned.starts(settings, observations, biases)),
             **start.given,
         },
     )
@@ -270,8 +274,11 @@ def _published(settings: Settings, sizes: DataSizes) -> Settings:
 
 
 def _model_sizes(
-    recordings: Sequence[Recording], settings: Settings, observation: Observation
+    recordings: Sequence[Recording],
+    settings: Settings,
+    observations: Mapping[str, Observation],
 ) -> ModelSizes:
+    from lfads_torch.loss.observations.several import parameter_places
     from lfads_torch.model.sizes import ModelSizes, SessionSizes
 
     external, of_trial = recordings[0].external_inputs, recordings[0].trial_inputs
@@ -280,7 +287,8 @@ def _model_sizes(
             name=recording.session,
             n_units=recording.n_units,
             encoded_units=tuple(int(n) for n in np.flatnonzero(_split_of(recording).is_encoded)),
-            n_parameters=observation.n_parameters,
+            n_parameters=observations[recording.session].n_parameters,
+            parameter_places=parameter_places(observations[recording.session], recording.n_units),
         )
         for recording in recordings
     )
@@ -295,7 +303,7 @@ def _model_sizes(
 
 
 def unit_moments(counts: NDArray[np.float64]) -> UnitMoments:
-    """Mean, variance and number of the present training entries of each unit."""
+    """Mean, variance, number and share of zeros of the present training entries of each unit."""
     import torch
 
     from lfads_torch.loss.observations.base import UnitMoments
@@ -307,6 +315,6 @@ def unit_moments(counts: NDArray[np.float64]) -> UnitMoments:
     mean = filled.sum(0) / np.maximum(n_entries, 1)
     squared = np.where(present, (values - mean) ** 2, 0.0)
     variance = squared.sum(0) / np.maximum(n_entries, 1)
-    return UnitMoments(
-        *(torch.as_tensor(each, dtype=torch.float64) for each in (mean, variance, n_entries))
-    )
+    zero_share = (present & (filled == 0.0)).sum(0) / np.maximum(n_entries, 1)
+    moments = (mean, variance, n_entries, zero_share)
+    return UnitMoments(*(torch.as_tensor(each, dtype=torch.float64) for each in moments))

@@ -45,6 +45,7 @@ def check_file(
     from lfads_torch.data.check.check import check_recording
     from lfads_torch.data.check.context import CheckRequirements
     from lfads_torch.data.formats.choose import read_recording
+    from lfads_torch.workflows.families import families_of
 
     recording = read_recording(source, options=with_chops(read_options, settings.chop))
     notes: list[str] = []
@@ -54,7 +55,10 @@ def check_file(
         resolution = resolve(settings, sizes)
         settings = resolution.settings
         notes += [*resolution.notes, *check_against_data(settings, sizes)]
-    needs = CheckRequirements(observation=settings.loss.observation, plan=plan_of(settings))
+    families = families_of(recording, settings.loss)
+    needs = CheckRequirements(
+        observation=settings.loss.observation, families=families, plan=plan_of(settings)
+    )
     return CheckedFile(report=check_recording(recording, needs), notes=tuple(notes))
 
 

@@ -125,6 +125,7 @@ def _session_folder(
 def _describe_recording(run: RunFolder, prepared: Prepared, place: int, *, is_stored: bool) -> None:
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.split_file import split_as_document
+    from lfads_torch.workflows.families import families_of
     from lfads_torch.workflows.model_card import card_of, write_card
 
     recording, check = prepared.recordings[place], prepared.checks[place]
@@ -132,7 +133,7 @@ def _describe_recording(run: RunFolder, prepared: Prepared, place: int, *, is_st
         run.write_split(split_as_document(recording.split, recording))
     if check is not None:
         run.write_check(check)
-    write_card(run, card_of(recording))
+    write_card(run, card_of(recording, families_of(recording, prepared.settings.loss)))
     if is_stored:
         write_recording(recording, run.path / "recording.h5")
 

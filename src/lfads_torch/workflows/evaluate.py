@@ -146,7 +146,7 @@ class Source:
         return tuple(each.member for each in self.models) if len(self.models) > 1 else ()
 
     def trials(self, positions: NDArray[np.int64]) -> ScoredTrials:
-        from lfads_torch.workflows.infer import counts_to_rates
+        from lfads_torch.workflows.families import counts_to_rates
         from lfads_torch.workflows.scores.signals import inferred_signals, stored_signals
 
         def fetch() -> Signals:

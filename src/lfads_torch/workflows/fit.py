@@ -248,13 +248,18 @@ def _checked(recording: Recording, settings: Settings) -> CheckReport:
     from lfads_torch.data.check.context import CheckRequirements
     from lfads_torch.data.check.report import errors_of
     from lfads_torch.workflows.check_file import plan_of
+    from lfads_torch.workflows.families import check_families, families_of
 
-    needs = CheckRequirements(observation=settings.loss.observation, plan=plan_of(settings))
+    families = families_of(recording, settings.loss)
+    needs = CheckRequirements(
+        observation=settings.loss.observation, families=families, plan=plan_of(settings)
+    )
     report = check_recording(recording, needs)
     problems = errors_of(report)
     if problems:
         listed = "".join(f"\n  - {each.message} {each.remedy}" for each in problems)
         raise DataError(f"{recording.session}: this recording cannot be fitted:{listed}")
+    check_families(recording, settings)
     return report
 
 

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lfads_torch.workflows.families import (
+    COUNTS_UNIT,
+    counts_to_rates,
+    is_spiking_unit,
+    unit_observations,
+)
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
@@ -90,17 +97,12 @@ def posterior_options(model: TrainedModel, *, n_samples: int | None = None) -> P
     )
 
 
-def counts_to_rates(model: TrainedModel, bin_width_s: float) -> float:
-    """The factor from the observation's mean per bin to what is reported."""
-    return 1.0 / bin_width_s if model.assembly.task.observations[0].is_spiking else 1.0
-
-
 def _chunk(
     found: EnsembleAverages, model: TrainedModel, recording: Recording, order: NDArray[np.int64]
 ) -> RatesChunk:
     from lfads_torch.outputs.rates_file import RatesChunk
 
-    factor, averages = counts_to_rates(model, recording.bin_width_s), found.best
+    factor, averages = _factor(model, recording.bin_width_s), found.best
     has_samples = n_posterior_samples(model.settings) > 1
     has_std = model.settings.model.variational
     states = averages.generator_states
@@ -139,6 +141,15 @@ def _to_ends(chunk: RatesChunk, start: int, recording: Recording) -> RatesChunk:
     return replace(chunk, **{name: ended(name) for name in BY_BIN})
 
 
+def _factor(model: TrainedModel, bin_width_s: float) -> Tensor:
+    """The factor from the observation's mean per bin to what is reported, of each unit."""
+    import torch
+
+    task = model.assembly.task
+    factor = counts_to_rates(model, bin_width_s)
+    return torch.as_tensor(factor, dtype=task.dtype, device=task.device)
+
+
 def _array(value: Tensor) -> NDArray[np.float32]:
     return value.float().cpu().numpy()
 
@@ -153,7 +164,7 @@ def _header(
     model = models[0]
     settings, card, start = model.settings, model.card, model.settings.model.first_generated_bin
     beta, split = betas_of(model, run.read_record()), model.assembly.split
-    n_generated = card.n_bins - start
+    n_generated, order = card.n_bins - start, card.positions(recording)
     trial_set = np.full(recording.n_trials, "new") if is_new else split.trial_set
     return RatesHeader(
         trial_ids=recording.trial_ids,
@@ -163,7 +174,7 @@ def _header(
         condition=recording.condition,
         n_trial_bins=None if recording.n_trial_bins is None else recording.n_trial_bins - start,
         session_bin=None if recording.chops is None else recording.chops.start_bins + start,
-        is_encoded=np.array(card.is_encoded)[card.positions(recording)],
+        is_encoded=np.array(card.is_encoded)[order],
         is_encoded_bin=start + np.arange(n_generated) < card.n_encoded_bins,
         n_factors=settings.model.n_factors,
         n_inferred_inputs=settings.model.n_inferred_inputs,
@@ -173,7 +184,8 @@ def _header(
         has_latent_std=settings.model.variational,
         has_rate_member_std=len(models) > 1,
         has_generator_states=settings.inference.save_generator_states,
-        rate_unit="spikes/s" if model.assembly.task.observations[0].is_spiking else "as in counts",
+        observation=np.array([family.name for family in unit_observations(model)])[order],
+        rate_unit=np.where(is_spiking_unit(model), "spikes/s", COUNTS_UNIT)[order],
         attributes={
             "input_prior_std": _input_prior_std(model),
             "causal": int(settings.model.is_causal),
@@ -184,7 +196,7 @@ def _header(
             "n_posterior_samples": n_posterior_samples(settings),
             "beta_initial_condition": beta.get("initial_condition"),
             "beta_inputs": beta.get("inputs"),
-            "observation": settings.loss.observation,
+            "observation": model.assembly.task.observations[0].name,
             "session": recording.session,
             **_session_attributes(recording, start),
             "version": __version__,

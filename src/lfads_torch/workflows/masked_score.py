@@ -18,7 +18,7 @@ __all__ = ["masked_score"]
 
 
 def masked_score(models: Sequence[TrainedModel], recording: Recording) -> float:
-    """Bits per spike, or R2 where counts are no spikes; the figure `lfads evaluate` gives too.
+    """Bits per spike, or R2 where no unit counts spikes; the figure `lfads evaluate` gives too.
 
     Of several models it is that of their mean prediction. `recording` is what they were loaded
     with, its units in the model's order. Raises
@@ -33,7 +33,7 @@ def masked_score(models: Sequence[TrainedModel], recording: Recording) -> float:
 
 
 def _case(models: Sequence[TrainedModel], recording: Recording) -> Case:
-    from lfads_torch.workflows.infer import counts_to_rates
+    from lfads_torch.workflows.families import counts_to_rates
     from lfads_torch.workflows.scores.signals import inferred_signals
     from lfads_torch.workflows.scores.trials import Case, Protocol, ScoredTrials
 

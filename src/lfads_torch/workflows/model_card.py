@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ class ModelCard:
     n_external_inputs: int
     unit_ids: tuple[int | str, ...]
     is_encoded: tuple[bool, ...]
+    observation: tuple[str, ...] = ()  # family of each unit; (): that of the settings, for all
     shortest_trial_bins: int | None = None  # None: every trial had n_bins
     n_trial_inputs: int = 0
 
@@ -82,7 +84,18 @@ class ModelCard:
                 f"{name}: there are {n_trial_inputs} trial inputs; the model needs "
                 f"{self.n_trial_inputs}."
             )
-        return self._in_order(recording)
+        return self._with_families(self._in_order(recording))
+
+    def _with_families(self, recording: Recording) -> Recording:
+        """The recording, in the model's order, with the families that the model was trained with.
+
+        Raises DataError where it says others itself.
+        """
+        from lfads_torch.workflows.families import need_same_families
+
+        need_same_families(recording, self.observation)
+        own = np.array(self.observation) if self.observation else None
+        return replace(recording, observation=own)
 
     def positions(self, recording: Recording) -> NDArray[np.int64]:
         """Where each unit of an alignable recording stands in the model's order, [N]."""
@@ -105,8 +118,8 @@ class ModelCard:
         return recording.take_units(order)
 
 
-def card_of(recording: Recording) -> ModelCard:
-    """The card of a recording that carries its split."""
+def card_of(recording: Recording, families: Sequence[str] = ()) -> ModelCard:
+    """The card of a recording that carries its split; `families` are those of its units."""
     split = recording.split
     if split is None:
         raise DataError(f"{recording.session}: the recording carries no split; split it first.")
@@ -121,6 +134,7 @@ def card_of(recording: Recording) -> ModelCard:
         n_trial_inputs=0 if of_trial is None else int(of_trial.shape[1]),
         unit_ids=tuple(_plain(unit) for unit in recording.unit_ids),
         is_encoded=tuple(bool(seen) for seen in split.is_encoded),
+        observation=tuple(families),
         shortest_trial_bins=None
         if recording.n_trial_bins is None
         else int(recording.n_trial_bins.min()),
@@ -151,6 +165,7 @@ def read_card(run: RunFolder) -> ModelCard:
         )
     try:
         found |= {name: tuple(found[name]) for name in ("unit_ids", "is_encoded")}
+        found["observation"] = tuple(found.get("observation", ()))
         return ModelCard(**found)
     except (KeyError, TypeError) as error:
         raise FormatError(

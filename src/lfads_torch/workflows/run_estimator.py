@@ -138,14 +138,15 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
     ) -> Any:  # an array; of several sessions a list or a mapping of them
         """Rates [trial, bin, unit] in spikes/s, in the order of X, averaged over the posterior.
 
-        The observation's mean, in the counts' own unit, where the counts are no spikes. Forward
+        The observation's mean, in the counts' own unit, where a unit counts no spikes. Forward
         bins are included; with `model.ic_bins` the rates begin after those bins. `members="all"`
         puts an axis of members first; otherwise the rates of an ensemble (`inference.ensemble`)
         are the mean over its models. A trial's sampled noise goes by its position in X.
         """
         from lfads_torch.workflows.device import memory_errors
         from lfads_torch.workflows.ensemble import ensemble_averages, load_ensemble
-        from lfads_torch.workflows.infer import counts_to_rates, posterior_options
+        from lfads_torch.workflows.families import counts_to_rates
+        from lfads_torch.workflows.infer import posterior_options
 
         if getattr(self, "sessions_", ()):
             inputs = {"external_inputs": external_inputs, "trial_inputs": trial_inputs}
@@ -160,8 +161,9 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
                 trials, options = model.assembly.trials, posterior_options(model)
                 chunks = ensemble_averages(models, trials, options)
                 factor = counts_to_rates(model, recording.bin_width_s)
-                parts = [(each.mean_counts * factor).float().cpu().numpy() for each in chunks]
-                rates.append(np.concatenate(parts)[:, :, model.card.positions(recording)])
+                parts = [each.mean_counts.double().cpu().numpy() * factor for each in chunks]
+                found = np.concatenate(parts)[:, :, model.card.positions(recording)]
+                rates.append(found.astype(np.float32))
         return np.stack(rates) if members == "all" else rates[0]
 
     def fit_transform(

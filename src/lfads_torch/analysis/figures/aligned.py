@@ -25,11 +25,16 @@ __all__ = [
     "condition_labels",
     "condition_names",
     "counts",
+    "families",
     "first_bin",
     "is_encoded",
     "is_encoded_bin",
+    "is_spiking",
+    "like_units",
     "opened_rates",
+    "per_reported",
     "rate_unit",
+    "rate_units",
     "rates_of",
     "reported_set",
     "text_of",
@@ -202,6 +207,38 @@ def bin_width_s(inputs: FigureInputs) -> float:
     return float(time_s[1] - time_s[0]) if len(time_s) > 1 else 1.0
 
 
-def rate_unit(inputs: FigureInputs) -> str:
-    """The unit of the rates as the file states it; spikes/s where it does not."""
-    return str(opened_rates(inputs)["rates"].attrs.get("units", "spikes/s"))
+def rate_units(inputs: FigureInputs) -> NDArray[np.str_]:
+    """The unit of measure of each unit's rates as the file states it; spikes/s where not, [N]."""
+    rates = opened_rates(inputs)
+    if "rate_unit" in rates.variables:
+        return text_of(rates, "rate_unit")
+    return np.full(rates.sizes["unit"], str(rates["rates"].attrs.get("units", "spikes/s")))
+
+
+def rate_unit(inputs: FigureInputs, units: NDArray[np.int64] | None = None) -> str:
+    """In words, of these units (None: all)."""
+    found = rate_units(inputs)
+    return " or ".join(dict.fromkeys((found if units is None else found[units]).tolist()))
+
+
+def is_spiking(inputs: FigureInputs) -> NDArray[np.bool_]:
+    """Which units count spikes, [N]; the others are signals of another kind."""
+    return rate_units(inputs) == "spikes/s"
+
+
+def families(inputs: FigureInputs) -> NDArray[np.str_]:
+    """The observation family of each unit, or what its rates are measured in, [N]."""
+    rates = opened_rates(inputs)
+    has_names = "observation" in rates.variables
+    return text_of(rates, "observation") if has_names else rate_units(inputs)
+
+
+def like_units(inputs: FigureInputs) -> NDArray[np.int64]:
+    """Units that share one scale: those that count spikes, or all where none does."""
+    spiking = is_spiking(inputs)
+    return np.flatnonzero(spiking if spiking.any() else ~spiking)
+
+
+def per_reported(inputs: FigureInputs) -> NDArray[np.float64]:
+    """What counts per bin of each unit are divided by to be as rates are reported, [N]."""
+    return np.where(is_spiking(inputs), bin_width_s(inputs), 1.0)

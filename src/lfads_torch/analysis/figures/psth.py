@@ -71,8 +71,10 @@ class Psth(FigureRecipe):
             _draw_unit(panels.flat[place], inputs, averages, unit=int(unit))
         for panel in panels.flat[len(units) :]:
             panel.set_axis_off()
-        for panel in panels[:, 0]:
-            panel.set_ylabel(aligned.rate_unit(inputs))
+        of_units = aligned.rate_units(inputs)[units]
+        for place, unit_word in enumerate(of_units.tolist()):
+            if place % n_columns == 0 or unit_word != of_units[place - 1]:
+                panels.flat[place].set_ylabel(unit_word)
         for panel in panels[-1]:
             panel.set_xlabel("time (s)")
         _legend(figure, averages)
@@ -97,8 +99,7 @@ def _averages(inputs: FigureInputs) -> _Averages:
         condition_means(aligned.counts(inputs, of_data), labels[of_data], names),
         aligned.bin_width_s(inputs),
     )
-    if aligned.rate_unit(inputs) == "spikes/s":
-        data = data / aligned.bin_width_s(inputs)
+    data = data / aligned.per_reported(inputs)
     model = condition_means(aligned.rates_of(inputs, of_model), labels[of_model], names)
     return _Averages(names=names, data=data, model=model, data_set=data_set, model_set=model_set)
 
@@ -113,7 +114,7 @@ def _draw_unit(panel: Axes, inputs: FigureInputs, averages: _Averages, *, unit: 
         panel.plot(time_s, averages.model[row, :, unit], color=colour, linewidth=1.3)
     time_axis(panel, time_s, is_encoded_bin=aligned.is_encoded_bin(inputs))
     panel.locator_params(axis="y", nbins=4)
-    if aligned.rate_unit(inputs) == "spikes/s":
+    if aligned.is_spiking(inputs)[unit]:
         panel.set_ylim(bottom=0.0)
     held_out = "" if aligned.is_encoded(inputs)[unit] else " (held out)"
     panel.set_title(f"unit {aligned.text_of(rates, 'unit_id')[unit]}{held_out}")

@@ -93,6 +93,8 @@ def _draw_bins(
     inputs: FigureInputs,
     name: str,
 ) -> None:
+    like = aligned.like_units(inputs)
+    truth, rates = truth[:, :, like], rates[:, :, like]
     known = np.isfinite(truth) & np.isfinite(rates)
     top = max(float(np.percentile(np.concatenate([truth[known], rates[known]]), 99.8)), 1e-9)
     density, _, _ = np.histogram2d(
@@ -104,7 +106,7 @@ def _draw_bins(
         vmin=-0.8, aspect="equal",
     )  # fmt: skip
     panel.plot((0.0, top), (0.0, top), color="#333333", linewidth=0.8, linestyle=(0, (4, 3)))
-    unit = aligned.rate_unit(inputs)
+    unit = aligned.rate_unit(inputs, like)
     panel.set(xlabel=f"true rate ({unit})", ylabel=f"inferred rate ({unit})", title=name)
     panel.locator_params(nbins=5)
 

@@ -31,7 +31,8 @@ class Rates(FigureRecipe):
         "A row per trial, a line per unit, sorted by the time of the unit's peak rate. Left: the "
         "counts that were recorded; beside them the rates inferred for the same trial, and the "
         "true rates where they are known. Purple marks: held-out units, which the encoder never "
-        "saw. Purple shade: forward bins. Colours end at the 99th percentile."
+        "saw. Purple shade: forward bins. Colours end at the 99th percentile. Where some units "
+        "count spikes, only those; the others are in the figure of single trials."
     )
     caveat = (
         "Rates that look smooth and sparse need not be right: an image cannot show whether fine "
@@ -53,8 +54,10 @@ class Rates(FigureRecipe):
                 image = _draw_image(panels[row, column], values[row], inputs, name=name, top=top)
                 _mark_held_out(panels[row, column], ~aligned.is_encoded(inputs)[units])
             if name == "counts":
-                _add_bar(figure, image, panels[:, 0], label="counts per bin")
-        _add_bar(figure, image, panels[:, 1:], label=f"rate ({aligned.rate_unit(inputs)})")
+                of_spikes = bool(aligned.is_spiking(inputs)[units].all())
+                label = "counts per bin" if of_spikes else "values per bin"
+                _add_bar(figure, image, panels[:, 0], label=label)
+        _add_bar(figure, image, panels[:, 1:], label=f"rate ({aligned.rate_unit(inputs, units)})")
         _label(panels, inputs, trials, names=list(images))
         return figure
 
@@ -67,7 +70,8 @@ def _by_peak(inputs: FigureInputs, choice: FigureChoice) -> NDArray[np.int64]:
     mean = condition_means(aligned.rates_of(inputs, of_set), np.full(len(of_set), "all"), ["all"])[
         0
     ]
-    return np.argsort(mean.argmax(axis=0), kind="stable")
+    order = np.argsort(mean.argmax(axis=0), kind="stable")
+    return order[np.isin(order, aligned.like_units(inputs))]
 
 
 def _images(
@@ -89,6 +93,12 @@ def _top(values: list[NDArray[np.float64]]) -> float:
     return max(float(np.percentile(known, 99)), 1e-9) if known.size else 1.0
 
 
+def _bottom(values: NDArray[np.float64]) -> float:
+    """Zero, or the first percentile of signals that go below it."""
+    known = values[np.isfinite(values)]
+    return min(0.0, float(np.percentile(known, 1))) if known.size else 0.0
+
+
 def _draw_image(
     panel: Axes, values: NDArray[np.float64], inputs: FigureInputs, *, name: str, top: float
 ) -> Any:  # matplotlib's AxesImage
@@ -96,12 +106,12 @@ def _draw_image(
     half = aligned.bin_width_s(inputs) / 2
     limit, colours = top, "viridis"
     if name == "counts":
-        limit = max(
-            float(np.nanpercentile(values, 99.9)) if np.isfinite(values).any() else 1.0, 1.0
-        )
+        limit = float(np.nanpercentile(values, 99.9)) if np.isfinite(values).any() else 1.0
+        if bool(aligned.is_spiking(inputs).any()):
+            limit = max(limit, 1.0)
         colours = "Greys"
     image = panel.imshow(
-        np.ma.masked_invalid(values.T), cmap=colours, vmin=0.0, vmax=limit,
+        np.ma.masked_invalid(values.T), cmap=colours, vmin=_bottom(values), vmax=limit,
         extent=(time_s[0] - half, time_s[-1] + half, values.shape[1] - 0.5, -0.5),
     )  # fmt: skip
     panel.set_facecolor("#F3E3D3")  # missing entries

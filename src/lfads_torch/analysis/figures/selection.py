@@ -43,11 +43,21 @@ def chosen_units(inputs: FigureInputs, choice: FigureChoice, n_units: int) -> ND
     if choice.units:
         return positions_of(choice.units, ids, "unit")
     order, seen = modulated_units(inputs), aligned.is_encoded(inputs)
-    best = list(order[:n_units])
+    best = list(_of_every_family(inputs, order)[:n_units])
     held_out = [unit for unit in order if not seen[unit]]
     if held_out and n_units > 1 and seen[best].all():
         best[-1] = held_out[0]
     return np.array(best, dtype=np.int64)
+
+
+def _of_every_family(inputs: FigureInputs, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The units in turn from each family, so that none is left out where there are several."""
+    families = aligned.families(inputs)[order]
+    place = np.zeros(len(order), dtype=np.int64)
+    for family in dict.fromkeys(families.tolist()):
+        own = families == family
+        place[own] = np.arange(int(own.sum()))
+    return order[np.argsort(place, kind="stable")]
 
 
 def modulated_units(inputs: FigureInputs) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from lfads_torch.analysis.figures.look import (
     DATA_COLOUR,
     HELD_OUT_COLOUR,
     MODEL_COLOUR,
+    QUIET_COLOUR,
     TRUTH_COLOUR,
     panel_grid,
     time_axis,
@@ -38,7 +39,8 @@ class SingleTrialRates(FigureRecipe):
         "A row per unit (the most modulated ones, or those asked for), a column per trial. Blue: "
         "the inferred rate; its band is the spread over posterior samples, plus and minus one "
         "standard deviation. Black: the true rate, where known; otherwise orange, dashed: the "
-        "average of the condition's training trials (Gaussian, 50 ms). Ticks: the trial's spikes. "
+        "average of the condition's training trials (Gaussian, 50 ms). Ticks: the trial's spikes; "
+        "of units that count none, grey: the recorded signal. "
         "Purple shade: forward bins."
     )
     caveat = (
@@ -59,13 +61,18 @@ class SingleTrialRates(FigureRecipe):
         rates = aligned.rates_of(inputs, trials)
         spread = _spread(inputs, trials)
         reference, kind = _reference(inputs, trials)
-        spikes = aligned.counts(inputs, trials) if aligned.why_no_counts(inputs) is None else None
+        counts = aligned.counts(inputs, trials) if aligned.why_no_counts(inputs) is None else None
+        is_spiking = aligned.is_spiking(inputs)
         for row, unit in enumerate(units):
             for column in range(len(trials)):
                 panel = panels[row, column]
                 _draw_rate(panel, inputs, rates[column, :, unit], spread=spread[column, :, unit])
                 _draw_reference(panel, inputs, reference[column, :, unit], kind=kind)
-            _finish_row(panels[row], inputs, None if spikes is None else spikes[:, :, unit])
+            of_unit = None if counts is None else counts[:, :, unit]
+            if of_unit is not None and not is_spiking[unit]:
+                _draw_signal(panels[row], inputs, of_unit)
+                of_unit = None
+            _finish_row(panels[row], inputs, of_unit)
         _label(panels, inputs, trials, units=units)
         figure.legend(*_handles(panels), loc="outside upper right", ncols=4)
         return figure
@@ -95,8 +102,7 @@ def _reference(
     names = [str(name) for name in np.unique(labels[trials])]
     means = condition_means(aligned.counts(inputs, known), labels[known], names)
     means = smoothed(means, aligned.bin_width_s(inputs))
-    if aligned.rate_unit(inputs) == "spikes/s":
-        means = means / aligned.bin_width_s(inputs)
+    means = means / aligned.per_reported(inputs)
     return means[[names.index(str(labels[trial])) for trial in trials]], "average"
 
 
@@ -124,6 +130,13 @@ def _draw_reference(
             time_s, values, color=DATA_COLOUR, linewidth=1.1, linestyle=(0, (4, 2)),
             label="condition average, train (Gaussian, 50 ms)",
         )  # fmt: skip
+
+
+def _draw_signal(panels: NDArray[Any], inputs: FigureInputs, values: NDArray[np.float64]) -> None:
+    """What was recorded of a unit that counts no spikes, [trial, T]."""
+    time_s = aligned.opened_rates(inputs)["time"].values
+    for panel, of_trial in zip(panels, values, strict=True):
+        panel.plot(time_s, of_trial, color=QUIET_COLOUR, linewidth=0.6, zorder=1)
 
 
 def _finish_row(
@@ -161,7 +174,7 @@ def _label(
     for row, unit in enumerate(units):
         held_out = "" if seen[unit] else "\nheld out"
         panels[row, 0].set_ylabel(
-            f"unit {unit_ids[unit]}{held_out}\n{aligned.rate_unit(inputs)}",
+            f"unit {unit_ids[unit]}{held_out}\n{aligned.rate_units(inputs)[unit]}",
             color="#333333" if seen[unit] else HELD_OUT_COLOUR,
         )
 

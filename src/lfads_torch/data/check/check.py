@@ -7,6 +7,7 @@ import numpy as np
 from lfads_torch.data.check.bins import check_bins
 from lfads_torch.data.check.context import CheckContext, CheckRequirements
 from lfads_torch.data.check.cost import check_cost, estimate_for
+from lfads_torch.data.check.families import suited_families
 from lfads_torch.data.check.report import CheckReport, RecordingSummary
 from lfads_torch.data.check.sets import check_copies, check_overlap, check_sets
 from lfads_torch.data.check.shared_stretches import check_shared_stretches
@@ -42,23 +43,36 @@ def check_recording(recording: Recording, requirements: CheckRequirements) -> Ch
         split=requirements.split if requirements.split is not None else recording.split,
     )
     estimate = estimate_for(context)
-    checks = (
+    of_all = (
         check_values, check_missing, check_external_inputs, check_signals,
-        check_number_of_trials, check_sets, check_silent_units, check_rates,
-        check_shared_spikes, check_synchronous_bins,
-        check_bins, check_outlier_trials, check_copies, check_overlap, check_shared_stretches,
-        check_drift,
+        check_number_of_trials, check_sets, check_copies, check_overlap, check_shared_stretches,
     )  # fmt: skip
-    findings = [finding for check in checks for finding in check(context)]
+    of_spikes = (
+        check_silent_units, check_rates, check_shared_spikes, check_synchronous_bins, check_bins,
+        check_outlier_trials, check_drift,
+    )  # fmt: skip
+    findings = [finding for check in of_all for finding in check(context)]
+    spiking = _spiking(context)
+    findings += [finding for check in of_spikes for finding in check(spiking)]
     findings += check_cost(context, estimate)
     order = ("error", "warning", "note")
     findings.sort(key=lambda finding: order.index(finding.severity))
     return CheckReport(findings=tuple(findings), summary=_summary(context), estimate=estimate)
 
 
+def _spiking(context: CheckContext) -> CheckContext:
+    """Only the units of families of spike counts, where there are others beside them."""
+    chosen = context.needs_counts
+    return context.of_units(chosen) if chosen.any() and not chosen.all() else context
+
+
 def _summary(context: CheckContext) -> RecordingSummary:
     recording, statistics, split = context.recording, context.statistics, context.split
-    scale = recording.bin_width_s if statistics.is_spike_counts else 1.0
+    is_spiking = np.full(recording.n_units, statistics.is_spike_counts)
+    if len(set(context.families.tolist())) > 1:
+        is_spiking = context.needs_counts
+    scale = np.where(is_spiking, recording.bin_width_s, 1.0)
+    families = {name: int((context.families == name).sum()) for name in context.families.tolist()}
     n_train, n_valid, n_test = (
         None if split is None else len(split.trials(name)) for name in (TRAIN, VALID, TEST)
     )
@@ -77,6 +91,8 @@ def _summary(context: CheckContext) -> RecordingSummary:
         n_held_out_units=None if split is None else int((~split.is_encoded).sum()),
         n_forward_bins=None if split is None else recording.n_bins - split.n_encoded_bins,
         is_spike_counts=statistics.is_spike_counts,
+        families=families,
+        suited_families=tuple(suited_families(statistics.units).tolist()),
         total=float(statistics.sums.sum()),
         largest=statistics.largest,
         fraction_missing=statistics.n_missing / recording.counts.size,

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.check.estimate import FitPlan
-from lfads_torch.data.check.statistics import CountStatistics
+from lfads_torch.data.check.statistics import CountStatistics, count_statistics
 from lfads_torch.data.recording import Recording, Split
 
 __all__ = ["CheckContext", "CheckRequirements"]
 
-COUNT_OBSERVATIONS = ("poisson", "negative_binomial", "bernoulli", "zero_inflated_poisson")
+COUNT_OBSERVATIONS = (
+    "poisson", "poisson_softplus", "negative_binomial", "bernoulli", "zero_inflated_poisson",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckRequirements:
     """What the recording must serve for."""
 
-    observation: str = "poisson"
+    observation: str = "poisson"  # of units without a family of their own
+    families: tuple[str, ...] | None = None  # of every unit; None: `observation` for all
     split: Split | None = None  # None: the recording's own, or that of a fit's default fractions
     plan: FitPlan = field(default_factory=FitPlan)
 
-    @property
-    def needs_counts(self) -> bool:
-        """Whether the observation model is one of whole numbers of at least 0."""
-        return self.observation in COUNT_OBSERVATIONS
+    def family_of(self, n_units: int) -> NDArray[np.str_]:
+        """The family of each unit, [N]."""
+        return np.array(self.families or (self.observation,) * n_units, dtype=np.str_)
+
+    def needs_counts(self, n_units: int) -> NDArray[np.bool_]:
+        """Which units' families are of whole numbers of at least 0, [N]."""
+        return np.isin(self.family_of(n_units), COUNT_OBSERVATIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +46,31 @@ class CheckContext:
     requirements: CheckRequirements
     split: Split | None
 
+    @cached_property
+    def families(self) -> NDArray[np.str_]:
+        """The family of each unit, [N]."""
+        return self.requirements.family_of(self.recording.n_units)
+
+    @cached_property
+    def needs_counts(self) -> NDArray[np.bool_]:
+        """Which units' families are of spike counts, [N]."""
+        return self.requirements.needs_counts(self.recording.n_units)
+
     @property
     def bin_width_ms(self) -> float:
         return self.recording.bin_width_s * 1000
+
+    def of_units(self, chosen: NDArray[np.bool_]) -> CheckContext:
+        """The same of these units alone."""
+        recording = self.recording.take_units(np.flatnonzero(chosen))
+        split = self.split
+        families = tuple(self.families[chosen].tolist())
+        return CheckContext(
+            recording=recording,
+            statistics=count_statistics(recording.counts),
+            requirements=replace(self.requirements, families=families, split=None),
+            split=None if split is None else replace(split, is_encoded=split.is_encoded[chosen]),
+        )
 
     def unit_ids(self, units: NDArray[np.bool_] | NDArray[np.int64]) -> list[object]:
         """Ids of the units of a mask or of positions."""

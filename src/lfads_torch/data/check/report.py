@@ -25,7 +25,11 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingSummary:
-    """Shapes and rates. Rates are spikes/s for spike counts, the mean value per bin otherwise."""
+    """Shapes and rates.
+
+    Rates are spikes/s for spike counts, the mean value per bin otherwise; where units have several
+    families, each by its own.
+    """
 
     session: str
     n_trials: int
@@ -39,7 +43,9 @@ class RecordingSummary:
     n_test: int | None
     n_held_out_units: int | None
     n_forward_bins: int | None
-    is_spike_counts: bool
+    is_spike_counts: bool  # all values are whole numbers of at least 0
+    families: dict[str, int]  # family -> its units
+    suited_families: tuple[str, ...]  # the family that suits each unit's values, in file order
     total: float
     largest: float
     fraction_missing: float

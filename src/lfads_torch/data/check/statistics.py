@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CountStatistics", "OddValues", "count_statistics"]
+__all__ = ["CountStatistics", "OddValues", "UnitStatistics", "count_statistics"]
 
 VALUES_AT_ONCE = 2**22
 
@@ -28,6 +28,19 @@ class OddValues:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnitStatistics:
+    """What tells the kind of a unit's signal, over its present and finite values, each [N]."""
+
+    n_values: NDArray[np.int64]
+    n_negative: NDArray[np.int64]
+    n_fractional: NDArray[np.int64]
+    n_zero: NDArray[np.int64]
+    largest: NDArray[np.float64]  # -inf without a value
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CountStatistics:
     """Sums over present entries; missing (NaN) and infinite ones are left out of every sum."""
 
@@ -35,6 +48,7 @@ class CountStatistics:
     negative: OddValues
     fractional: OddValues
     n_missing: int  # NaN
+    units: UnitStatistics
     sums: NDArray[np.float64]  # [B, N], over bins
     n_present: NDArray[np.int64]  # [B, N], bins
     n_active_units: NDArray[np.int64]  # [B, L], units with a value above 0
@@ -69,12 +83,14 @@ def count_statistics(counts: NDArray[Any]) -> CountStatistics:
     n_active = np.zeros((n_trials, n_bins), dtype=np.int64)
     infinite, negative, fractional = OddValues(), OddValues(), OddValues()
     n_missing, smallest, largest = 0, np.inf, -np.inf
+    gathered = _UnitSums(n_units)
     n_trials_at_once = max(1, VALUES_AT_ONCE // (n_bins * n_units))
     for start in range(0, n_trials, n_trials_at_once):
         block = counts[start : start + n_trials_at_once].astype(np.float64)
         rows = slice(start, start + len(block))
         finite = np.isfinite(block)
         present = np.where(finite, block, 0.0)
+        gathered.add(present, finite)
         infinite = _add(infinite, np.isinf(block), block, start)
         negative = _add(negative, present < 0, block, start)
         fractional = _add(fractional, present != np.floor(present), block, start)
@@ -91,12 +107,41 @@ def count_statistics(counts: NDArray[Any]) -> CountStatistics:
         negative=negative,
         fractional=fractional,
         n_missing=n_missing,
+        units=gathered.statistics(),
         sums=sums,
         n_present=n_present,
         n_active_units=n_active,
         smallest=smallest if has_values else 0.0,
         largest=largest if has_values else 0.0,
     )
+
+
+class _UnitSums:
+    """Sums over trials and bins that grow block by block."""
+
+    def __init__(self, n_units: int) -> None:
+        self._counted = np.zeros((4, n_units), dtype=np.int64)
+        self._sums = np.zeros((2, n_units))
+        self._largest = np.full(n_units, -np.inf)
+
+    def add(self, present: NDArray[np.float64], finite: NDArray[np.bool_]) -> None:
+        """Values [B, L, N], 0 where they are not finite."""
+        kinds = (finite, present < 0, present != np.floor(present), finite & (present == 0))
+        self._counted += np.stack([kind.sum(axis=(0, 1)) for kind in kinds])
+        with np.errstate(over="ignore"):  # of absurd values, which are said elsewhere
+            self._sums += np.stack([present.sum(axis=(0, 1)), (present**2).sum(axis=(0, 1))])
+        largest = np.where(finite, present, -np.inf).max(axis=(0, 1))
+        self._largest = np.maximum(self._largest, largest)
+
+    def statistics(self) -> UnitStatistics:
+        n_values, n_negative, n_fractional, n_zero = self._counted
+        mean, square = self._sums / np.maximum(n_values, 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = np.nan_to_num(np.maximum(square - mean**2, 0.0), nan=np.inf)
+        return UnitStatistics(
+            n_values=n_values, n_negative=n_negative, n_fractional=n_fractional, n_zero=n_zero,
+            largest=self._largest, mean=mean, variance=variance,
+        )  # fmt: skip
 
 
 def _add(

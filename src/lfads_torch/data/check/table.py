@@ -45,8 +45,12 @@ def _rows(summary: RecordingSummary, estimate: FitEstimate) -> list[tuple[str, s
     duration = summary.n_bins * summary.bin_width_s
     rates = np.array(summary.unit_rates)
     kind = "rates of units, spikes/s" if summary.is_spike_counts else "means of units, per bin"
+    if len(summary.families) > 1:
+        kind = "rates (spikes/s) or means of units"
+    families = ", ".join(f"{n} {family}" for family, n in summary.families.items())
     rows = [
         ("trials x bins x units", f"{summary.n_trials} x {summary.n_bins} x {summary.n_units}"),
+        ("observation of units", families),
         ("bin width, trial", f"{1000 * summary.bin_width_s:g} ms, {duration:g} s"),
         (kind, f"{rates.min():.3g} to {rates.max():.3g}, median {np.median(rates):.3g}"),
         ("total, largest value", f"{summary.total:.6g}, {summary.largest:g}"),

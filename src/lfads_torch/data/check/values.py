@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.check.context import CheckContext
+from lfads_torch.data.check.families import check_families, how_to_set
 from lfads_torch.data.check.report import Finding, listed
 from lfads_torch.data.check.statistics import OddValues
 from lfads_torch.data.recording import Recording
@@ -26,7 +27,7 @@ def check_values(context: CheckContext) -> list[Finding]:
                 remedy="Replace them by numbers, or by NaN where the value is not known.",
             )
         )
-    findings += _not_counts(context)
+    findings += [*_not_counts(context), *check_families(context)]
     if statistics.is_all_zero and statistics.n_present.any():
         findings.append(
             Finding(
@@ -41,31 +42,22 @@ def check_values(context: CheckContext) -> list[Finding]:
 
 
 def _not_counts(context: CheckContext) -> list[Finding]:
-    statistics, observation = context.statistics, context.requirements.observation
-    if statistics.is_spike_counts:
-        if context.requirements.needs_counts or statistics.is_all_zero:
-            return []
-        return [
-            Finding(
-                severity="note",
-                code="counts_under_continuous_observation",
-                message="All values are whole numbers of at least 0, and the observation model is "
-                f"{observation}.",
-                remedy='For spike counts set loss.observation = "poisson".',
-            )
-        ]
-    if not context.requirements.needs_counts:
+    """Values below 0 and between whole numbers in units whose family is of spike counts."""
+    if not context.needs_counts.any():
         return []
+    counts = context if context.needs_counts.all() else context.of_units(context.needs_counts)
+    statistics = counts.statistics
     remedy = (
-        "A Poisson observation needs whole numbers of at least 0; for smoothed or continuous data "
-        'set loss.observation = "gaussian". If these are rates, give the counts instead.'
+        "Spike counts are whole numbers of at least 0; for smoothed or continuous data set "
+        'loss.observation = "gaussian". If these are rates, give the counts instead. '
+        f"By the values themselves: {how_to_set(context)}."
     )
     kinds = (("negative", statistics.negative), ("fractional", statistics.fractional))
     return [
         Finding(
             severity="error",
             code=f"{name}_counts",
-            message=_said(context, odd, name),
+            message=_said(counts, odd, name),
             remedy=remedy,
         )
         for name, odd in kinds

@@ -65,8 +65,13 @@ def observation_of(families: Sequence[str] | None, settings: LossSettings) -> Ob
     return joined([chosen[name] for name in families])
 
 
-def check_support(observation: Observation, counts: torch.Tensor, source: str) -> None:
-    """Raise DataError where counts [B, L, N] cannot come from this family."""
+def check_support(
+    observation: Observation, counts: torch.Tensor, source: str, *, first_trial: int = 0
+) -> None:
+    """Raise DataError where counts [B, L, N] cannot come from this family.
+
+    `first_trial` is the position of the first of these trials in the recording.
+    """
     found = observation.support_error(counts)
     if found is None:
         return
@@ -75,7 +80,7 @@ def check_support(observation: Observation, counts: torch.Tensor, source: str) -
     name = observation.of_units(counts.shape[-1])[unit].name
     raise DataError(
         f"{source}: {int(wrong.sum())} values cannot come from a {name} observation, "
-        f"the first is {counts[trial, time, unit].item():g} at trial {trial}, bin {time}, unit "
-        f"{unit} (positions from 0). It needs {needed}; for smoothed or continuous data set "
+        f"the first is {counts[trial, time, unit].item():g} at trial {first_trial + trial}, bin "
+        f"{time}, unit {unit} (positions from 0). It needs {needed}; for smoothed or continuous data set "
         "loss.observation=gaussian, and `lfads check` says which family suits each unit."
     )

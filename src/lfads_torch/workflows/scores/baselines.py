@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lfads_torch.errors import DataError
 from lfads_torch.workflows.scores.behaviour import shifted_behaviour
+from lfads_torch.workflows.scores.bits import of_units
 from lfads_torch.workflows.scores.measure import (
     Measured,
     absent,
@@ -34,7 +35,7 @@ SMOOTHED_NOTE = "baseline: ridge regression from smoothed counts"
 
 def baseline_scores(case: Case) -> Iterator[Score]:
     """The cheap ones always; regressions on smoothed counts `with_baselines`."""
-    if case.is_spiking:
+    if case.is_spiking.any():
         for entries, selection in _entries(case).items():
             name = f"{entries}_bits_per_spike"
             yield measured(case, f"baseline_unit_mean_{name}", _unit_mean(case, selection))
@@ -42,9 +43,9 @@ def baseline_scores(case: Case) -> Iterator[Score]:
             yield measured(case, f"baseline_condition_mean_{name}", compute)
     if not case.protocol.with_baselines:
         return
-    if case.is_spiking:
+    if case.is_spiking.any():
         name = "baseline_smoothed_regression_co_smoothing_bits_per_spike"
-        if case.is_encoded.all():
+        if not (~case.is_encoded & case.is_spiking).any():
             yield absent(case, name, "no unit is held out")
         else:
             yield measured(case, name, partial(_regression, case))
@@ -66,7 +67,10 @@ def _entries(case: Case) -> dict[str, Selection]:
         "co_smoothing": held_out_entries(case.is_encoded, case.is_encoded_bin),
         "forward": forward_entries(case.is_encoded, case.is_encoded_bin),
     }
-    return {name: selection for name, selection in found.items() if selection is not None}
+    of_spikes = {
+        name: of_units(each, case.is_spiking) for name, each in found.items() if each is not None
+    }
+    return {name: each for name, each in of_spikes.items() if each is not None}
 
 
 def _unit_mean(case: Case, selection: Selection) -> Callable[[], Measured]:
@@ -121,14 +125,15 @@ def _regression(case: Case) -> Measured:
     from lfads_torch.analysis.metrics.bits_per_spike import bits_per_spike
 
     seen = case.is_encoded_bin
-    counts = case.evaluated.counts[:, seen]
+    used = case.is_encoded | case.is_spiking  # what is held out and counts no spikes is not asked
+    counts = case.evaluated.counts[:, seen][:, :, used]
     rates = poisson_regression_rates(
-        need_train(case).counts[:, seen],
+        need_train(case).counts[:, seen][:, :, used],
         counts,
-        is_encoded=case.is_encoded,
+        is_encoded=case.is_encoded[used],
         bin_width_s=case.bin_width_s,
     )
-    score = bits_per_spike(counts[:, :, ~case.is_encoded], rates)
+    score = bits_per_spike(counts[:, :, ~case.is_encoded[used]], rates)
     return Measured(trial_score=score, unit="bits/spike", note=REGRESSION_NOTE, is_comparable=False)
 
 

@@ -1,9 +1,9 @@
-"""Bits per spike: masked, co-smoothing, forward, and of what the encoder saw."""
+"""Bits per spike, or R2 of other signals: masked, co-smoothing, forward, and of what was seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lfads_torch.analysis.metrics.r_squared import PooledR2
     from lfads_torch.workflows.stored import TrainedModel
 
-__all__ = ["bits_scores", "masked_prediction"]
+__all__ = ["bits_scores", "masked_prediction", "of_units"]
 
 UNIT = "bits/spike"
 MASKED = "masked_bits_per_spike"
@@ -46,17 +46,25 @@ class Masked:
 
 
 def bits_scores(case: Case) -> Iterator[Score]:
-    """The honest ones first; of what the encoder saw last."""
-    names = [MASKED, *(f"{part}_bits_per_spike" for part in NOTES)]
-    if not case.is_spiking:
-        family = case.model.assembly.task.observations[0].name
-        yield from _masked_r2(case)
-        for name in names:
-            yield absent(case, name, f"the {family} observation has no spikes to count bits for")
-        return
+    """The honest ones first; of what the encoder saw last.
+
+    Bits per spike of the units that count spikes, R2 of the others; both where there are both.
+    """
     hidden = _masked(case)
-    yield from _both_nulls(case, MASKED, hidden, None, MASKED_NOTE.format(n=case.protocol.n_masks))
-    for part, selection in _selections(case).items():
+    if case.is_spiking.any():
+        yield from _bits(case, hidden)
+    if not case.is_spiking.all():
+        yield from _r2(case, hidden)
+    if not case.is_spiking.any():
+        why = f"the {case.continuous_families} observation has no spikes to count bits for"
+        for name in (MASKED, *(f"{part}_bits_per_spike" for part in NOTES)):
+            yield absent(case, name, why)
+
+
+def _bits(case: Case, hidden: Masked) -> Iterator[Score]:
+    note = MASKED_NOTE.format(n=case.protocol.n_masks)
+    yield from _both_nulls(case, MASKED, hidden, _everything(case, case.is_spiking), note)
+    for part, selection in _selections(case, case.is_spiking).items():
         name = f"{part}_bits_per_spike"
         if selection is None:
             yield absent(case, name, REASONS[part])
@@ -64,22 +72,48 @@ def bits_scores(case: Case) -> Iterator[Score]:
             yield from _both_nulls(case, name, None, selection, NOTES[part])
 
 
-def _masked_r2(case: Case) -> Iterator[Score]:
-    """What the masked score is for continuous signals: mean R2 over units with variance."""
+def _r2(case: Case, hidden: Masked) -> Iterator[Score]:
+    """What stands for bits per spike in continuous signals: mean R2 over units with variance."""
+    note = MASKED_NOTE.format(n=case.protocol.n_masks)
+    yield from _one_r2(case, "masked_r2", hidden, _everything(case, ~case.is_spiking), note)
+    for part, selection in _selections(case, ~case.is_spiking).items():
+        if selection is None:
+            yield absent(case, f"{part}_r2", REASONS[part])
+        else:
+            yield from _one_r2(case, f"{part}_r2", None, selection, NOTES[part])
+
+
+def _one_r2(
+    case: Case, name: str, hidden: Masked | None, selection: Selection | None, note: str
+) -> Iterator[Score]:
     from lfads_torch.analysis.metrics.r_squared import pooled_r2
 
-    hidden, note = _masked(case), MASKED_NOTE.format(n=case.protocol.n_masks)
-    target = np.where(np.isfinite(hidden.mean), case.evaluated.counts, np.nan)
+    counts = case.evaluated.counts
+    rates = case.evaluated.expected_counts if hidden is None else hidden.mean
+
+    def chosen(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if selection is None:
+            return values
+        return values[:, selection.is_bin][:, :, selection.is_unit]
 
     def score(predicted: NDArray[np.float64]) -> PooledR2:
-        return pooled_r2(target, predicted, label="masked")
+        target = np.where(np.isfinite(predicted), counts, np.nan)
+        return pooled_r2(chosen(target), chosen(predicted), label=name)
 
-    yield measured(case, "masked_r2", lambda: Measured(trial_score=score(hidden.mean), note=note))
-    both = lambda: (score(hidden.mean), score(hidden.of_best))  # noqa: E731
-    yield from ensemble_gain(case, "masked_r2", both)
+    def compute() -> Measured:
+        said = f"units of {case.continuous_families}; {note}"
+        return Measured(trial_score=score(rates), note=said)
+
+    def with_and_without() -> tuple[PooledR2, PooledR2]:
+        alone = case.of_best_model.expected_counts if hidden is None else hidden.of_best
+        return score(rates), score(alone)
+
+    yield measured(case, name, compute)
+    yield from ensemble_gain(case, name, with_and_without)
 
 
-def _selections(case: Case) -> dict[str, Selection | None]:
+def _selections(case: Case, is_unit: NDArray[np.bool_]) -> dict[str, Selection | None]:
+    """Of these units."""
     from lfads_torch.analysis.metrics.bits_per_spike import (
         forward_entries,
         held_out_entries,
@@ -87,7 +121,25 @@ def _selections(case: Case) -> dict[str, Selection | None]:
     )
 
     choose = {"co_smoothing": held_out_entries, "forward": forward_entries, "encoded": seen_entries}
-    return {part: entries(case.is_encoded, case.is_encoded_bin) for part, entries in choose.items()}
+    found = {
+        part: entries(case.is_encoded, case.is_encoded_bin) for part, entries in choose.items()
+    }
+    return {part: None if each is None else of_units(each, is_unit) for part, each in found.items()}
+
+
+def of_units(selection: Selection, is_unit: NDArray[np.bool_]) -> Selection | None:
+    """The selection's entries of these units; None where there are none."""
+    both = selection.is_unit & is_unit
+    return replace(selection, is_unit=both) if both.any() else None
+
+
+def _everything(case: Case, is_unit: NDArray[np.bool_]) -> Selection | None:
+    """All bins of these units; None, which is every entry, where these are all units."""
+    from lfads_torch.analysis.metrics.bits_per_spike import Selection
+
+    if is_unit.all():
+        return None
+    return Selection(label="masked", is_unit=is_unit, is_bin=np.ones_like(case.is_encoded_bin))
 
 
 def _both_nulls(

@@ -101,16 +101,17 @@ def inferred_signals(models: Sequence[TrainedModel], positions: NDArray[np.int64
 
     Rates are the mean over models, everything else is of the first one.
     """
-    from lfads_torch.workflows.infer import counts_to_rates, n_posterior_samples
+    from lfads_torch.workflows.families import counts_to_rates
+    from lfads_torch.workflows.infer import n_posterior_samples
 
     model, found = models[0], _averages(models, positions, None)
     parts = [each.best for each in found]
     factor = counts_to_rates(model, model.card.bin_width_s)
-    stds = [_array(part.mean_counts_std * factor) for part in parts]
+    stds = [_scaled(part.mean_counts_std, factor) for part in parts]
     inputs = [_array(part.input_mean) for part in parts if part.input_mean is not None]
     has_std = n_posterior_samples(model.settings) > 1
     return Signals(
-        rates=np.concatenate([_array(each.mean_counts * factor) for each in found]),
+        rates=np.concatenate([_scaled(each.mean_counts, factor) for each in found]),
         rate_posterior_std=np.concatenate(stds) if has_std else None,
         factors=np.concatenate([_array(part.factors) for part in parts]),
         input_mean=np.concatenate(inputs) if inputs else None,
@@ -143,6 +144,11 @@ def _averages(
     with memory_errors():
         options = posterior_options(model)
         return list(ensemble_averages(models, trials, options, is_visible=visible))
+
+
+def _scaled(value: Any, factor: NDArray[np.float64]) -> NDArray[np.float32]:  # see `_array`
+    """Values [B, T, N] times each unit's factor, as `lfads infer` writes them."""
+    return _array(value * value.new_tensor(factor.tolist()))
 
 
 def _array(value: Any) -> NDArray[np.float32]:  # a tensor; torch is not imported here

@@ -36,7 +36,7 @@ class ScoredTrials:
 
     recording: Recording  # these trials only, all L bins
     first_bin: int  # where generation starts
-    count_factor: float  # rates times this are expected counts per bin
+    count_factor: NDArray[np.float64]  # [N], rates times this are expected counts per bin
     fetch: Callable[[], Signals]
 
     @cached_property
@@ -104,9 +104,20 @@ class Case:
     def bin_width_s(self) -> float:
         return float(self.evaluated.recording.bin_width_s)
 
+    @cached_property
+    def is_spiking(self) -> NDArray[np.bool_]:
+        """Which units count spikes, [N]: they have bits per spike, the others R2."""
+        from lfads_torch.workflows.families import is_spiking_unit
+
+        return is_spiking_unit(self.model)
+
     @property
-    def is_spiking(self) -> bool:
-        return bool(self.model.assembly.task.observations[0].is_spiking)
+    def continuous_families(self) -> str:
+        """Names of the families of the units that count no spikes."""
+        from lfads_torch.workflows.families import unit_observations
+
+        names = (each.name for each in unit_observations(self.model) if not each.is_spiking)
+        return ", ".join(dict.fromkeys(names))
 
 
 def random_numbers(seed: int) -> np.random.Generator:

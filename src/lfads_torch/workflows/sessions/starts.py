@@ -53,12 +53,17 @@ class Alignment:
         return alignment_as_json(sessions, self.components, kind=self.kind, note=self.note)
 
     def starts(
-        self, settings: Settings, observation: Observation, biases: Mapping[str, Tensor]
+        self,
+        settings: Settings,
+        observations: Mapping[str, Observation],
+        biases: Mapping[str, Tensor],
     ) -> dict[str, GivenStart]:
         """Starts of the read-ins' and read-outs' weights, by name.
 
-        `biases` are the read-outs', [K * N] of each session.
+        `biases` are the read-outs', [K, N] of each session.
         """
+        from lfads_torch.loss.observations.several import parameter_places
+
         readins: dict[str, GivenStart] = {}
         readouts: dict[str, GivenStart] = {}
         how = settings.sessions.readout_initialisation
@@ -68,13 +73,13 @@ class Alignment:
             # A read-out of somebody's own starts as it says itself.
             if how != "random" and settings.model.read_out == "linear":
                 back = np.linalg.pinv(weight) if how == "pseudo_inverse" else weight.T
-                bias = biases[name].unflatten(0, (observation.n_parameters, -1))
                 readouts |= readout_start(
                     name,
                     back,
-                    link_gradient(observation, bias),
+                    link_gradient(observations[name], biases[name]),
                     n_factors=settings.model.n_factors,
                     is_encoded=averages.is_encoded,
+                    places=parameter_places(observations[name], biases[name].shape[1]),
                 )
         return readins | _usual_size(readouts, settings.model.n_factors)
 
@@ -131,10 +136,12 @@ def readout_start(
     *,
     n_factors: int,
     is_encoded: NDArray[np.bool_],
+    places: tuple[int, ...] | None = None,
 ) -> dict[str, GivenStart]:
     """A read-out's weight [F, K * N] from components (or factors) to counts of the encoded units.
 
-    `back` is [R, encoded units], `gradient` that of `link_gradient`.
+    `back` is [R, encoded units], `gradient` that of `link_gradient`. Of the K * N parameters only
+    `places` exist (None: all).
     """
     n_parameters, n_units = gradient.shape
     values = np.zeros((n_factors, n_parameters, n_units))
@@ -144,7 +151,9 @@ def readout_start(
     values[:n_rows, :, is_encoded] = back[:n_rows, None] * gradient[None][:, :, is_encoded]
     is_given[:n_rows, :, is_encoded] = moving
     shape = (n_factors, n_parameters * n_units)
-    return {f"readout.{session}.weight": _given(values.reshape(shape), is_given.reshape(shape))}
+    exists = slice(None) if places is None else list(places)
+    flat = _given(values.reshape(shape)[:, exists], is_given.reshape(shape)[:, exists])
+    return {f"readout.{session}.weight": flat}
 
 
 def _usual_size(readouts: dict[str, GivenStart], n_factors: int) -> dict[str, GivenStart]:

@@ -1,0 +1,99 @@
+"""The observation of a recording's units: from settings and the recording's own words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lfads_torch.data.unit_families import unit_families
+from lfads_torch.errors import DataError, SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.loss.observations.base import Observation
+    from lfads_torch.loss.settings import LossSettings
+    from lfads_torch.workflows.stored import TrainedModel
+
+__all__ = [
+    "COUNTS_UNIT", "check_families", "counts_to_rates", "families_of", "is_spiking_unit",
+    "need_same_families", "observation_for", "unit_observations",
+]  # fmt: skip
+
+COUNTS_UNIT = "as in counts"
+
+
+def families_of(recording: Recording, loss: LossSettings) -> tuple[str, ...]:
+    """The family of each unit by name, in the order of the recording."""
+    return unit_families(recording, loss.observation, loss.unit_observation)
+
+
+def observation_for(recording: Recording, loss: LossSettings) -> Observation:
+    """The observation of a recording: one family, or one for each unit."""
+    from lfads_torch.loss.observations.choose import observation_of
+
+    return observation_of(families_of(recording, loss), loss)
+
+
+def check_families(recording: Recording, settings: Settings) -> None:
+    """Raise where values lie outside their family's support, or spikes are to be moved that are
+    none.
+
+    The check of the data finds most of it with more to say; this one asks the families
+    themselves, so that it knows those of plug-ins too.
+    """
+    import numpy as np
+    import torch
+
+    from lfads_torch.loss.observations.choose import check_support
+
+    observation = observation_for(recording, settings.loss)
+    for start in range(0, recording.n_trials, 64):
+        part = recording.counts[start : start + 64].astype(np.float64)
+        check_support(observation, torch.as_tensor(part), recording.session, first_trial=start)
+    families = observation.of_units(recording.n_units)
+    others = [n for n, family in enumerate(families) if not family.is_spiking]
+    if settings.augmentation.spike_jitter_rate > 0.0 and others:
+        raise SettingsError(
+            f"settings: augmentation.spike_jitter_rate is "
+            f"{settings.augmentation.spike_jitter_rate:g}, and unit "
+            f"{recording.unit_ids[others[0]]} of {recording.session} is of the family "
+            f"{families[others[0]].name}: only spikes can be moved one by one. Set the rate to 0."
+        )
+
+
+def unit_observations(model: TrainedModel) -> tuple[Observation, ...]:
+    """The family of each unit of a model, in the model's order."""
+    return model.assembly.task.observations[0].of_units(len(model.card.unit_ids))
+
+
+def is_spiking_unit(model: TrainedModel) -> NDArray[np.bool_]:
+    """Which units are of a family of spike counts, [N], in the model's order."""
+    import numpy as np
+
+    return np.array([family.is_spiking for family in unit_observations(model)], dtype=np.bool_)
+
+
+def counts_to_rates(model: TrainedModel, bin_width_s: float) -> NDArray[np.float64]:
+    """The factor from each unit's mean per bin to what is reported, [N]: to spikes/s, or 1."""
+    import numpy as np
+
+    return np.where(is_spiking_unit(model), 1.0 / bin_width_s, 1.0)
+
+
+def need_same_families(recording: Recording, families: tuple[str, ...]) -> None:
+    """Raise where a recording, in the model's order of units, says other families than a model's.
+
+    `families` are the model's; a unit of which the recording says nothing is of the model's.
+    """
+    own = recording.observation
+    if own is None or not families:
+        return
+    for unit, found, needed in zip(recording.unit_ids, own.tolist(), families, strict=True):
+        if found and found != needed:
+            raise DataError(
+                f"{recording.session}: unit {unit} is of the family {found}; the model was trained "
+                f"with {needed} for it. Mend the recording's `observation`, or fit a model anew."
+            )
