@@ -223,7 +223,7 @@ def rate_unit(inputs: FigureInputs, units: NDArray[np.int64] | None = None) -> s
 
 def is_spiking(inputs: FigureInputs) -> NDArray[np.bool_]:
     """Which units count spikes, [N]; the others are signals of another kind."""
-    return rate_units(inputs) == "spikes/s"
+    return np.asarray(rate_units(inputs) == "spikes/s", dtype=np.bool_)
 
 
 def families(inputs: FigureInputs) -> NDArray[np.str_]:

@@ -81,6 +81,6 @@ def check_support(
     raise DataError(
         f"{source}: {int(wrong.sum())} values cannot come from a {name} observation, "
         f"the first is {counts[trial, time, unit].item():g} at trial {first_trial + trial}, bin "
-        f"{time}, unit {unit} (positions from 0). It needs {needed}; for smoothed or continuous data set "
-        "loss.observation=gaussian, and `lfads check` says which family suits each unit."
+        f"{time}, unit {unit} (positions from 0). It needs {needed}; for smoothed or continuous "
+        "data set loss.observation=gaussian, and `lfads check` says which family suits each unit."
     )

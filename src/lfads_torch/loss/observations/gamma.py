@@ -40,7 +40,8 @@ def draw_gamma(
     """Values of this mean and shape."""
     shape = np.exp(log_shape.clip(_LOWEST, _HIGHEST))
     tiny = np.finfo(np.float32).tiny  # a small shape draws values that round to 0
-    return np.maximum(random.gamma(shape) / shape * np.exp(log_mean), tiny)
+    drawn = random.gamma(shape) / shape * np.exp(log_mean)
+    return np.asarray(np.maximum(drawn, tiny), dtype=np.float64)
 
 
 def shape_from_moments(

@@ -54,7 +54,8 @@ class NegativeBinomial(Observation):
     ) -> NDArray[np.generic]:
         """A Poisson count whose mean is drawn from a Gamma distribution of shape r."""
         r = np.exp(parameters[..., 1, :].clip(_LOWEST, _HIGHEST))
-        return random.poisson(random.gamma(r) * np.exp(parameters[..., 0, :]) / r)
+        mean = random.gamma(r) * np.exp(parameters[..., 0, :]) / r
+        return np.asarray(random.poisson(mean))
 
     def initial_bias(self, moments: UnitMoments) -> Float[Tensor, "K N"]:
         """Training mean, and r from the variance, between 0.1 and 100."""
