@@ -123,7 +123,9 @@ def test_the_rates_file_says_family_and_unit_of_measure_of_every_unit(run):
         assert rates.attrs["observation"] == "poisson, gamma, zero_inflated_gamma, gaussian"
         level = rates["rates"].mean(("trial", "time")).values
     counts = mixed().counts.mean((0, 1))
-    assert level[[0, 2]] == pytest.approx(counts[[0, 2]] / 0.02, rel=0.6)  # 50 bins per second apart
+    assert level[[0, 2]] == pytest.approx(
+        counts[[0, 2]] / 0.02, rel=0.6
+    )  # 50 bins per second apart
     assert level[[1, 3]] == pytest.approx(counts[[1, 3]], rel=0.6)  # 50 bins per second apart
 
 

@@ -42,7 +42,7 @@ def test_settings_come_back(run):
 
 
 def test_the_card_comes_back(run, tmp_path):
-    card = card_of(recording())
+    card = card_of(recording(), ("poisson",) * 5)
     assert read_card(run) == card
     numbered = replace(recording(), unit_ids=np.arange(5, dtype=np.int32))
     folder = RunFolder(tmp_path)
