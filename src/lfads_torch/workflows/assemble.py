@@ -228,12 +228,13 @@ def layout_of(recordings: Sequence[Recording], settings: Settings) -> Layout:
     """
     import torch
 
-    from lfads_torch.loss.observations.choose import choose_observation
     from lfads_torch.model.weights import Layout
     from lfads_torch.training.task import parts_of_model
+    from lfads_torch.workflows.families import observation_for
 
-    sizes = _model_sizes(recordings, settings, choose_observation(settings.loss.observation))
-    zeros = {each.name: torch.zeros(each.n_parameters * each.n_units) for each in sizes.sessions}
+    observations = {each.session: observation_for(each, settings.loss) for each in recordings}
+    sizes = _model_sizes(recordings, settings, observations)
+    zeros = {each.name: torch.zeros(each.n_outputs) for each in sizes.sessions}
     _, specs = parts_of_model(
         settings.model, settings.loss, sizes, zeros, bin_width_s=recordings[0].bin_width_s
     )

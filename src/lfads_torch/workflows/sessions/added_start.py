@@ -134,12 +134,15 @@ def _readout(
 ) -> dict[str, Tensor]:
     """The read-out's weight and bias from averages on factors, through the link at the mean."""
     from lfads_torch.analysis.alignment.regression import ridge_onto
-    from lfads_torch.loss.observations.choose import choose_observation
+    from lfads_torch.loss.observations.several import parameter_places
     from lfads_torch.workflows.assemble import unit_moments
+    from lfads_torch.workflows.families import observation_for
     from lfads_torch.workflows.sessions.starts import link_gradient
 
     assert recording.split is not None  # it trains
-    observation = choose_observation(settings.loss.observation)
+    observation = observation_for(recording, settings.loss)
+    places = parameter_places(observation, recording.n_units)
+    exists = slice(None) if places is None else list(places)
     train = recording.counts[recording.split.trials("train")]
     bias = observation.initial_bias(unit_moments(train))
     gradient = link_gradient(observation, bias)
@@ -154,8 +157,8 @@ def _readout(
     start = bias.double().numpy().copy()
     start[:, own.is_encoded] -= np.nan_to_num(np.einsum("f,fkn->kn", mean, step))
     return {
-        f"readout.{recording.session}.weight": _tensor(values.reshape(len(back), -1)),
-        f"readout.{recording.session}.bias": _tensor(start.reshape(-1)),
+        f"readout.{recording.session}.weight": _tensor(values.reshape(len(back), -1)[:, exists]),
+        f"readout.{recording.session}.bias": _tensor(start.reshape(-1)[exists]),
     }
 
 
