@@ -55,6 +55,7 @@ check: $(CHECK_READY) ## format, lint, types, import order, docs and docstring e
 
 check-triton: $(TRITON_READY) ## run the Triton kernels in their interpreter, without a GPU
 	$(TRITON_PYTEST) tests/kernels/test_triton_*.py
+	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=src $(TRITON_BIN)/python benchmarks/gpu_check.py --device cpu --tiny --out build/gpu_check_tiny.json
 
 docs: $(CHECK_READY) ## build the documentation into docs/_build/html
 	$(SPHINX) docs docs/_build/html

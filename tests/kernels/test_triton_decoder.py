@@ -19,7 +19,7 @@ from lfads_torch.kernels.decoder.reference import DecoderOutput  # noqa: E402
 from lfads_torch.kernels.drawn import Drawn  # noqa: E402
 from lfads_torch.kernels.triton.decoder import TritonDecoder  # noqa: E402
 from lfads_torch.kernels.triton.precision import Cut, Products  # noqa: E402
-from lfads_torch.training.streams import Streams, _threshold, site_key  # noqa: E402
+from lfads_torch.training.streams import Streams, site_key, threshold  # noqa: E402
 
 SMALL = Cut(16, 16, 16)
 FLOAT32 = TritonDecoder(Products("float32"))
@@ -109,7 +109,7 @@ RATE = torch.tensor([0.25, 0.5])
 
 
 def drawn(site: str, size: int, *, is_mask: bool) -> Drawn:
-    of_mask = (_threshold(RATE), 1.0 / (1.0 - RATE)) if is_mask else ()
+    of_mask = (threshold(RATE), 1.0 / (1.0 - RATE)) if is_mask else ()
     return Drawn((SEED, site_key(site)), STEP, MEMBERS, ROWS, size, *of_mask)
 
 

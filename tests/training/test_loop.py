@@ -145,9 +145,9 @@ def failing_gradient(monkeypatch: pytest.MonkeyPatch, member: int, epoch: int) -
     """The gradient of one member is NaN in the second step of an epoch, all else is fine."""
     plain = loop.training_step
 
-    def step(state, task, trials, indices, *, seed):
+    def step(state, task, trials, indices, **options):
         weights = state.weights.clone()
-        report = plain(state, task, trials, indices, seed=seed)
+        report = plain(state, task, trials, indices, **options)
         if state.epoch != epoch or state.step % 3 != 2:
             return report
         state.weights[member] = weights[member]
@@ -259,8 +259,8 @@ def test_the_terms_of_an_epoch_are_means_over_trials(monkeypatch):
     """11 trials at 5 are batches of 4, 4 and 3."""
     steps, plain = [], loop.training_step
 
-    def step(state, task, trials, indices, *, seed):
-        report = plain(state, task, trials, indices, seed=seed)
+    def step(state, task, trials, indices, **options):
+        report = plain(state, task, trials, indices, **options)
         steps.append((indices[0].shape[1], report.terms.reconstruction.tolist()))
         return report
 

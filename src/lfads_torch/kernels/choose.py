@@ -42,6 +42,8 @@ class Kernels:
     # The rest of a step in the compiled library. None: PyTorch operations, as for all that it does
     # not know (other observation families, read-ins, precisions and devices).
     fused: Fused | None = None
+    # Clip and AdamW in one pass, in place; answers whether it could. None: PyTorch operations.
+    adamw: Callable[..., bool] | None = None
 
 
 def choose_kernels(
@@ -166,10 +168,12 @@ def _triton(
         return f"the Triton backend runs on a CUDA device, not on {where}"
     if precision and precision not in PRECISIONS:
         return f"the Triton backend has no {precision!r}, but {', '.join(PRECISIONS)}"
+    from lfads_torch.kernels.triton.adamw import adamw
     from lfads_torch.kernels.triton.decoder import TritonDecoder
     from lfads_torch.kernels.triton.gru import TritonGRU
 
     products = Products(next(p for p in PRECISIONS if p == (precision or PRECISIONS[0])))
     reason = "forced" if precision else "the fastest on this device in float32"
     name = f"triton-{products.precision}"
-    return Kernels(name, reason, TritonGRU(products), TritonDecoder(products))
+    gru, decoder = TritonGRU(products), TritonDecoder(products)
+    return Kernels(name, reason, gru, decoder, adamw=adamw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,11 +13,11 @@ from lfads_torch.model.parts import OwnReadOut
 from lfads_torch.model.weights import LinearWeights
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
     from lfads_torch.model.sizes import SessionSizes
 
-__all__ = ["ReadOut", "read_in", "read_out"]
+__all__ = ["ReadOut", "is_encoded_unit", "read_in", "read_out"]
 
 
 def read_in(
@@ -28,9 +29,20 @@ def read_in(
     are the input themselves.
     """
     if len(session.encoded_units) != counts.shape[-1]:
-        positions = torch.tensor(session.encoded_units, device=counts.device)
-        counts = counts.index_select(-1, positions)
+        counts = counts.index_select(-1, _positions(session.encoded_units, counts.device))
     return counts if weights is None else weights(counts)
+
+
+def is_encoded_unit(session: SessionSizes, device: torch.device) -> Bool[Tensor, " N"]:
+    """Which of a session's units the encoder sees."""
+    is_encoded = torch.zeros(session.n_units, dtype=torch.bool, device=device)
+    return is_encoded.index_fill_(0, _positions(session.encoded_units, device), True)
+
+
+# Moving a list to a GPU waits for it: that must not happen in every step.
+@lru_cache(maxsize=64)
+def _positions(units: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(units, dtype=torch.int64, device=device)
 
 
 def read_out(

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lfads_torch.training.hyperparameters import may_act
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
@@ -118,7 +120,7 @@ class CoordinatedDropout(Augmentation):
         passed = ~self._kept(
             noise, f"coordinated_dropout_pass.{site}", rates.coordinated_dropout_pass_rate,
             n_bins, n_units,
-        ) if bool((rates.coordinated_dropout_pass_rate > 0).any()) else None  # fmt: skip
+        ) if may_act(rates.coordinated_dropout_pass_rate) else None  # fmt: skip
         scale = (1.0 / (1.0 - rate)).view(-1, 1, 1, 1)
         factor = kept * scale
         if self.first_bin:

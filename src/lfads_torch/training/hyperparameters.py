@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from lfads_torch.loss.settings import LossSettings
     from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
 
-__all__ = ["Hyperparameters"]
+__all__ = ["Hyperparameters", "may_act"]
+
+
+def may_act(rate: Float[Tensor, " P"]) -> bool:
+    """Whether anything with this rate can happen to any member.
+
+    On a GPU always True: looking would wait for the device, in every step, and a rate of 0 gives
+    the same numbers the long way.
+    """
+    return rate.device.type == "cuda" or bool((rate > 0).any())
+
 
 # Not in files of the first version; 0 is what that version did.
 _ADDED = ("spike_jitter_rate", "temporal_shift_rate")

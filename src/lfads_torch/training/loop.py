@@ -12,11 +12,13 @@ from torch import Tensor
 
 from lfads_torch.errors import DivergenceError
 from lfads_torch.training.batches import alternating_batches, balanced_batches, total_size
+from lfads_torch.training.graphs import Sums
 from lfads_torch.training.memory import freed_memory_kept
+from lfads_torch.training.prepare import augmentations
 from lfads_torch.training.sample_validation import sample_validation_score
 from lfads_torch.training.score import validation_reconstruction
 from lfads_torch.training.state import CHECKED_TERMS
-from lfads_torch.training.step import StepReport, loss_weights, training_step
+from lfads_torch.training.step import loss_weights, training_step
 from lfads_torch.training.streams import Streams
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AdvanceOptions", "EpochReport", "TrainingData", "advance"]
 
-_TERMS = ("reconstruction", "kl_initial_condition", "kl_inputs", "l2", "loss")
 _MAX_ROLLBACKS = 5
 
 
@@ -121,7 +122,8 @@ def _epoch_of_group(
     was_stopped = state.clocks.is_stopped
     before = state.copy() if options.diverged == "roll_back" else None
     scales = loss_weights(state, task)
-    means, is_finite = _train(state, task, data, seed)
+    trained = _train(state, task, data, seed)
+    means, is_finite = trained.means, trained.is_finite
     score = validation_reconstruction(state, task, data.valid, seed=seed)
     means["ramp_kl"], means["ramp_l2"] = scales.ramp_kl, scales.ramp_l2
     means["learning_rate"] = state.hyperparameters.learning_rate.clone()  # the one in use
@@ -136,12 +138,13 @@ def _epoch_of_group(
         messages = _roll_back(state, before, is_finite, has_failed)
     # A member that went back is not scored: the score is of weights that it no longer has.
     _keep_score(state, task, score.where(~has_failed, torch.nan), scales)
-    messages += _stop_or_slow(state, task, scales)
+    messages += [*_stop_or_slow(state, task, scales), *task.graphs.news()]
     means["valid_score"] = state.clocks.smoothed
     epoch = state.epoch
     state.epoch += 1
     state.clocks.epochs = state.clocks.epochs + ~(was_stopped | has_failed)
-    values = {name: value.double().tolist() for name, value in means.items()}
+    read = torch.stack([value.double() for value in means.values()]).tolist()  # one transfer
+    values = dict(zip(means, read, strict=True))
     members = tuple(state.members.tolist())
     seconds = time.perf_counter() - started
     return EpochReport(epoch, state.step, seconds, members, values, tuple(messages))
@@ -163,23 +166,20 @@ def _joined(reports: list[EpochReport]) -> EpochReport:
     )
 
 
-def _train(
-    state: PopulationState, task: Task, data: TrainingData, seed: int
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """All batches of one epoch: means over trials of every term, and which stayed finite."""
-    streams = Streams(seed, state.members)
-    n_trials = tuple(part.n_trials for part in data.train)
-    sums: dict[str, Tensor] = {}
-    is_finite: dict[str, Tensor] = {}
-    for batch in _batches(state, task, data, streams):
-        report = training_step(state, task, data.train, batch, seed=seed)
-        share = total_size(batch) / sum(n_trials)
-        for name, value in _named(report).items():
-            sums[name] = sums.get(name, 0.0) + share * value.double()
-            is_finite[name] = (
-                is_finite.get(name, torch.ones_like(report.is_finite)) & value.isfinite()
-            )
-    return sums, is_finite
+def _train(state: PopulationState, task: Task, data: TrainingData, seed: int) -> Sums:
+    """All batches of one epoch, on a GPU as replays of recorded steps where that is possible."""
+    batches = _batches(state, task, data, Streams(seed, state.members))
+    chain = augmentations(task, state.hyperparameters)
+    if state.weights.device.type == "cuda":
+        replayed = task.graphs.epoch(state, task, data.train, batches, seed=seed, chain=chain)
+        if replayed is not None:
+            return replayed
+    sums = Sums.start(state.n_members, state.weights.device)
+    n_trials = sum(part.n_trials for part in data.train)
+    for batch in batches:
+        report = training_step(state, task, data.train, batch, seed=seed, chain=chain)
+        sums.add(report, total_size(batch) / n_trials)
+    return sums
 
 
 def _batches(
@@ -191,11 +191,6 @@ def _batches(
         return alternating_batches(streams, state.epoch, n_trials, size)
     ends = tuple(part.n_trial_bins for part in data.train)
     return balanced_batches(streams, state.epoch, n_trials, size, n_trial_bins=ends)
-
-
-def _named(report: StepReport) -> dict[str, Tensor]:
-    terms = {name: getattr(report.terms, name) for name in _TERMS}
-    return {**terms, "gradient_norm": report.gradient_norm}
 
 
 def _freeze(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from lfads_torch.training.streams import Streams
+    from lfads_torch.training.streams import Step, Streams
 
 __all__ = ["StreamNoise"]
 
@@ -22,7 +22,7 @@ class StreamNoise:
 
     streams: Streams
     phase: str
-    step: int
+    step: Step
     rows: Int[Tensor, "P B"]
     dtype: torch.dtype
     dropout_rate: Float[Tensor, " P"] | None = None  # None: no dropout in this phase

@@ -6,6 +6,7 @@ algorithm 2.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,12 +38,13 @@ def adamw_step(
     is_active: Bool[Tensor, " P"],
     is_trained: Bool[Tensor, " n"] | None = None,
     fused: Fused | None = None,
+    kernel: Callable[..., bool] | None = None,
 ) -> None:
     """Clip each member's gradient at its own norm and update the members that are active.
 
     `w <- w - rate * (ramp * decay * w + m_hat / (sqrt(v_hat) + eps))`. An inactive member (stopped,
     or without a finite gradient) keeps weights, moments and step count as they are.
-    With `fused`, and where all weights are trained, the compiled library does it in place.
+    With `fused` or `kernel`, and where all weights are trained, the backend does it in place.
     """
     own = state.hyperparameters
     steps = state.clocks.steps + is_active
@@ -61,6 +63,10 @@ def adamw_step(
     buffers = AdamWBuffers(state.weights, state.moment1, state.moment2)
     if fused is not None and is_trained is None and buffers.fit():
         fused.adamw(buffers, gradient, numbers, is_active)
+    elif (
+        kernel is not None and is_trained is None and kernel(buffers, gradient, numbers, is_active)
+    ):
+        return
     else:
         active = is_active[:, None]
         moves = active if is_trained is None else active & is_trained

@@ -15,6 +15,7 @@ from lfads_torch.loss.observations.poisson import Poisson
 from lfads_torch.loss.reconstruction import IndexedTarget, Target
 from lfads_torch.model.inputs import input_sizes
 from lfads_torch.model.lfads import ModelInput
+from lfads_torch.model.sessions import is_encoded_unit
 from lfads_torch.training.augment import CoordinatedDropout, SessionBatch
 from lfads_torch.training.augmentations import ordered_augmentations
 from lfads_torch.training.noise import StreamNoise
@@ -65,8 +66,7 @@ def gather(
 ) -> SessionBatch:
     """Each member's own trials of one session, by their positions."""
     counts = trials.counts[index]
-    is_encoded = torch.zeros(counts.shape[-1], dtype=torch.bool, device=counts.device)
-    is_encoded[list(task.sizes.sessions[session].encoded_units)] = True
+    is_encoded = is_encoded_unit(task.sizes.sessions[session], counts.device)
     external = trials.external_inputs
     return SessionBatch(
         counts=counts,
@@ -141,18 +141,21 @@ def prepared_batch(
     trials: tuple[ResidentTrials, ...],
     indices: tuple[Int[Tensor, "P _"], ...],
     noise: StreamNoise,
+    *,
+    chain: tuple[Augmentation, ...] | None = None,
 ) -> PreparedBatch:
     """`indices[s]` holds each member's positions in session s; those of width 0 are left out.
 
     A single Poisson session without a read-in goes through the compiled library, where there is
     one and nothing but coordinated dropout changes the batch; all else through PyTorch operations.
     """
+    if chain is None:
+        chain = augmentations(task, state.hyperparameters)
     used = [s for s, index in enumerate(indices) if index.shape[1]]
-    chain = augmentations(task, state.hyperparameters)
     fused = fused_for(task, trials[used[0]], used[0])
     if fused is not None and _is_alone(task) and _keeps_places(chain, trials[used[0]]):
         return _compiled(fused, state, task, trials[0], indices[0], noise)
-    batches = _augmented(state, task, trials, indices, used, noise)
+    batches = _augmented(state, task, trials, indices, noise, chain=chain)
     given = ModelInput(
         counts=tuple(batch.encoded for batch in batches),
         sessions=tuple(used),
@@ -283,10 +286,11 @@ def _augmented(
     task: Task,
     trials: tuple[ResidentTrials, ...],
     indices: tuple[Tensor, ...],
-    used: list[int],
     noise: StreamNoise,
+    *,
+    chain: tuple[Augmentation, ...],
 ) -> list[SessionBatch]:
-    chain = augmentations(task, state.hyperparameters)
+    used = [s for s, index in enumerate(indices) if index.shape[1]]
     batches = []
     for s in used:
         batch = gather(trials[s], indices[s], task, session=s)

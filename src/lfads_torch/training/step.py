@@ -11,6 +11,7 @@ from torch import Tensor
 from lfads_torch.loss.objective import LossTerms, LossWeights, objective
 from lfads_torch.model.lfads import lfads
 from lfads_torch.model.weights import ModelWeights
+from lfads_torch.training.hyperparameters import may_act
 from lfads_torch.training.noise import StreamNoise
 from lfads_torch.training.optimiser import adamw_step, gradient_norm
 from lfads_torch.training.prepare import (
@@ -28,6 +29,7 @@ from lfads_torch.training.trial_ends import shortened
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
+    from lfads_torch.training.augment import Augmentation
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import Task
@@ -84,11 +86,12 @@ def training_step(
     indices: tuple[Int[Tensor, "P _"], ...],
     *,
     seed: int,
+    chain: tuple[Augmentation, ...] | None = None,
 ) -> StepReport:
     """Advance every active member by one update on its own batch; `state` changes in place.
 
     `indices[s]` holds each member's positions in session s; sessions without trials in this batch
-    have an index of width 0.
+    have an index of width 0. `chain` are the augmentations in use, where the caller has looked.
     """
     task, trials = shortened(task, trials, indices)
     used = [s for s, index in enumerate(indices) if index.shape[1]]
@@ -96,9 +99,9 @@ def training_step(
     own = state.hyperparameters
     noise = StreamNoise(
         Streams(seed, state.members), "train", state.step, rows, task.dtype,
-        own.dropout_rate if bool((own.dropout_rate > 0).any()) else None,
+        own.dropout_rate if may_act(own.dropout_rate) else None,
     )  # fmt: skip
-    batch = prepared_batch(state, task, trials, indices, noise)
+    batch = prepared_batch(state, task, trials, indices, noise, chain=chain)
     named = state.leaves(task.layout)
     weights = ModelWeights.arrange(named, task.session_names, task.parts)
     output = lfads(batch.given, weights, noise, task.model, task.sizes, kernels=task.kernels)
@@ -138,6 +141,7 @@ def _update(
         is_active=is_finite & ~state.clocks.is_stopped,
         is_trained=task.is_trained,
         fused=task.kernels.fused,
+        kernel=task.kernels.adamw,
     )
     state.step += 1
     detached = LossTerms(

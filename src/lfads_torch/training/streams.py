@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -25,7 +26,9 @@ from lfads_torch.kernels.compiled.random import Draw
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Streams", "philox", "site_key", "threshold"]
+__all__ = ["Step", "Streams", "philox", "site_key", "threshold"]
+
+Step: TypeAlias = int | Tensor
 
 _MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
 _WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
@@ -55,19 +58,22 @@ def philox(
 
 @dataclass(frozen=True)
 class Streams:
-    """The random numbers of one run. `members` are permanent ids, [P]."""
+    """The random numbers of one run. `members` are permanent ids, [P].
+
+    A step is a number, or a tensor of one number: what is recorded once then draws anew each time.
+    """
 
     seed: int
     members: Int[Tensor, " P"]
 
     def bits(
-        self, site: str, step: int, rows: Int[Tensor, "P R"] | None, n: int
+        self, site: str, step: Step, rows: Int[Tensor, "P R"] | None, n: int
     ) -> Int[Tensor, "P R n"]:
         """32-bit words as int64. Element e of a row is word e % 4 of block e // 4.
 
         `rows` are the row numbers of each member; None means the single row 0.
         """
-        draw = self._compiled(site, step, rows)
+        draw = self._drawn(site, step, rows)
         if draw is not None:
             return draw.bits(n)
         members = self.members
@@ -78,10 +84,13 @@ class Streams:
         )
         block = torch.arange(n_blocks, device=members.device)
         key = (self.seed & _MASK, site_key(site))
-        rows_at_once = max(1, _BLOCKS_AT_ONCE // max(n_blocks, 1))
+        last = _as_tensor(step, members).view(1, 1) & _MASK
         if members.device.type != "cpu":
-            rows_at_once = max(rows.shape[1], 1)
-        last = members.new_full((1, 1), step & _MASK)
+            every = (block[None, None], rows[:, :, None], members[:, None, None], last[None])
+            for lane, word in enumerate(philox(every, key)):
+                out[..., lane] = word
+            return out.flatten(2)[:, :, :n]
+        rows_at_once = max(1, _BLOCKS_AT_ONCE // max(n_blocks, 1))
         for p in range(len(members)):
             for start in range(0, rows.shape[1], rows_at_once):
                 row = rows[p, start : start + rows_at_once, None]
@@ -91,13 +100,17 @@ class Streams:
         return out.view(len(members), rows.shape[1], 4 * n_blocks)[:, :, :n]
 
     def normal(
-        self, site: str, step: int, rows: Int[Tensor, "P R"] | None, n: int
+        self, site: str, step: Step, rows: Int[Tensor, "P R"] | None, n: int
     ) -> Float[Tensor, "P R n"]:
         """Standard normals, float32, by Box-Muller on 24-bit uniforms `(word >> 8 + 1/2) / 2^24`.
 
         Words 0, 1 of a block give its elements 0, 1 and words 2, 3 its elements 2, 3:
         `sqrt(-2 ln u_even) * (cos, sin)(2 pi u_odd)`.
         """
+        draw = self._drawn(site, step, rows)
+        if draw is not None and not isinstance(draw, Draw):
+            numbers: Tensor = draw.normal(n)
+            return numbers
         even_n = n + n % 2
         words = self.bits(site, step, rows, even_n)
         uniform = ((words >> 8).to(torch.float32) + 0.5) * 2.0**-24
@@ -109,7 +122,7 @@ class Streams:
     def keep(
         self,
         site: str,
-        step: int,
+        step: Step,
         rows: Int[Tensor, "P R"] | None,
         n: int,
         rate: Float[Tensor, " P"],
@@ -119,7 +132,7 @@ class Streams:
         Element e is half e % 2 (low half first) of word e // 2; it is kept where the half is below
         `ceil((1 - rate) * 2^16)`, so a rate of 0 keeps everything.
         """
-        draw = self._compiled(site, step, rows)
+        draw = self._drawn(site, step, rows)
         if draw is not None:
             return draw.keep(n, threshold(rate))
         words = self.bits(site, step, rows, (n + 1) // 2).contiguous()
@@ -129,7 +142,7 @@ class Streams:
     def mask(
         self,
         site: str,
-        step: int,
+        step: Step,
         rows: Int[Tensor, "P R"] | None,
         n: int,
         rate: Float[Tensor, " P"],
@@ -140,7 +153,7 @@ class Streams:
     def mask_in_time(
         self,
         site: str,
-        step: int,
+        step: Step,
         rows: Int[Tensor, "P R"] | None,
         shape: tuple[int, int],
         rate: Float[Tensor, " P"],
@@ -148,7 +161,7 @@ class Streams:
         """`mask` of T * n elements for each row, `shape` (T, n), in the order of time."""
         scale = 1.0 / (1.0 - rate)
         bins, n = shape
-        draw = self._compiled(site, step, rows)
+        draw = self._drawn(site, step, rows)
         if draw is not None and rate.dtype == torch.float32:
             return draw.mask(n, threshold(rate), scale, bins=bins)
         kept = self.keep(site, step, rows, bins * n, rate)
@@ -162,14 +175,26 @@ class Streams:
         """
         return self.bits(site, step, None, n)[:, 0].argsort(dim=-1, stable=True)
 
-    def _compiled(self, site: str, step: int, rows: Int[Tensor, "P R"] | None) -> Draw | None:
-        """The compiled library makes the same bits; so it is used whenever it is there."""
-        library = find_library()
-        if not isinstance(library, Library) or self.members.device.type != "cpu":
-            return None
-        rows = self.members.new_zeros(len(self.members), 1) if rows is None else rows
+    def _drawn(self, site: str, step: Step, rows: Int[Tensor, "P R"] | None) -> Any:
+        """The same numbers from the compiled library or from Triton, whichever there is.
+
+        Any: `Draw`, `TritonDraw` (whose module cannot be read without Triton) or None.
+        """
         key = (self.seed & _MASK, site_key(site))
+        rows = self.members.new_zeros(len(self.members), 1) if rows is None else rows
+        if self.members.device.type == "cuda" and find_spec("triton") is not None:
+            from lfads_torch.kernels.triton.random import TritonDraw
+
+            return TritonDraw(key, _as_tensor(step, self.members), self.members, rows)
+        library = find_library()
+        on_cpu = self.members.device.type == "cpu"
+        if not isinstance(library, Library) or not on_cpu or isinstance(step, Tensor):
+            return None
         return Draw(library, key, step & _MASK, self.members, rows)
+
+
+def _as_tensor(step: Step, like: Tensor) -> Tensor:
+    return step if isinstance(step, Tensor) else like.new_full((1,), step)
 
 
 def threshold(rate: Float[Tensor, " P"]) -> Int[Tensor, " P"]:

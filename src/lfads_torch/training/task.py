@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -54,6 +55,13 @@ class Task:
     @property
     def session_names(self) -> tuple[str, ...]:
         return tuple(session.name for session in self.sizes.sessions)
+
+    @cached_property
+    def graphs(self) -> Any:  # StepGraphs; its module knows this one
+        """Its training steps, recorded as CUDA graphs; they last as long as the task."""
+        from lfads_torch.training.graphs import StepGraphs
+
+        return StepGraphs()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,9 +99,10 @@ def _made(given: Tensor | Drawn | None, n_bins: int) -> Tensor | None:
     if not isinstance(given, Drawn):
         return given
     draw = TritonDraw(given.key, given.step, given.members, given.rows)
-    n = n_bins * given.size
+    made: Tensor
     if given.threshold is None or given.scale is None:
-        numbers = draw.normal(n)
+        normals = draw.normal(n_bins * given.size)
+        made = normals.unflatten(-1, (n_bins, given.size)).transpose(1, 2)
     else:
-        numbers = draw.mask(n, given.threshold, given.scale)
-    return numbers.unflatten(-1, (n_bins, given.size)).transpose(1, 2).contiguous()
+        made = draw.mask(given.size, given.threshold, given.scale, bins=n_bins)
+    return made.contiguous()

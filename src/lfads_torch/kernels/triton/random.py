@@ -41,10 +41,14 @@ class TritonDraw:
         return self._filled(n, torch.bool, device_random.KEEP, threshold)
 
     def mask(
-        self, n: int, threshold: Int[Tensor, " P"], scale: Float[Tensor, " P"]
-    ) -> Float[Tensor, "P R n"]:
-        """The member's scale where the element is kept, else 0; float32."""
-        return self._filled(n, torch.float32, device_random.MASK, threshold, scale)
+        self, n: int, threshold: Int[Tensor, " P"], scale: Float[Tensor, " P"], *, bins: int = 1
+    ) -> Float[Tensor, "P T R n"]:
+        """The member's scale where the element is kept, else 0; float32, in the order of time.
+
+        The elements of a row are n for each of the `bins`, one bin after the other.
+        """
+        filled = self._filled(bins * n, torch.float32, device_random.MASK, threshold, scale)
+        return filled.unflatten(-1, (bins, n)).transpose(1, 2)
 
     def normal(self, n: int) -> Float[Tensor, "P R n"]:
         """Standard normals, float32."""

@@ -1,0 +1,119 @@
+"""Time and memory of training steps on a GPU, backends in turn; see gpu_check.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import Any
+
+import torch
+from gpu_cases import SEED, Shapes
+from gpu_correctness import chain
+
+from lfads_torch.training.step import training_step
+
+__all__ = ["floors", "memory_per_member", "step_times"]
+
+VARIANTS = (
+    ("reference", 1, False), ("portable", 1, False), ("portable", 0, False),
+    ("portable", 0, True), ("triton-float32", 0, True), ("triton-tf32", 0, True),
+    ("triton-bf16", 0, False), ("triton-bf16", 1, True), ("triton-bf16", 0, True),
+)  # backend, members (0: the population), recorded as a graph  # fmt: skip
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds(run: Callable[[], object], device: torch.device) -> float:
+    synchronise(device)
+    start = time.perf_counter()
+    run()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def floors(device: torch.device, *, tiny: bool) -> dict[str, float]:
+    """The rates that bound everything: large products and a large copy, best of ten."""
+    n = 64 if tiny else 8192
+    found = {}
+    for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+        best = min(seconds(lambda a=a, b=b: a @ b, device) for _ in range(10))
+        found[f"product_{name}_tflop_per_s"] = 2e-12 * n**3 / best
+    source = torch.randn(n * n * (1 if tiny else 8), device=device)
+    target = torch.empty_like(source)
+    best = min(seconds(lambda: target.copy_(source), device) for _ in range(10))
+    found["copy_gb_per_s"] = 2e-9 * source.numel() * 4 / best
+    return found
+
+
+def step_of(
+    shapes: Shapes, backend: str, members: int, device: torch.device, *, recorded: bool
+) -> Callable[[], object]:
+    """A repeated training step; it raises where a recording is asked for and refused."""
+    task = shapes.task(backend, device)
+    state, data = shapes.state(task, members), shapes.data(task)
+    batch, own_chain = shapes.index(device, members), chain(task, state)
+
+    def single() -> object:
+        return training_step(state, task, data.train, batch, seed=SEED, chain=own_chain)
+
+    def replay() -> object:
+        found = task.graphs.epoch(state, task, data.train, [batch] * 4, seed=SEED, chain=own_chain)
+        if found is None:
+            raise RuntimeError(task.graphs.refusal)
+        return found
+
+    return replay if recorded else single
+
+
+def step_times(
+    shapes: Shapes, device: torch.device, *, rounds: int, tiny: bool, until: float
+) -> Iterator[dict[str, Any]]:
+    """One row per variant; every variant takes its turn in every round."""
+    steps, times, failed = {}, {}, {}
+    for backend, wanted, recorded in VARIANTS[-3:-2] if tiny else VARIANTS:
+        members = wanted or shapes.members
+        key = (backend, members, recorded)
+        if time.monotonic() > until:
+            failed[key] = "no time left"
+            continue
+        try:
+            steps[key] = step_of(shapes, backend, members, device, recorded=recorded)
+            steps[key]()  # compiles, records
+            times[key] = []
+        except RuntimeError as error:
+            failed[key] = str(error).splitlines()[0]
+            steps.pop(key, None)
+    for _ in range(rounds):
+        for key, run in steps.items():
+            if not times[key] or time.monotonic() < until:
+                times[key].append(seconds(run, device) / (4 if key[2] else 1))
+    for key in [*steps, *failed]:
+        backend, members, recorded = key
+        row = {"backend": backend, "members": members, "recorded": recorded}
+        if key in failed:
+            yield row | {"failed": failed[key]}
+            continue
+        middle = median(times[key])
+        yield row | {
+            "ms_per_step": 1000 * middle,
+            "ms_per_member": 1000 * middle / members,
+            "gflop_per_s": shapes.gflop * members / middle,
+            "rounds": len(times[key]),
+        }
+
+
+def memory_per_member(shapes: Shapes, device: torch.device, backend: str) -> dict[str, float]:
+    """Peak of a training step, and what each further member adds."""
+    peaks = {}
+    for members in (shapes.members // 2, shapes.members):
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        step_of(shapes, backend, members, device, recorded=False)()
+        peaks[members] = torch.cuda.max_memory_allocated(device) / 1e6
+    few, many = peaks
+    return {"peak_mb": peaks[many], "mb_per_member": (peaks[many] - peaks[few]) / (many - few)}
