@@ -16,6 +16,8 @@ __all__ = ["print_run"]
 
 def print_run(run: RunFolder, *, is_quiet: bool = False) -> int:
     """Where the results are and the headline scores; or how to go on, after a signal."""
+    from lfads_torch.workflows.finish import MERGED
+
     record = run.read_record()
     if record.status != "finished":
         if is_quiet:  # else the watch has said so already
@@ -26,6 +28,7 @@ def print_run(run: RunFolder, *, is_quiet: bool = False) -> int:
         (f"rates of {name}", run.path / place / run.rates_path.name)
         for name, place in record.sessions.items()
     ]
+    results += [("merged", run.path / MERGED)]  # of a continuous session
     results += [("scores", run.scores_path), ("page", run.report_path)]
     results += [("history", run.history_path)]  # of a search
     if not is_quiet and run.scores_path.is_file():

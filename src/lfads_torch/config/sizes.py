@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from lfads_torch.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lfads_torch.data.recording import Recording
 
 __all__ = ["DataSizes", "sizes_of"]
@@ -59,8 +62,15 @@ def sizes_of(recording: Recording) -> DataSizes:
         n_units=recording.n_units,
         n_encoded_units=int(split.is_encoded.sum()),
         n_external_inputs=0 if external is None else int(external.shape[2]),
-        trial_share=1.0 if ends is None else float(ends[training].mean()) / recording.n_bins,
-        shortest_trial_bins=None if ends is None else int(ends[split.trials("all")].min()),
+        trial_share=_trial_share(recording, training),
+        shortest_trial_bins=None if ends is None else int(ends.min()),
         n_trial_inputs=0 if of_trial is None else int(of_trial.shape[1]),
         present_share=1.0 - float(np.isnan(counts).mean()) if may_miss else 1.0,
     )
+
+
+def _trial_share(recording: Recording, training: NDArray[np.int64]) -> float:
+    ends = recording.n_trial_bins
+    if ends is None or not len(training):
+        return 1.0
+    return float(ends[training].mean()) / recording.n_bins

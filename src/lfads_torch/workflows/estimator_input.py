@@ -80,7 +80,7 @@ def recording_for_model(
         recording = recording_for_fit(
             recording, None, external_inputs=external_inputs, trial_inputs=trial_inputs
         )
-    return replace(recording, split=None)
+    return card.padded(replace(recording, split=None))
 
 
 def with_known_sets(recording: Recording, run: RunFolder) -> Recording:

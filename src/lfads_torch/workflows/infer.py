@@ -35,7 +35,7 @@ BY_BIN = (
     "inferred_input_std", "generator_states",
 )  # fmt: skip
 
-__all__ = ["infer_to_file", "merge_inferred", "n_posterior_samples", "posterior_options"]
+__all__ = ["infer_to_file", "merge_inferred", "n_posterior_samples", "posterior_options", "to_ends"]
 
 
 def infer_to_file(
@@ -130,13 +130,10 @@ def _to_ends(chunk: RatesChunk, start: int, recording: Recording) -> RatesChunk:
     """The same with NaN beyond the end of each trial."""
     if recording.n_trial_bins is None:
         return chunk
-    n_trials, n_generated = chunk.rates.shape[:2]
-    ends = recording.n_trial_bins[start : start + n_trials] - (recording.n_bins - n_generated)
-    is_own = np.arange(n_generated) < ends[:, None]
 
     def ended(name: str) -> NDArray[np.floating[Any]] | None:
         values: NDArray[np.floating[Any]] | None = getattr(chunk, name)
-        return None if values is None else np.where(is_own[..., None], values, np.float32(np.nan))
+        return None if values is None else to_ends(values, recording, start)
 
     return replace(chunk, **{name: ended(name) for name in BY_BIN})
 
@@ -148,6 +145,18 @@ def _factor(model: TrainedModel, bin_width_s: float) -> Tensor:
     task = model.assembly.task
     factor = counts_to_rates(model, bin_width_s)
     return torch.as_tensor(factor, dtype=task.dtype, device=task.device)
+
+
+def to_ends(
+    values: NDArray[np.floating[Any]], recording: Recording, start: int = 0
+) -> NDArray[np.floating[Any]]:
+    """Signals [B, T, D] of the trials from `start` on with NaN beyond the end of each."""
+    if recording.n_trial_bins is None:
+        return values
+    n_trials, n_generated = values.shape[:2]
+    ends = recording.n_trial_bins[start : start + n_trials] - (recording.n_bins - n_generated)
+    is_own = np.arange(n_generated) < ends[:, None]
+    return np.where(is_own[..., None], values, np.float32(np.nan))
 
 
 def _array(value: Tensor) -> NDArray[np.float32]:

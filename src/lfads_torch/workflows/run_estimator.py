@@ -141,12 +141,13 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         The observation's mean, in the counts' own unit, where a unit counts no spikes. Forward
         bins are included; with `model.ic_bins` the rates begin after those bins. `members="all"`
         puts an axis of members first; otherwise the rates of an ensemble (`inference.ensemble`)
-        are the mean over its models. A trial's sampled noise goes by its position in X.
+        are the mean over its models. Beyond the end of a trial they are NaN. A trial's
+        sampled noise goes by its position in X.
         """
         from lfads_torch.workflows.device import memory_errors
         from lfads_torch.workflows.ensemble import ensemble_averages, load_ensemble
         from lfads_torch.workflows.families import counts_to_rates
-        from lfads_torch.workflows.infer import posterior_options
+        from lfads_torch.workflows.infer import posterior_options, to_ends
 
         if getattr(self, "sessions_", ()):
             inputs = {"external_inputs": external_inputs, "trial_inputs": trial_inputs}
@@ -163,7 +164,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
                 factor = counts_to_rates(model, recording.bin_width_s)
                 parts = [each.mean_counts.double().cpu().numpy() * factor for each in chunks]
                 found = np.concatenate(parts)[:, :, model.card.positions(recording)]
-                rates.append(found.astype(np.float32))
+                rates.append(to_ends(found.astype(np.float32), recording))
         return np.stack(rates) if members == "all" else rates[0]
 
     def fit_transform(

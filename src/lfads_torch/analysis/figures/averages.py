@@ -45,11 +45,14 @@ def principal_components(
     """Scores [..., component] of `values` [..., D], and each component's share of the variance.
 
     The sign of a component is arbitrary; here its largest loading is positive, so that a figure
-    does not depend on the library of linear algebra.
+    does not depend on the library of linear algebra. Rows with NaN (beyond the end of a trial)
+    stay NaN.
     """
     flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
-    centred = flat - flat.mean(axis=0)
-    variance, loadings = np.linalg.eigh(centred.T @ centred / max(len(flat), 1))
+    known = flat[~np.isnan(flat).any(axis=1)]
+    centred = flat - known.mean(axis=0)
+    known = known - known.mean(axis=0)
+    variance, loadings = np.linalg.eigh(known.T @ known / max(len(known), 1))
     order = np.argsort(variance)[::-1][:n_components]
     loadings = loadings[:, order]
     largest = np.abs(loadings).argmax(axis=0)

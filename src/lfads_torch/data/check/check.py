@@ -95,6 +95,9 @@ def _summary(context: CheckContext) -> RecordingSummary:
         suited_families=tuple(suited_families(statistics.units).tolist()),
         total=float(statistics.sums.sum()),
         largest=statistics.largest,
-        fraction_missing=statistics.n_missing / recording.counts.size,
+        fraction_missing=context.missing_fraction,
+        shortest_trial_bins=None
+        if recording.n_trial_bins is None
+        else int(recording.n_trial_bins.min()),
         unit_rates=tuple((statistics.unit_means() / scale).tolist()),
     )

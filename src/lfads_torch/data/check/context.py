@@ -72,6 +72,27 @@ class CheckContext:
             split=None if split is None else replace(split, is_encoded=split.is_encoded[chosen]),
         )
 
+    @property
+    def n_missing(self) -> int:
+        """Missing entries; what lies beyond the end of a trial is none."""
+        recording = self.recording
+        n_beyond = recording.n_trials * recording.n_bins - int(recording.bins_of_trials.sum())
+        return self.statistics.n_missing - n_beyond * recording.n_units
+
+    @property
+    def missing_fraction(self) -> float:
+        """Share of the trials' own entries that are missing."""
+        return (
+            self.n_missing
+            / max(int(self.recording.bins_of_trials.sum()), 1)
+            / (self.recording.n_units)
+        )
+
+    def own_bins(self) -> NDArray[np.bool_]:
+        """Which bins belong to their trial, [B, L, 1]."""
+        place = np.arange(self.recording.n_bins)
+        return np.asarray(place < self.recording.bins_of_trials[:, None])[:, :, None]
+
     def unit_ids(self, units: NDArray[np.bool_] | NDArray[np.int64]) -> list[object]:
         """Ids of the units of a mask or of positions."""
         ids: list[object] = self.recording.unit_ids[units].tolist()

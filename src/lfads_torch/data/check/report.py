@@ -50,6 +50,7 @@ class RecordingSummary:
     largest: float
     fraction_missing: float
     unit_rates: tuple[float, ...]  # in file order; 0 for a unit that is all missing
+    shortest_trial_bins: int | None = None  # None: every trial has n_bins
 
 
 @dataclass(frozen=True, kw_only=True)

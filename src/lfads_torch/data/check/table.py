@@ -42,7 +42,9 @@ def check_table(report: CheckReport) -> RenderableType:
 
 
 def _rows(summary: RecordingSummary, estimate: FitEstimate) -> list[tuple[str, str]]:
-    duration = summary.n_bins * summary.bin_width_s
+    duration = f"{summary.n_bins * summary.bin_width_s:g} s"
+    if summary.shortest_trial_bins is not None:
+        duration = f"{summary.shortest_trial_bins * summary.bin_width_s:g} to {duration}"
     rates = np.array(summary.unit_rates)
     kind = "rates of units, spikes/s" if summary.is_spike_counts else "means of units, per bin"
     if len(summary.families) > 1:
@@ -51,7 +53,7 @@ def _rows(summary: RecordingSummary, estimate: FitEstimate) -> list[tuple[str, s
     rows = [
         ("trials x bins x units", f"{summary.n_trials} x {summary.n_bins} x {summary.n_units}"),
         ("observation of units", families),
-        ("bin width, trial", f"{1000 * summary.bin_width_s:g} ms, {duration:g} s"),
+        ("bin width, trial", f"{1000 * summary.bin_width_s:g} ms, {duration}"),
         (kind, f"{rates.min():.3g} to {rates.max():.3g}, median {np.median(rates):.3g}"),
         ("total, largest value", f"{summary.total:.6g}, {summary.largest:g}"),
         ("missing", f"{summary.fraction_missing:.3%}"),

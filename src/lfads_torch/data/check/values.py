@@ -91,7 +91,7 @@ def check_missing(context: CheckContext) -> list[Finding]:
                 remedy='Remove them, or put them in the "unused" set of the split.',
             )
         )
-    fraction = statistics.n_missing / context.recording.counts.size
+    fraction = context.missing_fraction
     if fraction > 0:
         findings.append(
             Finding(
@@ -129,7 +129,7 @@ def check_external_inputs(context: CheckContext) -> list[Finding]:
     inputs = np.asarray(recording.external_inputs, dtype=np.float64)
     split = context.split
     n_encoded = recording.n_bins if split is None else split.n_encoded_bins
-    is_missing = np.isnan(inputs)
+    is_missing = np.isnan(inputs) & context.own_bins()
     is_missing[:, n_encoded:] = False
     if np.isinf(inputs).any():
         findings.append(
@@ -158,7 +158,8 @@ def check_signals(context: CheckContext) -> list[Finding]:
     recording = context.recording
     findings = []
     for name, values in recording.behaviour.items():
-        n_wrong = int((~np.isfinite(np.asarray(values, dtype=np.float64))).sum())
+        is_wrong = ~np.isfinite(np.asarray(values, dtype=np.float64)) & context.own_bins()
+        n_wrong = int(is_wrong.sum())
         if n_wrong:
             findings.append(
                 Finding(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lfads_torch.data.padding import stack_trials
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError
 
@@ -29,10 +30,14 @@ def recording_from_arrays(
 ) -> Recording:
     """A recording of `counts` [trial, bin, unit]; NaN or a masked entry is missing.
 
-    Anything that NumPy can make an array of will do. Of an xarray.DataArray whose dimensions are
-    called trial, time (or bin) and unit the order does not matter. Ids default to 0, 1, ...
-    Further fields: `dataclasses.replace(recording, start_s=..., split=...)`.
+       Anything that NumPy can make an array of will do, and a list of trials [bin, unit] of unequal
+       length, which become one array with NaN beyond their ends (`Recording.n_trial_bins`). Of an
+       xarray.DataArray whose dimensions are called trial, time (or bin) and unit the order does not
+       matter. Ids default to 0, 1, ...
+    default to 0, 1, ...
+       Further fields: `dataclasses.replace(recording, start_s=..., split=...)`.
     """
+    counts, ends = _of_one_length(counts)
     values = _numbers(_in_order(counts), "counts")
     if values.ndim != 3:
         raise DataError(
@@ -45,6 +50,7 @@ def recording_from_arrays(
         bin_width_s=_width(bin_width_s),
         trial_ids=np.arange(n_trials) if trial_ids is None else _labels(trial_ids, "trial_ids"),
         unit_ids=np.arange(n_units) if unit_ids is None else _labels(unit_ids, "unit_ids"),
+        n_trial_bins=ends,
         condition=None if condition is None else _labels(condition, "condition"),
         external_inputs=(
             None
@@ -62,6 +68,16 @@ def recording_from_arrays(
         },
         provenance={"source": "arrays in memory"},
     )
+
+
+def _of_one_length(counts: Any) -> tuple[Any, NDArray[np.int64] | None]:  # see `_numbers`
+    """A list of trials [bin, unit] of unequal length as one array, and their lengths."""
+    if not isinstance(counts, list | tuple) or any(np.ndim(trial) != 2 for trial in counts):
+        return counts, None
+    shapes = {np.shape(trial) for trial in counts}
+    if len(shapes) < 2 or len({shape[1] for shape in shapes}) > 1:
+        return counts, None
+    return stack_trials([_numbers(trial, "counts") for trial in counts])
 
 
 def _in_order(counts: Any) -> Any:  # whatever the user has; only xarray's arrays have `dims`

@@ -140,6 +140,8 @@ def _fields(
             fields[name] = _with_dimension(stored.numbers(name, name), shape)
     if "observation" in stored.arrays and stored.arrays["observation"].kind == "text":
         fields["observation"] = _families(stored, shape[2])
+    if "n_trial_bins" in stored.arrays:
+        fields["n_trial_bins"] = stored.labels("n_trial_bins", "bins of each trial")
     fields["used"] = {inputs, of_trial, *TRUE_NAMES}
     return fields
 
