@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from continuous_page import continuous
 from coordinated_dropout_page import coordinated_dropout
 from sessions_page import sessions
 
@@ -428,6 +429,7 @@ def page() -> str:
         ("sessions", sessions),
         ("kernel_steps", kernel_steps),
         ("coordinated_dropout", why_coordinated_dropout),
+        ("continuous", continuous),
     )
     for name, write in sections:
         result = stored(name)
