@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ResidentTrials", "reside"]
 
+_VALUES_AT_ONCE = 2**22
+
 
 @dataclass(frozen=True)
 class ResidentTrials:
@@ -64,16 +66,27 @@ def reside(
 ) -> ResidentTrials:
     """Move trials [B, L, N] to the device and compute the likelihood's constant once.
 
+    Trials go some at a time, so that little is needed beside the counts and their copy.
+
     External inputs that are not known (NaN, as in forward bins) are zero.
     """
-    values = torch.as_tensor(counts.astype("float64")).to(device=device, dtype=dtype)
-    is_missing = values.isnan()
-    has_missing = bool(is_missing.any())
-    values = torch.where(is_missing, 0.0, values) if has_missing else values
-    generated = values[:, ic_bins:].double()
-    constant = observation.constant(generated)
-    if has_missing:
-        constant = torch.where(is_missing[:, ic_bins:], 0.0, constant)
+    values = torch.empty(counts.shape, device=device, dtype=dtype)
+    constant = torch.empty(len(values), device=device, dtype=torch.float64)
+    is_missing: Tensor | None = None
+    at_once = max(1, _VALUES_AT_ONCE // max(values[0].numel(), 1))
+    for start in range(0, len(values), at_once):
+        part = slice(start, start + at_once)
+        block = torch.as_tensor(counts[part].astype("float64")).to(device=device, dtype=dtype)
+        missing = block.isnan()
+        if bool(missing.any()):
+            if is_missing is None:
+                is_missing = torch.zeros(values.shape, device=device, dtype=torch.bool)
+            is_missing[part] = missing
+            block = torch.where(missing, 0.0, block)
+        values[part] = block
+        entries = observation.constant(block[:, ic_bins:].double())
+        entries = torch.where(missing[:, ic_bins:], 0.0, entries)
+        constant[part] = entries.sum((1, 2))
     numbers = torch.arange(len(values)) if rows is None else torch.as_tensor(rows)
     external = None
     if external_inputs is not None and external_inputs.shape[-1] > 0:
@@ -81,8 +94,8 @@ def reside(
         external = torch.where(external.isnan(), 0.0, external)
     return ResidentTrials(
         counts=values,
-        is_present=~is_missing if has_missing else None,
-        constant=constant.sum((1, 2)).to(dtype),
+        is_present=None if is_missing is None else ~is_missing,
+        constant=constant.to(dtype),
         external_inputs=external,
         rows=numbers.to(device=device, dtype=torch.int64),
         n_trial_bins=None
