@@ -37,6 +37,10 @@ class ReaderArguments:
         None
     )
     session: Annotated[str | None, Parameter(help="name of the session")] = None
+    reader: Annotated[
+        str | None,
+        Parameter(help="what reads the file, by name or package.module:Class; else by its content"),
+    ] = None
 
     def read_options(self) -> ReadOptions:
         from lfads_torch.data.formats.base import ReadOptions
@@ -52,6 +56,7 @@ class ReaderArguments:
             unit_ids=self.unit_ids,
             start_s=self.start,
             session=self.session,
+            reader=self.reader,
         )
 
 

@@ -17,7 +17,7 @@ from lfads_torch.declare import PluginSettings
 from lfads_torch.errors import SettingsError
 from lfads_torch.plugins import load_plugin, plugin_places, unnamed_file
 
-__all__ = ["named_plugins", "plugin_settings", "refused_plugins"]
+__all__ = ["SLOTS", "named_plugins", "plugin_settings", "refused_plugins"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _Slot:
         return name in plugin_places(self.entry_points) and name not in _at(self.ours)
 
 
-_SLOTS = (
+SLOTS = (
     _Slot(
         "loss.observation",
         "lfads_torch.loss.observations.base:Observation",
@@ -151,7 +151,7 @@ def plugin_settings(
 
 def _strangers(values: Mapping[str, object]) -> Iterator[tuple[_Slot, str]]:
     """Every plug-in that the values name, with its slot."""
-    for slot in _SLOTS:
+    for slot in SLOTS:
         section, _, key = slot.setting.partition(".")
         part = values.get(section)
         given = part.get(key) if isinstance(part, Mapping) else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lfads_torch.errors import DataError, RunError, SettingsError
+from lfads_torch.plugins import unnamed_file
 from lfads_torch.workflows.model_card import read_card
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ def read_options_of(run: RunFolder) -> ReadOptions:
     from lfads_torch.data.formats.base import ReadOptions
 
     stored = dict(run.read_record().read_options)
+    reader = stored.get("reader")
+    if reader is not None and (file := unnamed_file(reader)) is not None:
+        raise RunError(
+            f"{run.path}: its recording was read by {reader!r}, found only as {file}, in the "
+            "folder where the command was started. A run does not choose what is run there; if "
+            "you know the file, name its folder with --plugin-path."
+        )
     if "behaviour" in stored:
         stored["behaviour"] = tuple(stored["behaviour"])
     return ReadOptions(**stored)

@@ -35,6 +35,7 @@ class ReadOptions:
     unit_ids: str | None = None  # array [N]
     start_s: float | None = None  # left edge of the first bin relative to the alignment event
     session: str | None = None  # None: the file's own, or its name without the suffix
+    reader: str | None = None  # name of one, or "package.module:Class"; None: by the content
     chop_s: float | None = None  # of a continuous session: trials in a row of this length
     chop_overlap_s: float = 0.0  # that these share
 

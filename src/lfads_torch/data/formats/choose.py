@@ -31,7 +31,8 @@ def read_recording(
 ) -> Recording:
     """The recording in a file, whatever its name.
 
-    `reader` asks for one reader: a name of `reader_places()` or "package.module:Class". A file that
+    `reader`, or that of the options, asks for one: a name of `reader_places()` or
+    "package.module:Class". A file that
     is missing, damaged or of no known layout gives a FormatError; counts that make no recording
     give a DataError. Both messages begin with the path. With `options.chop_s` the file holds a
     continuous session, which is chopped.
@@ -39,6 +40,12 @@ def read_recording(
     path = Path(path)
     need_readable_file(path)
     options = ReadOptions() if options is None else options
+    reader = options.reader if reader is None else reader
+    if reader is not None and options.chop_s is not None:
+        raise FormatError(
+            f"{path}: the reader {reader!r} gives trials, and chop.length_s cuts a continuous "
+            "session into them; leave one of the two out."
+        )
     if options.chop_s is not None:
         from lfads_torch.data.prepare import chopped_recording
 
