@@ -98,8 +98,8 @@ def describe_compiled() -> str:
     library = find_library()
     if isinstance(library, Absent):
         return (
-            f"not available: {library.reason}; with it a training step takes about two thirds of "
-            "the time (benchmarks/kernel_steps.py)"
+            f"not available: {library.reason}; with it a training step takes about half the time "
+            "(benchmarks/kernel_steps.py)"
         )
     return ", ".join(library.instruction_sets)
 

@@ -1,0 +1,210 @@
+"""The training steps that `kernel_steps.py` compares, on one model and batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from eager_step import Eager, EagerSettings
+from torch import Tensor
+
+from lfads_torch.config.read import read_settings
+from lfads_torch.kernels.choose import choose_kernels
+from lfads_torch.loss.objective import LossWeights, objective
+from lfads_torch.loss.observations.poisson import Poisson
+from lfads_torch.loss.reconstruction import Target
+from lfads_torch.model.lfads import ModelInput, lfads
+from lfads_torch.model.noise import Silence
+from lfads_torch.model.sizes import ModelSizes, SessionSizes
+from lfads_torch.model.weights import ModelWeights
+from lfads_torch.training.hyperparameters import Hyperparameters
+from lfads_torch.training.resident import reside
+from lfads_torch.training.state import PopulationState, new_state
+from lfads_torch.training.step import gather, training_step
+from lfads_torch.training.task import Task, build_task
+
+__all__ = ["SHAPES", "Shape", "Step", "build", "build_eager", "eager_gradients"]
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A model and its batch."""
+
+    trials: int
+    encoded_bins: int
+    bins: int
+    encoded_units: int
+    units: int
+    encoder: int
+    controller_encoder: int
+    controller: int
+    generator: int
+    factors: int
+    initial_condition: int
+    inferred: int = 4
+    spikes_per_entry: float = 0.05
+
+    def gflop(self) -> float:
+        """Of a step's products: forward, and all gradients but that of the encoder's input."""
+        encoder = sum(
+            2 * (self.encoded_units + size) * 3 * size
+            for size in (self.encoder, self.controller_encoder)
+        )
+        input_share = sum(
+            2 * self.encoded_units * 3 * size for size in (self.encoder, self.controller_encoder)
+        )
+        seen = 2 * self.controller_encoder + self.factors + self.controller
+        controller = seen * 3 * self.controller + 2 * self.controller * self.inferred
+        generator = (self.inferred + self.generator) * 3 * self.generator
+        read = self.generator * self.factors + self.factors * self.units
+        per_trial = self.encoded_bins * (3 * encoder - input_share)
+        per_trial += 3 * self.bins * (controller + generator + read)
+        return 2e-9 * self.trials * per_trial
+
+
+# `maze`: the incumbent's model of the recording; `medium`: the preset on whole trials.
+SHAPES = {
+    "maze": Shape(
+        trials=256, encoded_bins=35, bins=45, encoded_units=137, units=182, encoder=64,
+        controller_encoder=64, controller=64, generator=200, factors=100, initial_condition=100,
+    ),
+    "medium": Shape(
+        trials=64, encoded_bins=140, bins=140, encoded_units=122, units=162, encoder=100,
+        controller_encoder=80, controller=80, generator=100, factors=40, initial_condition=100,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training step that can be repeated, and what it advances."""
+
+    run: Callable[[], object]
+    backend: str
+    state: PopulationState | None = None
+
+
+def counts(shape: Shape, n_trials: int) -> np.ndarray:
+    size = (n_trials, shape.bins, shape.units)
+    return np.random.default_rng(0).poisson(shape.spikes_per_entry, size).astype(np.float64)
+
+
+def task_of(shape: Shape, backend: str, dtype: torch.dtype) -> tuple[Task, Hyperparameters]:
+    """The task, and the settings of a single member."""
+    settings = read_settings(None, "medium", ())
+    model = replace(
+        settings.model,
+        ic_encoder_size=shape.encoder,
+        controller_encoder_size=shape.controller_encoder,
+        controller_size=shape.controller,
+        generator_size=shape.generator,
+        n_factors=shape.factors,
+        initial_condition_size=shape.initial_condition,
+        n_inferred_inputs=shape.inferred,
+    )
+    session = SessionSizes(
+        name="maze",
+        n_units=shape.units,
+        encoded_units=tuple(range(shape.encoded_units)),
+        n_parameters=1,
+    )
+    task = build_task(
+        model,
+        settings.loss,
+        settings.training,
+        sizes=ModelSizes(n_bins=shape.bins, n_encoded_bins=shape.encoded_bins, sessions=(session,)),
+        bin_width_s=0.005,
+        observations=(Poisson(),),
+        readout_biases={"maze": torch.full((shape.units,), -3.0)},
+        kernels=choose_kernels(backend, dtype=dtype),
+        device=CPU,
+        dtype=dtype,
+    )
+    own = Hyperparameters.repeated(
+        settings.loss, settings.augmentation, settings.training,
+        n_members=1, device=CPU, dtype=dtype,
+    )  # fmt: skip
+    return task, own
+
+
+def build(
+    shape: Shape, backend: str, members: int, *, n_trials: int, dtype: torch.dtype = torch.float32
+) -> Step:
+    """The project's own step with one of its backends."""
+    task, one = task_of(shape, backend, dtype)
+    own = one.take(torch.zeros(members, dtype=torch.int64))
+    trials = reside(counts(shape, n_trials), Poisson(), ic_bins=0, device=CPU, dtype=dtype)
+    state = new_state(task.layout, own, seed=1, members=torch.arange(members), dtype=dtype)
+    index = (torch.arange(n_trials).expand(members, -1),)
+
+    def run() -> object:
+        return training_step(state, task, (trials,), index, seed=1)
+
+    return Step(run, task.kernels.name, state)
+
+
+def build_eager(shape: Shape) -> Step:
+    """The stand-in of the incumbent's step, from the same weights, on the same batch."""
+    task, own = task_of(shape, "reference", torch.float32)
+    eager = Eager(_named(task, own), _eager_settings(task, own, is_quiet=False))
+    batch = torch.as_tensor(counts(shape, shape.trials), dtype=torch.float32)
+    return Step(lambda: eager.step(batch), "eager stand-in")
+
+
+def _named(task: Task, own: Hyperparameters) -> dict[str, Tensor]:
+    state = new_state(task.layout, own, seed=1, members=torch.arange(1), dtype=task.dtype)
+    return {name: view[0] for name, view in task.layout.views(state.weights).items()}
+
+
+def _eager_settings(task: Task, own: Hyperparameters, *, is_quiet: bool) -> EagerSettings:
+    session = task.sizes.sessions[0]
+    return EagerSettings(
+        n_encoded_bins=task.sizes.n_encoded_bins,
+        n_encoded_units=len(session.encoded_units),
+        clip=task.model.cell_clip,
+        lag=task.model.controller_lag_bins,
+        dropout_rate=0.0 if is_quiet else float(own.dropout_rate[0]),
+        hidden_rate=0.0 if is_quiet else float(own.coordinated_dropout_rate[0]),
+        is_sampled=not is_quiet,
+        kl_initial_condition=float(own.kl_initial_condition_scale[0]),
+        kl_inputs=float(own.kl_input_scale[0]),
+        l2={name: float(scale[0]) for name, scale in own.l2_scales().items()},
+        prior_variance=task.model.initial_condition_prior_variance,
+        variance_floor=task.model.initial_condition_variance_floor,
+        scale=task.loss.scale,
+        learning_rate=float(own.learning_rate[0]),
+        max_gradient_norm=float(own.max_gradient_norm[0]),
+    )
+
+
+def eager_gradients(shape: Shape, n_trials: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Of the stand-in and of our reference, in float64, without noise and dropout."""
+    task, own = task_of(shape, "reference", torch.float64)
+    named = _named(task, own)
+    values = torch.as_tensor(counts(shape, n_trials))
+    eager = Eager(named, _eager_settings(task, own, is_quiet=True)).gradient(values)
+    leaves = {name: value[None].clone().requires_grad_() for name, value in named.items()}
+    trials = reside(values.numpy(), Poisson(), ic_bins=0, device=CPU, dtype=torch.float64)
+    batch = gather(trials, torch.arange(n_trials)[None], task, session=0)
+    output = lfads(
+        ModelInput((batch.encoded,), (0,)),
+        ModelWeights.arrange(leaves, task.session_names),
+        Silence(),
+        task.model,
+        task.sizes,
+        kernels=task.kernels,
+    )
+    full = torch.ones(1, dtype=torch.float64)
+    weights = LossWeights(
+        own.kl_initial_condition_scale, own.kl_input_scale, own.l2_scales(), full, full
+    )
+    terms = objective(
+        output, (Target(batch.target, trials.constant[None]),), leaves,
+        observations=(Poisson(),), priors=task.priors, weights=weights, settings=task.loss,
+    )  # fmt: skip
+    gradients = torch.autograd.grad(terms.loss.sum(), list(leaves.values()))
+    return eager, {name: g[0] for name, g in zip(leaves, gradients, strict=True)}
