@@ -192,16 +192,19 @@ def eager_gradients(shape: Shape, n_trials: int) -> tuple[dict[str, Tensor], dic
     batch = gather(trials, torch.arange(n_trials)[None], task, session=0)
     output = lfads(
         ModelInput((batch.encoded,), (0,)),
-        ModelWeights.arrange(leaves, task.session_names),
+        ModelWeights.arrange(leaves, task.session_names, task.parts),
         Silence(),
         task.model,
         task.sizes,
         kernels=task.kernels,
     )
     full = torch.ones(1, dtype=torch.float64)
-    weights = LossWeights(
-        own.kl_initial_condition_scale, own.kl_input_scale, own.l2_scales(), full, full
-    )
+    l2 = {
+        name: scale
+        for part, scale in own.l2_scales().items()
+        for name in task.parts.recurrent_weights(part)
+    }
+    weights = LossWeights(own.kl_initial_condition_scale, own.kl_input_scale, l2, full, full)
     terms = objective(
         output, (Target(batch.target, trials.constant[None]),), leaves,
         observations=(Poisson(),), priors=task.priors, weights=weights, settings=task.loss,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.kernels.compiled.poisson import IndexedCounts
+from lfads_torch.model.layout import LinearWeights
 from lfads_torch.model.lfads import lfads
 from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.noise import StreamNoise
@@ -98,10 +99,11 @@ def _chunk(
     output = forward(task, part, index, session, weights, noise)
     fused = fused_for(task, part, session)
     if fused is not None:
-        readout, weight = output.readouts[0], output.readouts[0].weights
-        first = task.model.first_generated_bin
+        readout, first = output.readouts[0], task.model.first_generated_bin
+        linear = readout.weights
+        assert isinstance(linear, LinearWeights)  # the kernel is chosen for linear read-outs alone
         given = IndexedCounts(part.counts, index, first, part.is_present, None, counted, True)
-        return fused.poisson(readout.factors, weight.weight, weight.bias, given)
+        return fused.poisson(readout.factors, linear.weight, linear.bias, given)
     target = part.counts[index][:, :, task.model.first_generated_bin :]
     family = task.observations[session]
     nats = family.negative_log_likelihood(output.parameters[0], target)

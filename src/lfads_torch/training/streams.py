@@ -166,7 +166,8 @@ class Streams:
             return draw.mask(n, threshold(rate), scale, bins=bins)
         kept = self.keep(site, step, rows, bins * n, rate)
         in_time = kept.unflatten(-1, shape).transpose(1, 2)
-        return in_time * scale[:, None, None, None]
+        mask: Tensor = in_time * scale[:, None, None, None]
+        return mask
 
     def order(self, site: str, step: int, n: int) -> Int[Tensor, "P n"]:
         """A random order of 0..n-1 for each member: the elements sorted by their words.
