@@ -77,6 +77,7 @@ def test_parameters_go_in_and_come_out_as_they_are() -> None:
     given = {
         "bin_width_s": 0.02,
         "preset": "small",
+        "observation": "poisson",
         "settings": {"model.n_factors": 8},
         "seed": 3,
         "n_seeds": 2,

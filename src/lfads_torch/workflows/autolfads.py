@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from lfads_torch.workflows.estimator_observation import observation_argument
 from lfads_torch.workflows.estimator_settings import arguments_of, settings_from
 from lfads_torch.workflows.estimator_space import choice_of, listed_values, space_of, values_of
 from lfads_torch.workflows.fit import FitOptions
@@ -44,6 +45,8 @@ class AutoLFADS(RunEstimator):
     Parameters
     ----------
     bin_width_s, preset, seed, device, threads, run_folder, verbose : as of `LFADS`.
+    observation : family of the counts, such as "gamma" (docs/observations.md), or a list with that
+        of every unit; None: as the settings or the recording say, else poisson.
     settings : values by dotted name, such as {"model.n_factors": 8, "search.start": "halving"};
         every one is on the page of settings. Searched ones begin where the space says.
     population : members. generations : at most. generation_epochs : epochs of a generation.
@@ -71,6 +74,7 @@ class AutoLFADS(RunEstimator):
         *,
         bin_width_s: float | None = None,
         preset: str = "auto",
+        observation: str | Sequence[str] | None = None,
         settings: Mapping[str, object] | None = None,
         population: int = 20,
         generations: int = 50,
@@ -86,6 +90,7 @@ class AutoLFADS(RunEstimator):
     ) -> None:
         self.bin_width_s = bin_width_s
         self.preset = preset
+        self.observation = observation
         self.settings = settings
         self.population = population
         self.generations = generations
@@ -126,6 +131,7 @@ class AutoLFADS(RunEstimator):
 
     def _settings(self) -> Settings:
         given = {name: getattr(self, name.rpartition(".")[2]) for name in _ARGUMENTS}
+        given |= observation_argument(self.observation)
         return settings_from("AutoLFADS", given, self.settings)
 
     def _train(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lfads_torch.workflows.estimator_observation import observation_argument
 from lfads_torch.workflows.estimator_settings import arguments_of, settings_from
 from lfads_torch.workflows.fit import FitOptions, fit_run
 from lfads_torch.workflows.run_estimator import RunEstimator
@@ -34,6 +35,8 @@ class LFADS(RunEstimator):
     ----------
     bin_width_s : width of a bin in seconds; here or in `fit`, unless X is a Recording.
     preset : sizes and weights to start from: auto (by trials and units), small, medium, large.
+    observation : family of the counts, such as "gamma" (docs/observations.md), or a list with that
+        of every unit; None: as the settings or the recording say, else poisson.
     settings : values by dotted name, such as {"model.n_factors": 8, "training.epochs": 200};
         every one is on the page of settings. They win over the preset.
     seed : seed of everything random but the split (`split.seed`).
@@ -52,13 +55,14 @@ class LFADS(RunEstimator):
 
     is_search = False
 
-    # Nine arguments, for scikit-learn's get_params and clone know of nothing else; they are only
+    # Ten arguments, for scikit-learn's get_params and clone know of nothing else; they are only
     # stored here and travel on as records.
     def __init__(
         self,
         *,
         bin_width_s: float | None = None,
         preset: str = "auto",
+        observation: str | Sequence[str] | None = None,
         settings: Mapping[str, object] | None = None,
         seed: int = 0,
         n_seeds: int = 1,
@@ -69,6 +73,7 @@ class LFADS(RunEstimator):
     ) -> None:
         self.bin_width_s = bin_width_s
         self.preset = preset
+        self.observation = observation
         self.settings = settings
         self.seed = seed
         self.n_seeds = n_seeds
@@ -79,6 +84,7 @@ class LFADS(RunEstimator):
 
     def _settings(self) -> Settings:
         given = {name: getattr(self, name.rpartition(".")[2]) for name in _ARGUMENTS}
+        given |= observation_argument(self.observation)
         return settings_from("LFADS", given, self.settings)
 
     def _train(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -18,6 +18,7 @@ from lfads_torch.errors import RunError, SettingsError
 from lfads_torch.outputs.run_folder import BEST, SETTINGS, RunFolder
 from lfads_torch.outputs.run_record import INTERRUPTED
 from lfads_torch.workflows.estimator_input import recording_for_model, with_known_sets
+from lfads_torch.workflows.estimator_observation import with_observation
 from lfads_torch.workflows.fit import FitOptions
 from lfads_torch.workflows.kept_run import TemporaryFolder, copy_run, pack_run, unpack_run
 from lfads_torch.workflows.listener import Listener
@@ -48,13 +49,14 @@ Recordings = Any
 class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # no types there
     """A run folder behind the methods of scikit-learn. What trains it is the subclass's.
 
-    Subclasses are final, and take `bin_width_s`, `run_folder` and `verbose` besides their own
-    arguments, which they only store.
+    Subclasses are final, and take `bin_width_s`, `observation`, `run_folder` and `verbose` besides
+    their own arguments, which they only store.
     """
 
     is_search: ClassVar[bool]  # the kind of runs that it makes and loads
 
     bin_width_s: float | None
+    observation: str | Sequence[str] | None
     run_folder: str | os.PathLike[str] | None
     verbose: bool
 
@@ -112,7 +114,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
             "trial_inputs": trial_inputs,
             "split": split,
         }
-        recordings = recordings_for_fit(X, width, beside)
+        recordings = with_observation(recordings_for_fit(X, width, beside), self.observation)
         settings, name = self._settings(), type(self).__name__
         home, folder = self._place()
         options = FitOptions(
