@@ -103,6 +103,13 @@ def test_in_python(tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPat
     found = search.fit(counts, bin_width_s=0.02)
     assert found.transform(counts).shape == counts.shape
 
+    from low_rank_generator import LowRankGenerator
+
+    by_class = LFADS(settings={**settings, "model.generator": LowRankGenerator}, threads=1)
+    same = by_class.fit(counts, bin_width_s=0.02)
+    assert same.settings_["model.generator"] == "low_rank_generator:LowRankGenerator"
+    np.testing.assert_array_equal(same.transform(counts), rates)
+
     forget()
     monkeypatch.setattr(sys, "path", [each for each in sys.path if each != str(examples)])
     with pytest.raises(RunError, match=r"came from .*low_rank_generator.py"):

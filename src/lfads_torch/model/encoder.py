@@ -144,8 +144,10 @@ def _states(
     ends: Int[Tensor, "P B"] | None,
 ) -> Float[Tensor, "P D E B H"]:
     if isinstance(weights, OwnEncoder):
-        found = weights.states(x, _inside(x, ends))
-        return torch.stack([found.past, found.future][: settings.n_controller_directions], 1)
+        inside = _inside(x, ends)
+        found = weights.states(x, inside)
+        own = torch.stack([found.past, found.future][: settings.n_controller_directions], 1)
+        return own if inside is None else torch.where(inside[:, None, ..., None], own, 0.0)
     if ends is not None:
         return states_to_ends(x, weights, ends, kernels=kernels, clip=settings.cell_clip)
     reverse = (False, True)[: weights.initial_state.shape[1]]

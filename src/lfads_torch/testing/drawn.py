@@ -14,9 +14,15 @@ from lfads_torch.training.streams import Streams
 if TYPE_CHECKING:
     from lfads_torch.model.layout import WeightSpec
 
-__all__ = ["SIZES", "drawn", "drawn_weights", "members_of", "require"]
+__all__ = ["SIZES", "devices", "drawn", "drawn_weights", "members_of", "require"]
 
 SIZES = ((1, 1, 1), (3, 5, 2), (2, 33, 3))  # members, trials, bins
+
+
+def devices() -> tuple[torch.device, ...]:
+    """The processor, and the accelerator where there is one."""
+    names = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    return tuple(torch.device(name) for name in names)
 
 
 def drawn(site: str, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:

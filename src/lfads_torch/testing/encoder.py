@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.model.encoders.base import Encoder, EncoderStates
-from lfads_torch.testing.drawn import SIZES, drawn, drawn_weights, members_of, require
+from lfads_torch.testing.drawn import SIZES, devices, drawn, drawn_weights, members_of, require
 
 __all__ = ["EncoderContract"]
 
@@ -46,6 +46,15 @@ class EncoderContract:
                 for part in (found.summary, found.past, found.future):
                     require(part.dtype == dtype, f"numbers of the type of the input, {dtype}")
                     require(bool(part.isfinite().all()), "finite numbers")
+
+    def test_it_runs_where_its_weights_are(self) -> None:
+        for device in devices():
+            weights, x = self.case(2, 3, 4, torch.float32)
+            there = {name: value.to(device) for name, value in weights.items()}
+            is_inside = torch.ones(2, 4, 3, dtype=torch.bool, device=device)
+            found, expected = self.read(there, x.to(device), is_inside), self.read(weights, x)
+            require(found.past.device.type == device.type, f"states on {device}")
+            torch.testing.assert_close(found.summary.cpu(), expected.summary, rtol=1e-3, atol=1e-3)
 
     def test_a_population_is_its_members_side_by_side(self) -> None:
         weights, x = self.case(3, 5, 7)

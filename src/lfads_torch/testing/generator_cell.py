@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.model.cells.base import GeneratorCell
-from lfads_torch.testing.drawn import SIZES, drawn, drawn_weights, members_of, require
+from lfads_torch.testing.drawn import SIZES, devices, drawn, drawn_weights, members_of, require
 
 __all__ = ["GeneratorCellContract"]
 
@@ -56,6 +56,15 @@ class GeneratorCellContract:
                     require(states.shape == (*inputs.shape[:3], self.size), "a state per unit")
                     require(states.dtype == dtype, f"numbers of the type of the state, {dtype}")
                     require(bool(states.isfinite().all()), "finite states")
+
+    def test_it_runs_where_its_weights_are(self) -> None:
+        for device in devices():
+            weights, inputs, state = self.case(2, 3, 4, dtype=torch.float32)
+            there = {name: value.to(device) for name, value in weights.items()}
+            states = self.run(there, inputs.to(device), state.to(device))
+            require(states.device.type == device.type, f"states on {device}")
+            expected = self.run(weights, inputs, state)
+            torch.testing.assert_close(states.cpu(), expected, rtol=1e-3, atol=1e-3)
 
     def test_a_population_is_its_members_side_by_side(self) -> None:
         weights, inputs, state = self.case(3, 5, 4)

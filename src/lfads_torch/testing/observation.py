@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.loss.observations.base import Observation, UnitMoments
-from lfads_torch.testing.drawn import drawn, require
+from lfads_torch.testing.drawn import devices, drawn, require
 
 __all__ = ["ObservationContract"]
 
@@ -52,6 +52,15 @@ class ObservationContract:
             ):
                 require(value.shape == (*shape, self.n_units), "a number per bin and unit")
                 require(bool(value.isfinite().all()), "finite numbers")
+
+    def test_it_runs_where_its_parameters_are(self) -> None:
+        parameters, counts = self.case(2, 5)
+        expected = self.family().negative_log_likelihood(parameters, counts)
+        for device in devices():
+            there, given = parameters.to(device), counts.to(device)
+            found = self.family().negative_log_likelihood(there, given)
+            require(found.device.type == device.type, f"numbers on {device}")
+            torch.testing.assert_close(found.cpu(), expected)
 
     def test_the_start_has_the_mean_of_the_data(self) -> None:
         moments, family = self.moments(), self.family()

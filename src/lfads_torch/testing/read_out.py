@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.model.read_outs.base import ReadOut
-from lfads_torch.testing.drawn import SIZES, drawn, drawn_weights, members_of, require
+from lfads_torch.testing.drawn import SIZES, devices, drawn, drawn_weights, members_of, require
 
 __all__ = ["ReadOutContract"]
 
@@ -40,6 +40,15 @@ class ReadOutContract:
         weights, factors = self.case(2, 3, 5)
         flat = self.read_out().parameters(factors.flatten(1, 2), weights)
         torch.testing.assert_close(flat, self.read_out().parameters(factors, weights).flatten(1, 2))
+
+    def test_it_runs_where_its_weights_are(self) -> None:
+        for device in devices():
+            weights, factors = self.case(2, 3, 4, torch.float32)
+            there = {name: value.to(device) for name, value in weights.items()}
+            found = self.read_out().parameters(factors.to(device), there)
+            require(found.device.type == device.type, f"parameters on {device}")
+            expected = self.read_out().parameters(factors, weights)
+            torch.testing.assert_close(found.cpu(), expected, rtol=1e-3, atol=1e-3)
 
     def test_a_population_is_its_members_side_by_side(self) -> None:
         weights, factors = self.case(3, 5, 2)

@@ -52,6 +52,11 @@ def arguments_of(
     return {_argument(name): values.pop(name) for name in names}, values
 
 
+def _place_of(value: object) -> object:
+    """A plug-in's class, given itself, by the name under which settings store it."""
+    return f"{value.__module__}:{value.__qualname__}" if isinstance(value, type) else value
+
+
 def _argument(name: str) -> str:
     return name.rpartition(".")[2]
 
@@ -68,7 +73,7 @@ def _sections(
             f"{estimator}(settings=...) is {values!r}; a mapping of dotted names to values is "
             'needed, such as {"model.n_factors": 8}.'
         )
-    sections = nested(values)
+    sections = nested({name: _place_of(value) for name, value in values.items()})
     for name in arguments:
         if name in dotted_names(sections):
             raise SettingsError(
