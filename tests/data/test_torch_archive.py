@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peer_checkpoint import Called, pickled
 
 from lfads_torch.data.torch_archive.archive import TorchArchive, is_torch_archive, open_archive
 from lfads_torch.data.torch_archive.contents import entries_of, is_known, plain
@@ -299,3 +300,25 @@ def test_a_compiled_program_is_refused(tmp_path: Path) -> None:
         file.writestr("archive/code/__torch__.py", "")
     with pytest.raises(FormatError, match="TorchScript"):
         open_archive(path)
+
+
+def test_configurations_and_attribute_dictionaries_are_plain_values(tmp_path: Path) -> None:
+    """As OmegaConf and Lightning pickle them, with parents that lead back up."""
+    node, box = "omegaconf.nodes.AnyNode", "omegaconf.dictconfig.DictConfig"
+    listed = Called("omegaconf.listconfig.ListConfig", (), {"_content": [
+        Called(node, (), {"_val": "a.h5", "_parent": Called(box)})
+    ]})  # fmt: skip
+    content = {"gen_dim": Called(node, (), {"_val": 8}), "data_paths": listed}
+    lightning = "pytorch_lightning.utilities.parsing.AttributeDict"
+    value = {
+        "configuration": Called(box, (), {"_content": content, "_flags_cache": None}),
+        "hyper_parameters": Called(lightning, (), None, {"gen_dim": 8, "own": Called(lightning)}),
+        "unset": Called(box, (), {"_content": None}),
+    }
+    archive = open_archive(zipped(tmp_path / "x.ckpt", pickled(value, [])))
+    assert plain(archive.value) == {
+        "configuration": {"gen_dim": 8, "data_paths": ["a.h5"]},
+        "hyper_parameters": {"gen_dim": 8, "own": {}},
+        "unset": None,
+    }
+    assert all(map(is_known, archive.names))

@@ -190,6 +190,9 @@ def fates_of_part(option: str, value: Any) -> Iterable[Fate]:
         for each in value:
             yield from fates_of_part(option, each)
         return
+    if value is None:
+        yield Fate(option, value, note="nothing there, nothing here")
+        return
     name = class_name(value)
     if name is None:
         yield Fate(option, value, note="not known here; it has no effect")
