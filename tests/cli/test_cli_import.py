@@ -62,6 +62,25 @@ def test_a_checkpoint_becomes_a_run(
     assert lfads("resume", run).code == 0
 
 
+def test_a_model_of_several_sessions(lfads: Lfads, data: Path, tmp_path: Path) -> None:
+    both = peer_weights(MODEL)
+    both |= {f"readout.1.{part}": both[f"readout.0.{part}"] for part in ("weight", "bias")}
+    found = write_checkpoint(tmp_path / "both.ckpt", both, MODEL.hyper_parameters())
+    again = tmp_path / "again" / "data.h5"
+    again.parent.mkdir()
+    again.write_bytes(data.read_bytes())
+    files = ("--data", data, "--data", again)
+    run, quick = tmp_path / "run", ("--set", "inference.n_samples=2")
+    refused = lfads("import", found, *files, *WIDTH, "--out", run)
+    assert "every session of a model needs its own" in refused.err
+    done = lfads("import", found, *files, "--session-names", "a,b", *WIDTH, *quick, "--out", run)
+    assert done.code == 0, done.err
+    for name in ("a", "b"):
+        assert (run / "sessions" / name / "rates.nc").is_file()
+    assert lfads("infer", run, "--samples", 0, "--out", tmp_path / "rates").code == 0
+    assert (tmp_path / "rates" / "b.nc").is_file()
+
+
 def test_the_model_alone(lfads: Lfads, data: Path, checkpoint: Path, tmp_path: Path) -> None:
     arguments = ("--data", data, *WIDTH, "--out", tmp_path / "run", "--model-only", "--quiet")
     found = lfads("import", checkpoint, *arguments, "--set", "inference.n_samples=3")

@@ -49,6 +49,6 @@ def test_settings_commands_and_files_that_are_named_exist() -> None:
     named = set(re.findall(rf"`((?:{sections})\.[a-z][a-z0-9_]+)", PAGE))
     assert len(named) > 35
     assert named - set(declarations()) == set()
-    assert set(re.findall(r"`lfads (\w+)", PAGE)) <= set(COMMANDS)
+    assert set(re.findall(r"`lfads ([\w-]+)", PAGE)) <= set(COMMANDS)
     for name in re.findall(r"`(examples/[\w.]+)`", PAGE):
         assert (ROOT / name).is_file()

@@ -48,7 +48,7 @@ def test_settings_and_commands_that_are_named_exist(capsys: pytest.CaptureFixtur
     here = set(re.findall(rf"`(?:--set )?((?:{sections})\.[a-z][a-z0-9_]+)=?[^`]*`", PAGE))
     theirs = set(re.findall(r"^\| `([\w.]+)` \|", PAGE, re.MULTILINE))
     assert here - theirs - {"run.json"} - set(declarations()) == set()
-    assert set(re.findall(r"`?lfads (\w+)[ `]", PAGE)) <= set(COMMANDS)
+    assert set(re.findall(r"`?lfads ([\w-]+)[ `]", PAGE)) <= set(COMMANDS)
     assert run(["import", "--help"]) == 0
     printed = capsys.readouterr().out
     used = set(re.findall(r"--(?:data|config|of-session|set|bin-width|out)\b", PAGE))

@@ -39,6 +39,9 @@ def import_(
     of_session: Annotated[
         int | None, Parameter(help="one session of a model of several, counted from 0")
     ] = None,
+    session_names: Annotated[
+        str, Parameter(help="names of the sessions, a,b,c; without it, those of the recordings")
+    ] = "",
     overrides: Annotated[
         tuple[str, ...],
         Parameter(name="--set", help="section.key=value over what is imported; may be repeated"),
@@ -71,7 +74,8 @@ def import_(
 
     kind = kind_of_source(source)
     of_checkpoints = {
-        "--data": data, "--of-session": of_session, "--set": overrides, "--model-only": model_only,
+        "--data": data, "--of-session": of_session, "--session-names": session_names,
+        "--set": overrides, "--model-only": model_only,
     }  # fmt: skip
     if kind != "checkpoint":
         others = {} if kind == "configuration" else {"--config": config}
@@ -87,6 +91,7 @@ def import_(
         checkpoint=checkpoint_of(source),
         folder=out,
         data=data,
+        session_names=tuple(name.strip() for name in session_names.split(",") if name.strip()),
         read_options=reader.read_options(),
         configurations=config,
         session=of_session,
@@ -98,16 +103,14 @@ def import_(
         run = import_run(request, watch)
         if not model_only:
             from lfads_torch.workflows.finish import finish_run
-            from lfads_torch.workflows.sessions.folder import session_runs
 
-            for one in session_runs(run):
-                finish_run(one, anew=True, observer=watch)
+            finish_run(run, anew=True, observer=watch)
     return print_run(run, is_quiet=quiet)
 
 
 def _need_none(options: Mapping[str, object], source: Path, kind: str) -> None:
     """Raise SettingsError where an option is given that this kind of source leaves without use."""
-    given = [name for name, value in options.items() if value not in (None, (), False)]
+    given = [name for name, value in options.items() if value not in (None, (), "", False)]
     if given:
         raise SettingsError(
             f"{source} is a {kind}, for which {' and '.join(given)} has no use. Leave it out; "

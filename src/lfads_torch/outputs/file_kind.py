@@ -11,7 +11,10 @@ __all__ = ["HDF5_SIGNATURE", "found_kind", "hdf5_attributes", "is_hdf5", "is_saf
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SIGNATURES = (
-    (b"PK\x03\x04", "a zip archive (npz, xlsx, a PyTorch file: `lfads import` takes lfads-torch's)"),
+    (
+        b"PK\x03\x04",
+        "a zip archive (npz, xlsx, a PyTorch file: `lfads import` takes lfads-torch's)",
+    ),
     (b"\x93NUMPY", "a NumPy array file"),
     (b"MATLAB 5.0", "a MATLAB file"),
     (b"\x89PNG", "a PNG image"),

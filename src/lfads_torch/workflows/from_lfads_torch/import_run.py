@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lfads_torch.config.yaml_text import scalar_text
-from lfads_torch.errors import FormatError
+from lfads_torch.errors import FormatError, SettingsError
 from lfads_torch.workflows.fit import FitOptions, Observer, Prepared, prepare
 from lfads_torch.workflows.from_lfads_torch.checkpoint import Checkpoint, read_checkpoint
 from lfads_torch.workflows.from_lfads_torch.configuration import Configuration, read_configuration
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.formats.base import ReadOptions
+    from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
 
 __all__ = ["ImportRequest", "import_run"]
@@ -49,6 +50,7 @@ class ImportRequest:
     checkpoint: Path
     folder: Path
     data: tuple[Path, ...] = ()  # one per session; none: those that the checkpoint names
+    session_names: tuple[str, ...] = ()  # one for each of `data`; none: the recordings' own
     read_options: ReadOptions | None = None
     configurations: tuple[Path, ...] = ()  # what the checkpoint does not say itself
     session: int | None = None  # one of several, from 0; None: all of them
@@ -74,12 +76,24 @@ def import_run(request: ImportRequest, observer: Observer) -> RunFolder:
     paths = data_paths(request.data, sessions, configuration, request.checkpoint)
     settings = _settings(mapped, request)
     recordings = [read_trained_on(path, request.read_options, configuration) for path in paths]
+    recordings = _named(recordings, request.session_names)
     for recording, own in zip(recordings, sizes, strict=True):
         need_fitting(recording, own, settings, found)
     for line in option_lines(mapped):
         observer.message(line)
     prepared = prepare(recordings, settings, observer)
     return _stored(prepared, found, sizes, mapped, request, paths=paths)
+
+
+def _named(recordings: list[Recording], names: tuple[str, ...]) -> list[Recording]:
+    if not names:
+        return recordings
+    if len(names) != len(recordings):
+        raise SettingsError(
+            f"--session-names gives {len(names)} names ({', '.join(names)}) for {len(recordings)} "
+            "recordings. Give one for each, in their order."
+        )
+    return [replace(each, session=name) for each, name in zip(recordings, names, strict=True)]
 
 
 def _sizes(found: Checkpoint, request: ImportRequest) -> tuple[CheckpointSizes, ...]:
