@@ -45,14 +45,15 @@ def padded_to(recording: Recording, n_bins: int) -> Recording:
     """The recording with `n_bins` bins per trial; the further ones lie beyond every trial's end."""
     ends = recording.bins_of_trials
 
-    def longer(values: NDArray[Any] | None) -> NDArray[Any] | None:
-        if values is None:
-            return None
+    def longer(values: NDArray[Any]) -> NDArray[Any]:
         floating = values.astype(np.result_type(values, np.float32))
         beyond = ((0, 0), (0, n_bins - recording.n_bins), (0, 0))
         return np.pad(floating, beyond, constant_values=np.nan)
 
-    changed: dict[str, Any] = {name: longer(getattr(recording, name)) for name in BY_BIN}
+    by_bin = {name: getattr(recording, name) for name in BY_BIN}
+    changed: dict[str, Any] = {  # arrays and a split
+        name: None if values is None else longer(values) for name, values in by_bin.items()
+    }
     split = recording.split
     if split is not None and split.n_encoded_bins == recording.n_bins:
         changed["split"] = replace(split, n_encoded_bins=n_bins)
