@@ -165,8 +165,8 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
                 chunks = ensemble_averages(models, trials, options)
                 factor = counts_to_rates(model, recording.bin_width_s)
                 parts = [each.mean_counts.double().cpu().numpy() * factor for each in chunks]
-                found = np.concatenate(parts)[:, :, model.card.positions(recording)]
-                rates.append(to_ends(found.astype(np.float32), recording))
+                in_order = np.concatenate(parts)[:, :, model.card.positions(recording)]
+                rates.append(to_ends(in_order.astype(np.float32), recording))
         return np.stack(rates) if members == "all" else rates[0]
 
     def fit_transform(
