@@ -82,7 +82,7 @@ class TransformerEncoder(Encoder):
         n_bins = x.shape[1]
         # The member axis first, and one matrix per member beside it: [P, 1, I, H].
         embedded = x.transpose(1, 2) @ weights["embed"][:, None] + weights["bias"][:, None, None]
-        embedded = embedded + _positions(n_bins, self._size).to(x)
+        embedded = embedded + _positions(n_bins, self._size, x)
         earlier = torch.ones(n_bins, n_bins, dtype=torch.bool, device=x.device).tril()
         past = self._layer(embedded, weights, _allowed(earlier, is_inside))
         future = self._layer(embedded, weights, _allowed(earlier.T, is_inside))
@@ -102,10 +102,11 @@ class TransformerEncoder(Encoder):
         return layer_norm(x + changed, (self._size,))
 
 
-def _positions(n_bins: int, size: int) -> Tensor:
-    """Sines and cosines of the bin's number, [E, H]."""
-    rate = torch.exp(-math.log(1e4) * torch.arange(0, size, 2, dtype=torch.float64) / size)
-    angle = torch.arange(n_bins, dtype=torch.float64)[:, None] * rate
+def _positions(n_bins: int, size: int, like: Tensor) -> Tensor:
+    """Sines and cosines of the bin's number, [E, H], where `like` is and of its type."""
+    dimension = torch.arange(0, size, 2, device=like.device, dtype=like.dtype)
+    rate = torch.exp(-math.log(1e4) * dimension / size)
+    angle = torch.arange(n_bins, device=like.device, dtype=like.dtype)[:, None] * rate
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :size]
 
 

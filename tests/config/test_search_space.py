@@ -286,13 +286,13 @@ def test_a_range_that_cannot_be_is_told(text: str, message: str) -> None:
 def test_every_mistake_is_told_at_once() -> None:
     text = refused(
         "model.n_factors=1..2", f"{RATE}=2..1", f"{DECAY}=1..2", f"{DECAY}=1..3", "nothing",
-        dropped=("batch", DECAY),
+        dropped=("batch_siz", DECAY),
     )  # fmt: skip
     assert text.startswith("search space: 6 mistakes.\n  - ")
     assert text.count("\n  - ") == 6
     assert f"--search gives {DECAY} twice; keep one" in text
     assert f"{DECAY} is given both by --search and by --keep" in text
-    assert "batch (--keep) is no setting; did you mean training.batch_size?" in text
+    assert "batch_siz (--keep) is no setting; did you mean training.batch_size?" in text
 
 
 def test_many_mistakes_are_cut_short() -> None:

@@ -39,7 +39,8 @@ def space_error(mistakes: list[str], what: str = "search space") -> SettingsErro
 
 def _of_plugin(name: str) -> str:
     """What is to be known of names that may be a plug-in's."""
-    if name.partition(".")[0] in section_types():
+    section, dot, _ = name.partition(".")
+    if not dot or section in section_types():
         return ""
     return (
         "; a plug-in's own settings are one for all members: give each value a search of its own "
