@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lfads_torch.model.settings import ModelSettings
     from lfads_torch.model.sizes import ModelSizes
 
-__all__ = ["InputSizes", "KnownInputs", "input_sizes", "known_inputs"]
+__all__ = ["InputSizes", "KnownInputs", "input_sizes", "joined_inputs", "known_inputs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +84,12 @@ def known_inputs(
     """External inputs of all bins and trial inputs, cut and joined for each part."""
     first, n_encoded = settings.first_generated_bin, sizes.n_encoded_bins
     controller = (
-        _joined("controller", external, of_trial, settings, sizes.n_bins)
+        joined_inputs("controller", external, of_trial, settings, sizes.n_bins)
         if settings.n_inferred_inputs
         else None
     )
-    generator = _joined("generator", external, of_trial, settings, sizes.n_bins)
-    encoders = _joined("encoders", external, of_trial, settings, sizes.n_bins)
+    generator = joined_inputs("generator", external, of_trial, settings, sizes.n_bins)
+    encoders = joined_inputs("encoders", external, of_trial, settings, sizes.n_bins)
     shifts = of_trial is not None and "initial_condition" in settings.trial_destinations
     return KnownInputs(
         encoders=None if encoders is None else encoders[:, :, :n_encoded],
@@ -99,7 +99,7 @@ def known_inputs(
     )
 
 
-def _joined(
+def joined_inputs(
     part: str,
     external: Tensor | None,
     of_trial: Tensor | None,

@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.task import Task
 
-__all__ = ["PosteriorAverages", "PosteriorOptions", "posterior_averages", "trials_per_chunk"]
+__all__ = [
+    "PosteriorAverages",
+    "PosteriorOptions",
+    "SampleNoise",
+    "posterior_averages",
+    "trials_per_chunk",
+]
 
 _BYTES_AT_ONCE = 2**30
 
@@ -71,7 +77,7 @@ class PosteriorAverages:
 
 
 @dataclass(frozen=True)
-class _SampleNoise:
+class SampleNoise:
     """Sample s of a trial draws from step s of its site: [1, B * S, ...], samples side by side."""
 
     streams: Streams
@@ -116,7 +122,7 @@ def posterior_averages(
         noise = (
             Silence()
             if options.n_samples == 0
-            else _SampleNoise(streams, options.phase, trials.rows[chunk][None], copies, task.dtype)
+            else SampleNoise(streams, options.phase, trials.rows[chunk][None], copies, task.dtype)
         )
         visible = None if is_visible is None else is_visible[chunk]
         with torch.no_grad():
@@ -185,7 +191,7 @@ def _generate(
     task: Task,
     known: KnownInputs,
     encoded: Encoded,
-    noise: Silence | _SampleNoise,
+    noise: Silence | SampleNoise,
     *,
     copies: int,
     start: int,

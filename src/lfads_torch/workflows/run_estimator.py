@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.recording import Recording, Split
+    from lfads_torch.workflows.stream import RateStream
 
 __all__ = ["RunEstimator"]
 
@@ -238,6 +239,17 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         with _threads_restored(), memory_errors():
             models = load_ensemble(self._run, recording)
             return masked_score(models, models[0].card.aligned(recording))
+
+    def stream(self, *, n_samples: int | None = None, trial: int = 0) -> RateStream:
+        """Rates bin by bin while counts come in; the model has to be causal (docs/inputs.md).
+
+        `n_samples` stands for the setting `inference.n_samples`; 0 takes the posterior mean, which
+        is fastest. `trial` is the position in X whose sampled noise to use.
+        """
+        from lfads_torch.workflows.stream import open_stream
+
+        check_is_fitted(self)
+        return open_stream(self._run, n_samples=n_samples, trial=trial)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Copy the run to a new or empty folder, which `LFADS.load` and `lfads` both read."""

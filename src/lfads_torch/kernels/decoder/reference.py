@@ -25,6 +25,7 @@ __all__ = [
     "DecoderWeights",
     "OwnDecoderWeights",
     "decoder_scan",
+    "infer_input",
     "unit_rows",
 ]
 
@@ -134,7 +135,7 @@ def decoder_scan(
             control_state = gru_cell(
                 control_gates, control_state, controller.cell.recurrent, clip=clip
             )
-            mean, log_variance, inputs = _infer_input(
+            mean, log_variance, inputs = infer_input(
                 control_state, controller, None if given.noise is None else given.noise[:, t]
             )
             record.control(control_state, mean, log_variance, inputs)
@@ -184,7 +185,7 @@ def _encoder_gates(given: DecoderInput, controller: ControllerWeights | None) ->
     return gates.view(n_members, n_bins, n_trials, -1)
 
 
-def _infer_input(
+def infer_input(
     control_state: Tensor, controller: ControllerWeights, noise: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, log-variance and value of the inferred input of one bin."""
