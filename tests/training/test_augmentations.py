@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -323,3 +324,16 @@ def test_a_shifted_trial_does_not_leave_its_own_bins():
     after = applied(TemporalShift(3), before, temporal_shift_rate=[1.0] * P)
     assert not bool(after.present[~inside].any())
     assert not bool(after.counts[~inside].any())
+
+
+def test_the_augmentation_of_the_docs_page_works_as_written(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    (tmp_path / "my_noise_of_the_page.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    order = "my_noise_of_the_page:SecondHalfHidden"
+    (augmentation,) = ordered_augmentations(replace(ALL, order=order), 0)
+    after = applied(augmentation, batch())
+    assert not bool(after.encoded[:, :, L // 2 :].any())
+    assert bool(after.has_gradient[:, :, L // 2 :].all())
+    assert not bool(after.has_gradient[:, :, : L // 2].any())

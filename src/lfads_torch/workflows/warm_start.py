@@ -33,7 +33,7 @@ __all__ = [
     "told",
 ]
 
-START = "checkpoints/start.safetensors"
+START = "checkpoints/warm_start.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
