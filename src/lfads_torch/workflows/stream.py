@@ -46,6 +46,7 @@ class RateStream:
     def __init__(self, model: TrainedModel, *, n_samples: int, trial: int = 0) -> None:
         from lfads_torch.model.streaming import StreamWeights
         from lfads_torch.model.weights import ModelWeights
+        from lfads_torch.workflows.infer import counts_to_rates
 
         _require_causal(model)
         task = model.assembly.task
@@ -54,6 +55,7 @@ class RateStream:
         self._weights = StreamWeights.of(
             ModelWeights.arrange(named, task.session_names, task.parts)
         )
+        self._to_rates = counts_to_rates(model, model.card.bin_width_s)
         self.reset(trial=trial)
 
     def reset(self, *, trial: int = 0, trial_inputs: ArrayLike | None = None) -> None:
@@ -120,7 +122,6 @@ class RateStream:
     def _generated(self, bin_: int, x: Tensor | None, external: Tensor | None) -> StreamedBin:
         from lfads_torch.model.sessions import read_out
         from lfads_torch.model.streaming import BinInput, step_stream
-        from lfads_torch.workflows.infer import counts_to_rates
 
         task, state = self._model.assembly.task, self._state
         assert state is not None  # `_begin` made it
@@ -135,11 +136,10 @@ class RateStream:
             state.factors[:, None], task.sizes.sessions[0], self._weights.model.readouts[0]
         )
         counts = task.observations[0].mean(parameters)[0].mean((0, 1))
-        rates = counts * counts_to_rates(self._model, self._model.card.bin_width_s)
         inferred = state.inferred_input
         return StreamedBin(
             bin=bin_,
-            rates=_array(rates),
+            rates=(_array(counts) * self._to_rates).astype(np.float32),
             factors=_array(state.factors[0].mean(0)),
             inferred_input=None if inferred is None else _array(inferred[0].mean(0)),
         )
