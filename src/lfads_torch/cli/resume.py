@@ -33,8 +33,10 @@ def resume(
         ),
     ] = None,
     kernels: Annotated[
-        Literal["auto", "reference", "portable", "compiled"],
-        Parameter(help="how recurrences are computed"),
+        Literal[
+            "auto", "reference", "portable", "compiled", "triton", "triton-tf32", "triton-bf16"
+        ],
+        Parameter(help="how recurrences are computed; triton: on a GPU, in the named precision"),
     ] = "auto",
     tensorboard: Annotated[bool, Parameter(help="also write scalars to RUN/tensorboard")] = False,
     quiet: Annotated[

@@ -52,8 +52,10 @@ class RunArguments:
         float | None, Parameter(help="GB that training may take; 0: 60 % of what is free")
     ] = None
     kernels: Annotated[
-        Literal["auto", "reference", "portable", "compiled"],
-        Parameter(help="how recurrences are computed"),
+        Literal[
+            "auto", "reference", "portable", "compiled", "triton", "triton-tf32", "triton-bf16"
+        ],
+        Parameter(help="how recurrences are computed; triton: on a GPU, in the named precision"),
     ] = "auto"
     start_from: Annotated[
         Path | None,

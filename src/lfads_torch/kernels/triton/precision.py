@@ -55,11 +55,15 @@ class Products:
 
 @dataclass(frozen=True)
 class Cut:
-    """How a scan is cut: trials per program, columns and depth of one product."""
+    """How a scan is cut: trials per program, columns and depth of one product, warps of 32 threads.
+
+    With these, all kernels for sm_90 keep their values in registers, up to 16 bytes (Triton 3.6).
+    """
 
     trials: int
     columns: int
     depth: int
+    warps: int = 8
 
     @classmethod
     def fit(cls, products: Products, *, n_trials: int, n_cells: int, size: int) -> Cut:
@@ -69,12 +73,16 @@ class Cut:
         program, else 16, the fewest that the matrix units take. Not tuned on a GPU yet.
         """
         is_many = n_cells * triton.cdiv(n_trials, 32) >= 132
-        narrow = products.precision == "float32"
         return cls(
             trials=32 if is_many else 16,
-            columns=min(64 if narrow else 128, max(16, triton.next_power_of_2(size))),
+            columns=min(64, max(16, triton.next_power_of_2(size))),
             depth=min(64 if products.precision == "bf16" else 32, triton.next_power_of_2(size)),
         )
 
     def in_kernel(self) -> dict[str, int]:
-        return {"TILE": self.trials, "COLUMNS": self.columns, "CHUNK": max(16, self.depth)}
+        return {
+            "TILE": self.trials,
+            "COLUMNS": self.columns,
+            "CHUNK": max(16, self.depth),
+            "num_warps": self.warps,
+        }
