@@ -51,7 +51,7 @@ def test_normals_agree(streams, n):
 
 
 def test_more_blocks_than_one_program_takes(streams):
-    expected = streams.bits("x", 1, ROWS[:1, :1], 2053)[:1]
+    expected = Streams(SEED, MEMBERS[:1]).bits("x", 1, ROWS[:1, :1], 2053)
     first = TritonDraw(
         (SEED & 0xFFFFFFFF, site_key("x")), torch.tensor([1]), MEMBERS[:1], ROWS[:1, :1]
     )

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["counted_entries", "trials_at_once", "validation_reconstruction"]
 
-_BYTES_AT_ONCE = 256 * 2**20
+# What fits a processor's caches and small machines; a GPU needs long passes to be busy at all.
+_BYTES_AT_ONCE = {"cpu": 256 * 2**20, "cuda": 8 * 2**30}
 
 
-def trials_at_once(task: Task, n_members: int, *, bytes_at_once: int = _BYTES_AT_ONCE) -> int:
-    """How many trials a forward pass takes within about that much memory."""
+def trials_at_once(task: Task, n_members: int, *, bytes_at_once: int = 0) -> int:
+    """How many trials a forward pass takes within about that much memory; 0: the device's usual."""
+    bytes_at_once = bytes_at_once or _BYTES_AT_ONCE.get(task.device.type, _BYTES_AT_ONCE["cpu"])
     model, sizes = task.model, task.sizes
     widest = max(session.n_parameters * session.n_units for session in sizes.sessions)
     encoders = 8 * (model.ic_encoder_size + model.controller_encoder_size)

@@ -55,7 +55,7 @@ class Draws:
             factor_mask=_made(self.factor_mask, given.n_bins),
         )
 
-    def kinds(self) -> Mapping[str, object]:
+    def kinds(self) -> Mapping[str, int]:
         """Compile-time arguments of a kernel."""
         named = {
             "NOISE": self.noise,
@@ -72,10 +72,12 @@ class Draws:
         return noise, generator, factors
 
 
-def _kind(given: Tensor | Drawn | None) -> object:
+def _kind(given: Tensor | Drawn | None) -> int:
     if given is None:
-        return device_draws.NOTHING
-    return device_draws.GIVEN if isinstance(given, Tensor) else device_draws.DRAWN
+        kind = device_draws.NOTHING
+    else:
+        kind = device_draws.GIVEN if isinstance(given, Tensor) else device_draws.DRAWN
+    return int(kind.value)
 
 
 def _for_kernel(given: Tensor | Drawn | None, like: Tensor) -> Draw:

@@ -6,7 +6,7 @@ Words and masks are the same bits, normals agree within 1e-6. Axes: P member, R 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import triton
@@ -48,7 +48,8 @@ class TritonDraw:
         The elements of a row are n for each of the `bins`, one bin after the other.
         """
         filled = self._filled(bins * n, torch.float32, device_random.MASK, threshold, scale)
-        return filled.unflatten(-1, (bins, n)).transpose(1, 2)
+        made: Tensor = filled.unflatten(-1, (bins, n)).transpose(1, 2)
+        return made
 
     def normal(self, n: int) -> Float[Tensor, "P R n"]:
         """Standard normals, float32."""
@@ -58,14 +59,14 @@ class TritonDraw:
         self,
         n: int,
         dtype: torch.dtype,
-        kind: object,
+        kind: Any,  # a constant of Triton's
         threshold: Tensor | None = None,
         scale: Tensor | None = None,
     ) -> Tensor:
         out = torch.empty(*self.rows.shape, n, dtype=dtype, device=self.rows.device)
         if out.numel() == 0:
             return out
-        per_block = 4 if kind in (device_random.BITS, device_random.NORMAL) else 8
+        per_block = 8 if threshold is not None else 4
         n_blocks = triton.cdiv(n, per_block)
         block = min(triton.next_power_of_2(n_blocks), 512)
         device_random.fill[(self.rows.numel(), triton.cdiv(n_blocks, block))](
@@ -80,7 +81,7 @@ class TritonDraw:
             _signed(self.key[1]),
             self.rows.shape[1],
             n,
-            KIND=kind,
+            KIND=kind.value,
             BLOCK=block,
         )
         return out
