@@ -63,7 +63,7 @@ MALFORMED = [
         1,
         "is no setting; the settings of run are seed, n_seeds, members_at_once, memory_gb",
     ),
-    ("zzz.seed", 1, "zzz is no setting; the sections are model, loss, augmentation"),
+    ("zzz.seed", 1, "zzz is no setting; the sections are model, sessions, loss, augmentation"),
     ("model.n_factors.more", 1, "model.n_factors.more is no setting"),
     ("model", 5, "model is 5; needed are settings, indented below `model:`"),
     # in conflict with each other

@@ -68,11 +68,12 @@ def choose_parts(settings: ModelSettings) -> ModelParts:
     read_out = _own("model.read_out", settings.read_out, ReadOut, READ_OUTS)
     read_size, seen_size = settings.ic_encoder_size, settings.controller_encoder_size
     return ModelParts(
-        generator=cell and cell.from_settings(settings),
-        ic_encoder=ic_encoder and ic_encoder.from_settings(settings, read_size),
-        controller_encoder=controller_encoder
-        and controller_encoder.from_settings(settings, seen_size),
-        read_out=read_out and read_out.from_settings(settings),
+        generator=None if cell is None else cell.from_settings(settings),
+        ic_encoder=None if ic_encoder is None else ic_encoder.from_settings(settings, read_size),
+        controller_encoder=None
+        if controller_encoder is None
+        else controller_encoder.from_settings(settings, seen_size),
+        read_out=None if read_out is None else read_out.from_settings(settings),
     )
 
 

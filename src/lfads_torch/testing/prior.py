@@ -96,7 +96,7 @@ class PriorContract:
                 for each in (posterior.mean, posterior.variance)
             ]
             sample = wide[0] + wide[1].sqrt() * drawn("many", *wide[0].shape)
-            found = self.divergence(setup, weights, Posterior(*wide, sample))
+            found = self.divergence(setup, weights, Posterior(wide[0], wide[1], sample))
             error = found.std(1) / copies**0.5
             require(bool((found.mean(1) > -4.0 * error).all()), "a divergence of at least 0")
 
