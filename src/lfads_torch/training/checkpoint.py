@@ -16,7 +16,7 @@ from lfads_torch.training.hyperparameters import Hyperparameters
 from lfads_torch.training.state import Clocks, PopulationState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from jaxtyping import Float, Int
 
@@ -131,10 +131,10 @@ def save_best(
     _write(path, models.named(layout), _metadata(state, seed))
 
 
-def copy_best(path: Path, target: Path, *, without: Collection[str]) -> None:
-    """A best file without these tensors. Raises RunError, or OutputError."""
+def copy_best(path: Path, target: Path, *, keeps: Callable[[str], bool]) -> None:
+    """A best file with these tensors alone, by name. Raises RunError, or OutputError."""
     stored = _read(path, torch.device("cpu"))
-    kept = {name: value for name, value in stored.tensors.items() if name not in without}
+    kept = {name: value for name, value in stored.tensors.items() if keeps(name)}
     _write(target, kept, dict(stored.metadata))
 
 

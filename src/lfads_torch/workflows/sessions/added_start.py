@@ -80,7 +80,8 @@ def regressed_starts(
         f"readin.{recording.session}.weight": _tensor(weight),
         f"readin.{recording.session}.bias": _tensor(offset - own.mean @ weight),
     }
-    if factors is not None and settings.sessions.readout_initialisation != "random":
+    wants = settings.sessions.readout_initialisation != "random"
+    if factors is not None and wants and settings.model.read_out == "linear":
         found |= _readout(recording, settings, own, factors)
     return found
 

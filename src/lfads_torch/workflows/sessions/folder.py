@@ -140,11 +140,13 @@ def _write_weights(run: RunFolder, own: RunFolder, name: str, every: Sequence[st
     """The run's best weights without the read-ins and read-outs of other sessions."""
     from lfads_torch.training.checkpoint import copy_best
 
-    others = [other for other in every if other != name]
-    dropped = tuple(
-        f"weights/{part}.{other}.{kind}"
-        for other in others
+    own_parts = (f"weights/readin.{name}.", f"weights/readout.{name}.")
+    others = tuple(
+        f"weights/{part}.{other}." for other in every if other != name
         for part in ("readin", "readout")
-        for kind in ("weight", "bias")
+    )  # fmt: skip
+    copy_best(
+        run.best_checkpoint_path,
+        own.best_checkpoint_path,
+        keeps=lambda each: each.startswith(own_parts) or not each.startswith(others),
     )
-    copy_best(run.best_checkpoint_path, own.best_checkpoint_path, without=dropped)

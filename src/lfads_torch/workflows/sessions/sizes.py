@@ -47,7 +47,8 @@ def joint_sizes(recordings: Sequence[Recording], settings: Settings) -> DataSize
     share = [sizes.n_trials_train / max(n_train, 1) for sizes in each]
 
     def mean(name: str) -> int:
-        return round(sum(w * getattr(sizes, name) for w, sizes in zip(share, each, strict=True)))
+        values = [float(getattr(sizes, name)) for sizes in each]
+        return round(sum(w * value for w, value in zip(share, values, strict=True)))
 
     _require_same_bins(recordings)
     alternates = settings.sessions.batches == "alternating"

@@ -72,7 +72,8 @@ class Alignment:
             readins |= readin_start(name, weight, -averages.mean @ weight)
             # A read-out of somebody's own starts as it says itself.
             if how != "random" and settings.model.read_out == "linear":
-                back = np.linalg.pinv(weight) if how == "pseudo_inverse" else weight.T
+                inverse = np.linalg.pinv(weight) if how == "pseudo_inverse" else weight.T
+                back = np.asarray(inverse, dtype=np.float64)
                 readouts |= readout_start(
                     name,
                     back,
