@@ -112,7 +112,8 @@ def _chunk(
 ) -> tuple[Tensor, Tensor]:
     """Sum of nats over the entries held out, and their number; both [P]."""
     batch, rows = gather(part, index, task, session=session), part.rows[index]
-    augmentation = SampleValidation.from_settings(task.augmentation, task.model.first_generated_bin)
+    rate = task.augmentation.sample_validation_rate
+    augmentation = SampleValidation(task.model.first_generated_bin, rate)
     site = task.sizes.sessions[session].name
     noise = StreamNoise(Streams(seed, state.members), "validation", state.epoch, rows, task.dtype)
     shown = augmentation(batch, noise, state.hyperparameters, site=site)

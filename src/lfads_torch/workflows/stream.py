@@ -46,7 +46,7 @@ class RateStream:
     def __init__(self, model: TrainedModel, *, n_samples: int, trial: int = 0) -> None:
         from lfads_torch.model.streaming import StreamWeights
         from lfads_torch.model.weights import ModelWeights
-        from lfads_torch.workflows.infer import counts_to_rates
+        from lfads_torch.workflows.families import counts_to_rates
 
         _require_causal(model)
         task = model.assembly.task
@@ -180,11 +180,11 @@ class RateStream:
         settings = self._model.assembly.task.model
         if settings.n_inferred_inputs == 0 or self._n_samples == 0:
             return None
-        if self._noise is None or place >= self._noise.shape[2]:
+        noise = self._noise
+        if noise is None or place >= noise.shape[2]:
             n = max(self._model.card.n_bins, 2 * place)
-            self._noise = self._normals("sample.inputs", n, settings.n_inferred_inputs)
-        noise: Tensor = self._noise[:, :, place]
-        return noise
+            noise = self._noise = self._normals("sample.inputs", n, settings.n_inferred_inputs)
+        return None if noise is None else noise[:, :, place]
 
     def _normals(self, site: str, *shape: int) -> Tensor | None:
         import torch
