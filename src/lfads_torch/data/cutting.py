@@ -131,7 +131,7 @@ def _chopped(
         session_start_s=recorded_s[0],
         overlap_bins=lengths.overlap,
     )
-    times = recorded_s[0] + starts * width
+    times = np.asarray(recorded_s[0] + starts * width, dtype=np.float64)
     ids = np.arange(len(starts))
     return Trials(
         times=times, ids=ids, condition=None, notes=notes, n_bins=sizes, chops=chops

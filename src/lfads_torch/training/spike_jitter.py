@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 
@@ -32,7 +32,7 @@ class SpikeJitter(Augmentation):
     n_bins: int
 
     @classmethod
-    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Augmentation:
+    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Self:
         return cls(settings.spike_jitter_bins)
 
     def is_active(self, rates: Hyperparameters) -> bool:

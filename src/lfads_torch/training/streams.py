@@ -75,7 +75,8 @@ class Streams:
         """
         draw = self._drawn(site, step, rows)
         if draw is not None:
-            return draw.bits(n)
+            bits: Tensor = draw.bits(n)
+            return bits
         members = self.members
         rows = members.new_zeros(len(members), 1) if rows is None else rows
         n_blocks = (n + 3) // 4
@@ -134,7 +135,8 @@ class Streams:
         """
         draw = self._drawn(site, step, rows)
         if draw is not None:
-            return draw.keep(n, threshold(rate))
+            kept: Tensor = draw.keep(n, threshold(rate))
+            return kept
         words = self.bits(site, step, rows, (n + 1) // 2).contiguous()
         halves = torch.stack([words & 0xFFFF, words >> 16], -1).flatten(-2)[..., :n]
         return halves < threshold(rate)[:, None, None]
@@ -163,7 +165,8 @@ class Streams:
         bins, n = shape
         draw = self._drawn(site, step, rows)
         if draw is not None and rate.dtype == torch.float32:
-            return draw.mask(n, threshold(rate), scale, bins=bins)
+            drawn: Tensor = draw.mask(n, threshold(rate), scale, bins=bins)
+            return drawn
         kept = self.keep(site, step, rows, bins * n, rate)
         in_time = kept.unflatten(-1, shape).transpose(1, 2)
         mask: Tensor = in_time * scale[:, None, None, None]

@@ -135,7 +135,8 @@ def _to_ends(chunk: RatesChunk, start: int, recording: Recording) -> RatesChunk:
         values: NDArray[np.floating[Any]] | None = getattr(chunk, name)
         return None if values is None else to_ends(values, recording, start)
 
-    return replace(chunk, **{name: ended(name) for name in BY_BIN})
+    values: dict[str, Any] = {name: ended(name) for name in BY_BIN}  # fields of a RatesChunk
+    return replace(chunk, **values)
 
 
 def _factor(model: TrainedModel, bin_width_s: float) -> Tensor:

@@ -67,7 +67,7 @@ def read_recordings_of(run: RunFolder, paths: Sequence[Path] = ()) -> tuple[Reco
             f"{run.path}: has {len(each)} sessions ({', '.join(run.read_record().sessions)}), and "
             f"--data gives {len(paths)} files. Give one for each, in this order."
         )
-    given = list(paths) or [None] * len(each)
+    given: list[Path | None] = [*paths] if paths else [None] * len(each)
     return tuple(read_recording_of(one, path) for one, path in zip(each, given, strict=True))
 
 

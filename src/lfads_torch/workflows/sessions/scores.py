@@ -16,6 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lfads_torch.analysis.metrics.arrays import Numbers
     from lfads_torch.analysis.metrics.intervals import TrialScore
     from lfads_torch.workflows.evaluate import Evaluation, Score
 
@@ -40,7 +41,7 @@ class PooledScore:
     def value(self) -> float:
         return float(self.resample(np.ones((1, self.n_trials)))[0])
 
-    def resample(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def resample(self, weights: Numbers, /) -> NDArray[np.float64]:
         """The score with each trial counted as often as `weights` [S, B] says, [S]."""
         ends = np.cumsum([part.n_trials for part in self.parts])
         split = np.split(weights, ends[:-1], axis=1)
