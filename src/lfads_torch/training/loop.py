@@ -171,7 +171,9 @@ def _train(state: PopulationState, task: Task, data: TrainingData, seed: int) ->
     batches = _batches(state, task, data, Streams(seed, state.members))
     chain = augmentations(task, state.hyperparameters)
     if state.weights.device.type == "cuda":
-        replayed: Sums | None = task.graphs.epoch(state, task, data.train, batches, seed=seed, chain=chain)
+        replayed: Sums | None = task.graphs.epoch(
+            state, task, data.train, batches, seed=seed, chain=chain
+        )
         if replayed is not None:
             return replayed
     sums = Sums.start(state.n_members, state.weights.device)

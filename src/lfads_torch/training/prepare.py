@@ -229,7 +229,7 @@ def _encoder_input(
         task,
         trials,
         index,
-        numbers=WhichNumbers(noise.streams.seed, noise.step, state.members, noise.rows),
+        numbers=WhichNumbers(noise.streams.seed, int(noise.step), state.members, noise.rows),
         thinnings=Thinnings(
             hide=hide,
             passing=passing if hide is not None else None,

@@ -39,7 +39,7 @@ class FitRequest:
     session_names: tuple[str, ...] = ()  # one for each recording; none: the recordings' own
     read_options: ReadOptions | None = None
     split: SplitChoice = field(default_factory=SplitChoice)
-    kernels: Literal["auto", "reference", "portable", "compiled"] = "auto"
+    kernels: str = "auto"
     overwrite: bool = False
     resume_if_exists: bool = False
     start_from: WarmStart | None = None

@@ -47,9 +47,7 @@ class TritonDraw:
 
         The elements of a row are n for each of the `bins`, one bin after the other.
         """
-        filled: Tensor = self._filled(
-            bins * n, torch.float32, device_random.MASK, threshold, scale
-        )
+        filled: Tensor = self._filled(bins * n, torch.float32, device_random.MASK, threshold, scale)
         made: Tensor = filled.unflatten(-1, (bins, n)).transpose(1, 2)
         return made
 

@@ -53,7 +53,7 @@ class PooledScore:
         total = share.sum(0)
         return np.where(total > 0, known / np.where(total > 0, total, 1.0), np.nan)
 
-    def _share(self, part: TrialScore, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _share(self, part: TrialScore, weights: Numbers) -> NDArray[np.float64]:
         """What a session weighs in each resampling, [S]."""
         spikes = getattr(part, "spikes", None) if self.sums_spikes else None
         drawn = weights.sum(1) if spikes is None else weights @ spikes
