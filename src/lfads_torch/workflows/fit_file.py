@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lfads_torch.errors import LfadsError, SettingsError
 from lfads_torch.outputs.run_folder import RunFolder

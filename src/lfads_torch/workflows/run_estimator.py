@@ -177,11 +177,12 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         **fit_parameters: Any,  # those of `fit`, of several types
     ) -> NDArray[np.float32]:
         """Fit on X, then the rates of X, as `fit(X, ...)` and `transform(X)` give them."""
-        return self.fit(X, y, **fit_parameters).transform(
+        rates: NDArray[np.float32] = self.fit(X, y, **fit_parameters).transform(
             X,
             external_inputs=fit_parameters.get("external_inputs"),
             trial_inputs=fit_parameters.get("trial_inputs"),
         )
+        return rates
 
     def infer(
         self,
