@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -64,7 +64,7 @@ class Augmentation(ABC):
     """One change. It has no state; rates are the members' own."""
 
     @classmethod
-    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Self:
+    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Augmentation:
         """As the settings want it; `first_bin` is the first generated bin."""
         return cls()
 
@@ -105,7 +105,7 @@ class CoordinatedDropout(Augmentation):
     by_unit: bool = False
 
     @classmethod
-    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Self:
+    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Augmentation:
         return cls(first_bin, settings.coordinated_dropout_by == "unit")
 
     def is_active(self, rates: Hyperparameters) -> bool:

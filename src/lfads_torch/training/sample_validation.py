@@ -7,7 +7,7 @@ run: a function of (seed, session, trial) alone, the same for every member, step
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -46,7 +46,7 @@ class SampleValidation(Augmentation):
     rate: float
 
     @classmethod
-    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Self:
+    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> SampleValidation:
         return cls(first_bin, settings.sample_validation_rate)
 
     def is_active(self, rates: Hyperparameters) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -33,7 +33,7 @@ class TemporalShift(Augmentation):
     n_bins: int
 
     @classmethod
-    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Self:
+    def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Augmentation:
         return cls(settings.temporal_shift_bins)
 
     def is_active(self, rates: Hyperparameters) -> bool:
