@@ -58,6 +58,20 @@ def fake_run(
     )
 
 
+# alignment.json of two sessions, one of which could not be shuffled.
+FAKE_ALIGNMENT = {
+    "sessions": [
+        {
+            "session": name,
+            "variance_explained": 0.8,
+            "variance_explained_shuffled": shuffled,
+            "correlation": [0.9, 0.5, -0.1],
+        }
+        for name, shuffled in (("monday", 0.1), ("tuesday", None))
+    ]
+}
+
+
 def fake_search(n_members: int = 6, n_generations: int = 5) -> FigureInputs:
     """The same run, as the winner of a search."""
     made = simulated_search(n_members, n_generations, n_searched=2)
@@ -68,6 +82,7 @@ def fake_search(n_members: int = 6, n_generations: int = 5) -> FigureInputs:
         space=made.space,
         run=made.run,
         settings={**fake_run().settings, **made.settings},
+        alignment=FAKE_ALIGNMENT,
     )
 
 
@@ -133,7 +148,7 @@ def test_the_smallest_run_draws_or_gives_a_reason(name):
         draw_figure(choose_figure(name), inputs).draw_without_rendering()
     else:
         assert reason.endswith((".", ")."))
-    must_refuse = {"psth", "inferred_inputs", "initial_conditions"}
+    must_refuse = {"psth", "inferred_inputs", "initial_conditions", "alignment"}
     assert (reason is not None) == (name in must_refuse or name.startswith("search_"))
 
 

@@ -26,7 +26,7 @@ def assert_one_message(err: str) -> None:
 WRONG_USAGE = [
     (
         ["fti", "maze.h5"],
-        ["there is no command 'fti'; did you mean fit?", "check, fit, search, resume"],
+        ["there is no command 'fti'; did you mean fit?", "check, fit, search, add-session, resume"],
     ),
     (["nonsense"], ["there is no command 'nonsense'."]),
     (["fit"], ["lfads fit: FILE is missing.", "lfads fit --help"]),
@@ -399,13 +399,13 @@ def test_debugging_shows_where_an_error_came_from(
 def test_a_mistake_of_ours_names_the_file_with_its_traceback(
     lfads: Lfads, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lfads_torch.workflows import infer_file
+    from lfads_torch.workflows.sessions import infer
 
-    def broken(*arguments: object) -> None:
+    def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("ours")
 
     folder = Path(shutil.copytree(made.run, tmp_path / "run"))
-    monkeypatch.setattr(infer_file, "infer_file", broken)
+    monkeypatch.setattr(infer, "infer_files", broken)
     done = lfads("infer", folder, "--out", tmp_path / "r.nc")
     assert done.code == 1
     assert_one_message(done.err)

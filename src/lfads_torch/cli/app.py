@@ -63,8 +63,8 @@ def build_app() -> App:
         result_action="return_value",
     )
     for position, (name, help_text) in enumerate(COMMANDS.items()):
-        # `import` is a word of Python's own.
-        called = f"{name}_" if keyword.iskeyword(name) else name
+        # `import` is a word of Python's own, and no name of its has a hyphen.
+        called = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
         place = f"lfads_torch.cli.{called}:{called}"
         app.command(place, name=name, help=help_text, sort_key=position)
     return app

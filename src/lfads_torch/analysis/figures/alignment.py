@@ -34,7 +34,7 @@ class AlignmentFigure(FigureRecipe):
 
     def needs(self, inputs: FigureInputs) -> str | None:
         if not inputs.alignment.get("sessions"):
-            return "the run has no alignment.json: one recording, or read-ins drawn at random"
+            return "the run has no alignment.json: one recording, or read-ins drawn at random."
         return None
 
     def draw(self, inputs: FigureInputs, choice: FigureChoice) -> Figure:
