@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,8 +44,9 @@ class PrintedProgress:
 def ensure_run(folder: Path, recording: Recording, settings: Settings) -> RunFolder:
     """The finished run of this folder: trained now, gone on with, or found as it is."""
     watcher, options = PrintedProgress(folder.name), FitOptions(overwrite=True)
-    return _found(folder, watcher) or fit_run(
-        recording, settings, folder, options=options, observer=watcher
+    return _whole(
+        _found(folder, watcher)
+        or fit_run(recording, settings, folder, options=options, observer=watcher)
     )
 
 
@@ -59,15 +61,26 @@ def ensure_search(
 ) -> RunFolder:
     """The finished search of this folder: run now, gone on with, or found as it is."""
     options = FitOptions(overwrite=True)
-    return _found(folder, watcher) or search_run(
-        recording,
-        settings,
-        folder,
-        choice=choice,
-        values=values,
-        options=options,
-        observer=watcher,
+    return _whole(
+        _found(folder, watcher)
+        or search_run(
+            recording,
+            settings,
+            folder,
+            choice=choice,
+            values=values,
+            options=options,
+            observer=watcher,
+        )
     )
+
+
+def _whole(run: RunFolder) -> RunFolder:
+    """The run, unless a signal ended it: a figure of half a run must not become a result."""
+    status = run.read_record().status
+    if status != "finished":
+        sys.exit(f"{run.path} is {status}; start the benchmark again to go on.")
+    return run
 
 
 def _found(folder: Path, watcher: Observer) -> RunFolder | None:
