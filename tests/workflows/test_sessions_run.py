@@ -13,6 +13,7 @@ from run_cases import Watcher
 from safetensors.torch import load_file
 from session_cases import session, sessions, tiny_settings
 
+from lfads_torch.data.splitting import split_recording
 from lfads_torch.errors import DataError, RunError, SettingsError
 from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.outputs.run_folder import RunFolder
@@ -21,11 +22,14 @@ from lfads_torch.workflows.finish import finish_run, missing_results
 from lfads_torch.workflows.fit import fit_run, resume_run
 from lfads_torch.workflows.infer_file import InferRequest
 from lfads_torch.workflows.kept_models import kept_models
+from lfads_torch.workflows.listener import Listener
 from lfads_torch.workflows.refit import refit_run
 from lfads_torch.workflows.report import report_run
 from lfads_torch.workflows.sessions.add import AddOptions, add_session
+from lfads_torch.workflows.sessions.added_start import regressed_starts
 from lfads_torch.workflows.sessions.folder import read_recordings_of, session_runs
 from lfads_torch.workflows.sessions.infer import infer_files
+from lfads_torch.workflows.stored import read_settings_of
 
 SETTINGS = ("training.epochs=2", "inference.n_samples=2", "model.n_inferred_inputs=1")
 
@@ -184,6 +188,21 @@ def test_an_added_session_is_a_run_like_any_other(added: RunFolder) -> None:
         refit_run(added, added.path.parent / "refit")
 
 
+def test_a_read_out_is_not_regressed_on_another_members_factors(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    best, other = (model.member for model in kept_models(run))
+    given = (run, session("sunday", 4, 21, seed=9))
+    settings = read_settings_of(run)
+    for member, has_start in ((best, True), (other, False)):
+        watcher = Listener(is_printing=False)
+        recording = given[1].with_split(split_recording(given[1], settings.split))
+        found = regressed_starts(run, recording, settings, member, watcher)
+        assert ("readout.sunday.weight" in found) == has_start
+        assert "readin.sunday.weight" in found
+        assert any("factors of member" in text for text in watcher.messages) != has_start
+
+
 def test_few_trials_are_drawn_evenly_over_conditions(run: RunFolder, tmp_path: Path) -> None:
     recording = session("sunday", 4, 33, seed=9)
     few = add_session(run, recording, tmp_path / "few", asked=AddOptions(n_trials=6))
@@ -201,6 +220,8 @@ def test_what_cannot_be_added_says_why(run: RunFolder, tmp_path: Path) -> None:
         add_session(run, replace(new, session="monday"), tmp_path / "a")
     with pytest.raises(DataError, match=r"sunday: start, s from the event is 0\.5; .* with 0"):
         add_session(run, replace(new, start_s=0.5), tmp_path / "b")
+    with pytest.raises(DataError, match=r"sunday: trial inputs is 2; .* with 0"):
+        add_session(run, replace(new, trial_inputs=np.ones((21, 2))), tmp_path / "b2")
     with pytest.raises(SettingsError, match=r"model\.n_factors is part of the model"):
         add_session(run, new, tmp_path / "c", asked=AddOptions(overrides=("model.n_factors=4",)))
     with pytest.raises(SettingsError, match="--trials is 99; the new session has"):

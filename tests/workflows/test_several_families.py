@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,3 +198,14 @@ def test_a_wrong_family_names_the_right_one():
 def test_only_spikes_can_be_jittered():
     with pytest.raises(SettingsError, match="only spikes can be moved one by one"):
         prepared(mixed(), **{"augmentation.spike_jitter_rate": 0.1})
+
+
+def test_a_file_does_not_choose_what_is_run_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "family_that_came_along.py").write_text("raise SystemExit('it was run')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))  # as `python -m lfads_torch` does
+    recording = mixed(("family_that_came_along:Own",) * len(FAMILIES))
+    with pytest.raises(DataError, match=r"found only as .*family_that_came_along\.py"):
+        prepare(recording, settings(), Listener(is_printing=False))

@@ -187,7 +187,8 @@ def _split_of(recording: Recording) -> Split:
 def _row_numbers(recordings: Sequence[Recording]) -> list[NDArray[np.int64]]:
     """Numbers of the trials for the random streams; of several sessions they begin by its name.
 
-    So a trial's noise depends neither on which other sessions there are nor on their order.
+    So a trial's noise depends neither on which other sessions there are nor on their order, as long
+    as there are others.
     """
     from lfads_torch.training.streams import site_key
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lfads_torch.data.unit_families import unit_families
 from lfads_torch.errors import DataError, SettingsError
+from lfads_torch.plugins import unnamed_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +27,26 @@ COUNTS_UNIT = "as in counts"
 
 
 def families_of(recording: Recording, loss: LossSettings) -> tuple[str, ...]:
-    """The family of each unit by name, in the order of the recording."""
+    """The family of each unit by name, in the order of the recording.
+
+    Raises DataError where the recording names a class that only the current folder holds.
+    """
+    _require_named_by_user(recording)
     return unit_families(recording, loss.observation, loss.unit_observation)
+
+
+def _require_named_by_user(recording: Recording) -> None:
+    """A file's own words do not choose what is run in the folder where the command was started."""
+    named = () if recording.observation is None else recording.observation.tolist()
+    for name in dict.fromkeys(named):
+        file = unnamed_file(name) if ":" in name else None
+        if file is not None:
+            raise DataError(
+                f"{recording.session}: the recording, or the model's card, says that units are of "
+                f"the family {name!r}, found only as {file}, in the folder where the command was "
+                "started. A file does not choose what is run there; if you know it, name its "
+                "folder with --plugin-path."
+            )
 
 
 def observation_for(recording: Recording, loss: LossSettings) -> Observation:

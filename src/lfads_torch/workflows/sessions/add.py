@@ -152,12 +152,13 @@ def _require_fit(run: RunFolder, recording: Recording) -> None:
 
     named = run.read_record().sessions
     card = read_card(session_runs(run)[0])
-    external = recording.external_inputs
+    external, of_trial = recording.external_inputs, recording.trial_inputs
     found = {
         "bins wide, s": (recording.bin_width_s, card.bin_width_s),
         "bins per trial": (recording.n_bins, card.n_bins),
         "start, s from the event": (recording.start_s, card.start_s),
         "external inputs": (0 if external is None else external.shape[2], card.n_external_inputs),
+        "trial inputs": (0 if of_trial is None else of_trial.shape[1], card.n_trial_inputs),
     }
     for what, (own, needed) in found.items():
         if abs(own - needed) > 1e-6 * max(1.0, abs(needed)):

@@ -56,7 +56,7 @@ def regressed_starts(
     try:
         others = read_recordings_of(run)
         kind, reason = choose_kind([recording, *others], settings.sessions.initialisation)
-        factors = _mean_factors(run, others, kind)
+        factors = _mean_factors(run, others, kind, member)
     except LfadsError as error:
         if settings.sessions.initialisation == "conditions":
             raise
@@ -81,9 +81,16 @@ def regressed_starts(
         f"readin.{recording.session}.bias": _tensor(offset - own.mean @ weight),
     }
     wants = settings.sessions.readout_initialisation != "random"
-    if factors is not None and wants and settings.model.read_out == "linear":
-        found |= _readout(recording, settings, own, factors)
-    return found
+    if not wants or settings.model.read_out != "linear":
+        return found
+    if factors is None:
+        observer.message(
+            f"the new read-out starts at random: the run has no factors of member {member} in "
+            "every bin of its sessions (rates.nc is of another member, is gone, or trials end "
+            "before others)"
+        )
+        return found
+    return found | _readout(recording, settings, own, factors)
 
 
 def _mean_input(
@@ -106,9 +113,12 @@ def _mean_input(
 
 
 def _mean_factors(
-    run: RunFolder, others: tuple[Recording, ...], kind: str
+    run: RunFolder, others: tuple[Recording, ...], kind: str, member: int
 ) -> NDArray[np.float64] | None:
-    """Factors of each condition, mean over training trials, then sessions, [C, T, F]."""
+    """Factors of each condition, mean over training trials, then sessions, [C, T, F].
+
+    None where the stored ones are of another member (whose axes are others), or not of every bin.
+    """
     from lfads_torch.outputs.rates_file import open_rates
     from lfads_torch.workflows.sessions.folder import session_runs
 
@@ -118,7 +128,11 @@ def _mean_factors(
             return None
         train = recording.split.trials("train")
         with open_rates(own.rates_path) as rates:
+            if int(rates.attrs["member"]) != member:
+                return None
             factors = rates["factors"].values[train].astype(np.float64)
+        if not np.isfinite(factors).all():
+            return None
         if kind == "conditions" and recording.condition is not None:
             labels = np.asarray(recording.condition[train]).astype(np.str_)
         else:
