@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lfads_torch.config.part_names import unknown_parts
 from lfads_torch.config.scales import betas
@@ -10,15 +10,32 @@ from lfads_torch.config.sizes import DataSizes
 from lfads_torch.config.tree import Settings
 from lfads_torch.errors import SettingsError
 
-__all__ = ["check_against_data", "conflicts", "epochs_until_full_weight"]
+__all__ = [
+    "check_against_data", "conflicts", "conflicts_of_members", "epochs_until_full_weight",
+]  # fmt: skip
 
 _LARGEST_HIDDEN_SIZE = 20_000  # recurrent weights of 3 * size^2 numbers: 4.5 GiB in float32
 _STRONGEST_USUAL_BETA = 16.0  # upper end of the published range, in units of the evidence bound
+_MOVING = ("temporal_shift", "spike_jitter")  # augmentations that move counts between bins
 
 
 def conflicts(settings: Settings) -> list[str]:
     """Settings that cannot hold together, whatever the data; empty where all is well."""
     return list(_conflicts(settings))
+
+
+def conflicts_of_members(settings: Settings, largest: Mapping[str, float]) -> list[str]:
+    """As `conflicts`, of what only the members of a search have.
+
+    `largest`: the largest value that any member begins with or may draw, by dotted name.
+    """
+    given = settings.augmentation
+    return [
+        f"{rate} is up to {largest[rate]:g} in this search, but augmentation.order is "
+        f"{given.order!r} without {name}; add it there, or leave the rate out of the search"
+        for name in _MOVING
+        if largest.get(rate := f"augmentation.{name}_rate", 0.0) > 0.0 and name not in given.names
+    ]
 
 
 def check_against_data(settings: Settings, sizes: DataSizes) -> list[str]:
@@ -102,9 +119,7 @@ def _conflicts_of_augmentation(settings: Settings) -> Iterator[str]:
             )
     if given.has_sample_validation:
         held_out_at = names.index("sample_validation")
-        earlier = [
-            name for name in ("temporal_shift", "spike_jitter") if name in names[:held_out_at]
-        ]
+        earlier = [name for name in _MOVING if name in names[:held_out_at]]
         if earlier:
             yield (
                 f"augmentation.order has {' and '.join(earlier)} before sample_validation, so what "

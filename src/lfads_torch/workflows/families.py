@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COUNTS_UNIT", "check_families", "counts_to_rates", "families_of", "is_spiking_unit",
-    "need_same_families", "observation_for", "unit_observations",
+    "need_same_families", "observation_for", "require_spikes", "unit_observations",
 ]  # fmt: skip
 
 COUNTS_UNIT = "as in counts"
@@ -72,15 +72,24 @@ def check_families(recording: Recording, settings: Settings) -> None:
     for start in range(0, recording.n_trials, 64):
         part = recording.counts[start : start + 64].astype(np.float64)
         check_support(observation, torch.as_tensor(part), recording.session, first_trial=start)
-    families = observation.of_units(recording.n_units)
-    others = [n for n, family in enumerate(families) if not family.is_spiking]
-    if settings.augmentation.spike_jitter_rate > 0.0 and others:
-        raise SettingsError(
-            f"settings: augmentation.spike_jitter_rate is "
-            f"{settings.augmentation.spike_jitter_rate:g}, and unit "
-            f"{recording.unit_ids[others[0]]} of {recording.session} is of the family "
-            f"{families[others[0]].name}: only spikes can be moved one by one. Set the rate to 0."
+    rate = settings.augmentation.spike_jitter_rate
+    if rate > 0.0:
+        require_spikes(
+            recording,
+            settings.loss,
+            found=f"settings: augmentation.spike_jitter_rate is {rate:g}",
+            to_do="Set the rate to 0.",
         )
+
+
+def require_spikes(recording: Recording, loss: LossSettings, *, found: str, to_do: str) -> None:
+    """Raise where a unit has no spikes to jitter; the message begins and ends as given."""
+    for n, family in enumerate(observation_for(recording, loss).of_units(recording.n_units)):
+        if not family.is_spiking:
+            raise SettingsError(
+                f"{found}, and unit {recording.unit_ids[n]} of {recording.session} is of the "
+                f"family {family.name}: only spikes can be moved one by one. {to_do}"
+            )
 
 
 def unit_observations(model: TrainedModel) -> tuple[Observation, ...]:

@@ -44,6 +44,7 @@ def search_run(
     from lfads_torch.search.perturb import perturbation_rule
     from lfads_torch.search.select import selection_rule
     from lfads_torch.search.space import drawn_everywhere
+    from lfads_torch.workflows.search_rates import require_possible_members
     from lfads_torch.workflows.sessions.sizes import joint_sizes
 
     watcher = observer or Quiet()
@@ -68,6 +69,7 @@ def search_run(
     space = () if is_list else choose_space(choice or SpaceChoice(), prepared.settings, sizes)
     if settings.search.method == "random":
         space = drawn_everywhere(space)
+    require_possible_members(prepared.recordings, prepared.settings, space, values)
     _tell_searched_although_set(space, settings, watcher)
     text = space_to_yaml(space)
     options = replace(
