@@ -326,6 +326,38 @@ def test_a_shifted_trial_does_not_leave_its_own_bins():
     assert not bool(after.counts[~inside].any())
 
 
+@pytest.mark.parametrize("augmentation", [SpikeJitter(3), TemporalShift(3)])
+def test_an_unequal_trial_moves_alike_however_long_its_company_is(augmentation):
+    ends = torch.tensor([9, 4, 6, 2, 1]).expand(P, -1)
+    results = []
+    for n_bins in (L, 33):
+        inside = (torch.arange(n_bins) < ends[..., None])[..., None]
+        given = batch()
+        padded = [
+            torch.nn.functional.pad(each, (0, 0, 0, n_bins - L)) * inside
+            for each in (given.counts, given.external_inputs)
+        ]
+        before = replace(
+            given, counts=padded[0], external_inputs=padded[1], n_encoded_bins=n_bins,
+            present=inside.expand(-1, -1, -1, N), n_trial_bins=ends,
+        )  # fmt: skip
+        own = {"spike_jitter_rate": [1.0] * P, "temporal_shift_rate": [1.0] * P}
+        results.append(applied(augmentation, before, **own))
+    short, long = results
+    inside = (torch.arange(L) < ends[..., None])[..., None]
+    for name in ("counts", "present", "encoded", "target"):
+        found, expected = getattr(long, name), getattr(short, name)
+        assert torch.equal(found[:, :, :L], expected)
+        assert not bool(found[:, :, L:].any())
+    assert torch.equal(long.external_inputs[:, :, :L] * inside, short.external_inputs * inside)
+    # No end shows: what comes in from beyond keeps the trial's own last value.
+    if isinstance(augmentation, TemporalShift):
+        assert bool((short.external_inputs != 0).any(-1)[inside[..., 0]].all())
+    else:  # a spike of a bin without another beside it has nowhere to go, others have
+        assert torch.equal(short.counts[:, 4], before.counts[:, 4, :L])
+        assert torch.equal(short.counts.sum(2), before.counts.sum(2))
+
+
 def test_the_augmentation_of_the_docs_page_works_as_written(tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text(encoding="utf-8")
     code = page.split("```python\n")[1].split("```")[0]

@@ -57,8 +57,10 @@ class SpikeJitter(Augmentation):
         n_bins, n_units = batch.counts.shape[2:]
         distance = signed(noise.whole(site, 2 * self.n_bins, n_bins, n_units), self.n_bins)
         place = torch.arange(n_bins, device=distance.device)[:, None].expand(-1, n_units)
-        target = torch.where(_within(place + distance, n_bins), place + distance, place - distance)
-        target = torch.where(_within(target, n_bins), target, place)
+        own_ends = batch.n_trial_bins
+        ends = n_bins if own_ends is None else own_ends[..., None, None]
+        target = torch.where(_within(place + distance, ends), place + distance, place - distance)
+        target = torch.where(_within(target, ends), target, place)
         if batch.present is None:
             return target
         return torch.where(batch.present.gather(2, target), target, place)
@@ -70,5 +72,5 @@ def signed(drawn: Int[Tensor, "..."], furthest: int) -> Int[Tensor, "..."]:
     return distance + (distance >= 0).to(distance.dtype)
 
 
-def _within(place: Int[Tensor, "..."], n_bins: int) -> Bool[Tensor, "..."]:
-    return (place >= 0) & (place < n_bins)
+def _within(place: Int[Tensor, "..."], ends: Tensor | int) -> Bool[Tensor, "..."]:
+    return (place >= 0) & (place < ends)

@@ -44,14 +44,15 @@ class TemporalShift(Augmentation):
     ) -> SessionBatch:
         n_bins = batch.counts.shape[2]
         source = self._source(noise, rates, site, n_bins)[..., None]
-        is_known = (source >= 0) & (source < n_bins)
-        source = source.clamp(0, n_bins - 1)
-        present = is_known.expand_as(batch.counts)
+        ends = torch.full_like(source, n_bins)
+        if batch.n_trial_bins is not None:
+            ends = batch.n_trial_bins[..., None, None].expand_as(source)
+        is_known = (source >= 0) & (source < ends)
+        source = torch.minimum(source.clamp(min=0), ends - 1)
+        place = torch.arange(n_bins, device=source.device)[:, None]
+        present = (is_known & (place < ends)).expand_as(batch.counts)
         if batch.present is not None:
             present = present & _taken(batch.present, source)
-        if batch.n_trial_bins is not None:
-            place = torch.arange(n_bins, device=source.device)
-            present = present & (place < batch.n_trial_bins[..., None])[..., None]
         external = batch.external_inputs
         return replace(
             batch,
