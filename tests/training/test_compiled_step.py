@@ -15,8 +15,9 @@ from lfads_torch.loss.observations.poisson import Poisson
 from lfads_torch.loss.reconstruction import IndexedTarget
 from lfads_torch.model.encoder import dropped_in_time
 from lfads_torch.model.sessions import read_in
+from lfads_torch.training import prepare
 from lfads_torch.training.noise import StreamNoise
-from lfads_torch.training.prepare import prepared_batch
+from lfads_torch.training.prepare import augmentations, prepared_batch
 from lfads_torch.training.score import validation_reconstruction
 from lfads_torch.training.step import training_step
 from lfads_torch.training.streams import Streams
@@ -141,3 +142,20 @@ def test_rates_beyond_all_numbers_are_not_finite():
     assert fused is not None
     assert report.is_finite.tolist() == [True, False]
     assert type(task.observations[0]) is Poisson
+
+
+def test_a_step_that_knows_its_augmentations_does_not_look_for_them_again(monkeypatch):
+    tiny = replace(CASES["dropped"], kernels="compiled", dtype=torch.float32)
+    task = tiny.task()
+    state, trials = tiny.state(task, (3,)), tiny.trials(6)
+    index = torch.tensor([[1, 0, 5]])
+    rows = trials.rows[index]
+    noise = StreamNoise(Streams(5, state.members), "train", 9, rows, task.dtype)
+    chain = augmentations(task, state.hyperparameters)
+    expected = prepared_batch(state, task, (trials,), (index,), noise)
+    monkeypatch.setattr(prepare, "augmentations", None)
+    found = prepared_batch(state, task, (trials,), (index,), noise, chain=chain)
+    plain = prepared_batch(state, task, (trials,), (index,), noise, chain=())
+    x, x_plain = found.given.encoder_input, plain.given.encoder_input
+    assert torch.equal(x, expected.given.encoder_input)
+    assert not torch.equal(x, x_plain)

@@ -154,7 +154,7 @@ def prepared_batch(
     used = [s for s, index in enumerate(indices) if index.shape[1]]
     fused = fused_for(task, trials[used[0]], used[0])
     if fused is not None and _is_alone(task) and _keeps_places(chain, trials[used[0]]):
-        return _compiled(fused, state, task, trials[0], indices[0], noise)
+        return _compiled(fused, state, task, trials[0], indices[0], noise, chain=chain)
     batches = _augmented(state, task, trials, indices, noise, chain=chain)
     given = ModelInput(
         counts=tuple(batch.encoded for batch in batches),
@@ -191,8 +191,10 @@ def _compiled(
     trials: ResidentTrials,
     index: Tensor,
     noise: StreamNoise,
+    *,
+    chain: tuple[Augmentation, ...],
 ) -> PreparedBatch:
-    x, has_gradient = _encoder_input(fused, state, task, trials, index, noise)
+    x, has_gradient = _encoder_input(fused, state, task, trials, index, noise, chain=chain)
     counts = IndexedCounts(
         trials.counts, index, task.model.first_generated_bin, trials.is_present, has_gradient
     )
@@ -209,6 +211,8 @@ def _encoder_input(
     trials: ResidentTrials,
     index: Tensor,
     noise: StreamNoise,
+    *,
+    chain: tuple[Augmentation, ...],
 ) -> tuple[Tensor, Tensor | None]:
     """What the encoder reads and which entries give gradient, as `_augmented` and the model do."""
     own, (session,) = state.hyperparameters, task.sizes.sessions
@@ -219,7 +223,7 @@ def _encoder_input(
         return Thinning(site_key(f"{noise.phase}.{site}"), rate, threshold(rate))
 
     hide = None
-    if augmentations(task, own):
+    if chain:
         hide = thinning(f"coordinated_dropout.{session.name}", own.coordinated_dropout_rate)
     passing = thinning(
         f"coordinated_dropout_pass.{session.name}", own.coordinated_dropout_pass_rate
