@@ -12,6 +12,7 @@ import pytest
 from lfads_torch.cli.app import COMMANDS, run
 from lfads_torch.config.declarations import declarations
 from lfads_torch.config.tree import section_types
+from lfads_torch.workflows.from_lfads_torch.options import OPTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "from_lfads_torch.md").read_text(encoding="utf-8")
@@ -53,3 +54,10 @@ def test_settings_and_commands_that_are_named_exist(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out
     used = set(re.findall(r"--(?:data|config|of-session|set|bin-width|out)\b", PAGE))
     assert all(option in printed for option in used)
+
+
+def test_an_option_said_to_be_a_setting_sets_it_for_some_value() -> None:
+    values = (0, 1, 3, 0.5, False, True)
+    for name, option in OPTIONS.items():
+        if option.setting and option.value:
+            assert any(option.value(value) is not None for value in values), name

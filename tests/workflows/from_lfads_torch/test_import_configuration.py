@@ -148,7 +148,7 @@ PARTS = {
         "augmentation.coordinated_dropout_rate": 0.4,
     },
     "augmentations.SpikeJitter {width: 3}": {
-        "augmentation.spike_jitter_rate": 1.0, "augmentation.spike_jitter_bins": 3,
+        "augmentation.spike_jitter_rate": 6 / 7, "augmentation.spike_jitter_bins": 3,
     },
     "augmentations.TemporalShift {std: 3.0, max_shift: 4}": {
         "augmentation.temporal_shift_rate": 1.0, "augmentation.temporal_shift_bins": 4,

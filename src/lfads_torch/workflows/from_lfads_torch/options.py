@@ -98,8 +98,7 @@ _MODEL = {
     "cd_rate": Option("augmentation.coordinated_dropout_rate", value=_real),
     "cd_pass_rate": Option("augmentation.coordinated_dropout_pass_rate", value=_real),
     "sv_rate": Option("augmentation.sample_validation_rate", value=_real),
-    "sv_seed": Option("run.seed", note="one seed for everything random but the split",
-                      value=lambda seed: None),
+    "sv_seed": Option(note="run.seed is the one seed of everything random but the split"),
     "variational": Option("model.variational", value=bool),
     "sample_posteriors": Option(note="posteriors are sampled in training and averaged at the end"),
     "gen_type": Option(

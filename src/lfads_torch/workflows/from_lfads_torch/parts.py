@@ -41,7 +41,9 @@ def _jitter(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]
     width = int(_number(given, "width", 2))
     if width < 1:
         return {"augmentation.spike_jitter_rate": 0.0}
-    return {"augmentation.spike_jitter_rate": 1.0, "augmentation.spike_jitter_bins": width}
+    # They draw one of 2 w + 1 distances, of which one is 0; here no distance is 0.
+    rate = 2 * width / (2 * width + 1)
+    return {"augmentation.spike_jitter_rate": rate, "augmentation.spike_jitter_bins": width}
 
 
 def _shift(option: str, given: Mapping[str, Any]) -> Mapping[str, SettingValue]:
@@ -118,7 +120,11 @@ PARTS: Mapping[str, Part] = {
     "CoordinatedDropoutTF2": Part(
         "held-out units and forward bins always give gradient here", settings=_coordinated
     ),
-    "SpikeJitter": Part("input and target move together here", settings=_jitter),
+    "SpikeJitter": Part(
+        "input and target move together here; there each distance from -width to width is as "
+        "likely, 0 too, so the rate is 2 width / (2 width + 1)",
+        settings=_jitter,
+    ),
     "TemporalShift": Part(
         "input and target move together here, all units of a trial by the same whole number of "
         "bins up to max_shift; std has no counterpart",
