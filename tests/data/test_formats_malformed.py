@@ -484,8 +484,8 @@ def test_unknown_readers(tmp_path, reader, message):
 
 
 def test_the_arrays_of_python_are_checked_as_files_are():
-    with pytest.raises(DataError, match=r"2 trials differ in shape, from \(3, 3\) to \(4, 3\)"):
-        recording_from_arrays([GOOD[0], GOOD[1, :3]], bin_width_s=0.01)
+    with pytest.raises(DataError, match=r"2 trials differ in shape, from \(4, 2\) to \(4, 3\)"):
+        recording_from_arrays([GOOD[0], GOOD[1, :, :2]], bin_width_s=0.01)
     for counts, message in (
         (GOOD * 1j, "type complex128; real numbers"),
         ([["a"]], "type <U1"),

@@ -521,8 +521,8 @@ def recording_with(width: float) -> Recording:
         (lambda: tiny(bin_width_s=0).fit(counts()), "bin_width_s is 0.0; a positive width"),
         (lambda: tiny(bin_width_s=WIDTH).fit(counts()[0]), r"shape \(7, 5\); three axes"),
         (
-            lambda: tiny(bin_width_s=WIDTH).fit([np.ones((4, 2)), np.ones((5, 2))]),
-            r"2 trials differ in shape, from \(4, 2\) to \(5, 2\)",
+            lambda: tiny(bin_width_s=WIDTH).fit([np.ones((4, 2)), np.ones((5, 3))]),
+            r"2 trials differ in shape, from \(4, 2\) to \(5, 3\)",
         ),
         (lambda: tiny(bin_width_s=WIDTH).fit(counts() * 0.5), "cannot be fitted"),
         (lambda: tiny(bin_width_s=WIDTH).fit("counts.h5"), "type <U9; real numbers are needed"),

@@ -54,7 +54,7 @@ def test_the_record_tells_how_the_run_was_made(fitted):
     assert record.versions["torch"] == torch.__version__.split("+")[0] or "+" in torch.__version__
     assert record.sizes == {
         "n_trials_train": 11, "n_trials_valid": 3, "n_bins": 9, "n_encoded_bins": 8, "n_units": 5,
-        "n_encoded_units": 4, "n_external_inputs": 1,
+        "n_encoded_units": 4, "n_external_inputs": 1, "n_trial_inputs": 0,
     }  # fmt: skip
 
 

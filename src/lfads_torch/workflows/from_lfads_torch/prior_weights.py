@@ -32,8 +32,8 @@ def prior_weights(found: Checkpoint) -> dict[str, NDArray[np.float32]]:
         "ic_prior.logscale": "initial_condition_prior.log_scale",
         "co_prior.logscale": "input_prior.log_scale",
     }
-    values = {ours: found.numbers(name) for name, ours in theirs.items()}
-    return {name: np.atleast_1d(value) for name, value in values.items() if value is not None}
+    values = ((ours, found.numbers(name)) for name, ours in theirs.items())
+    return {name: np.atleast_1d(value) for name, value in values if value is not None}
 
 
 def prior_fates(found: Checkpoint) -> tuple[Fate, ...]:
