@@ -8,6 +8,7 @@ import pytest
 import xarray
 from tiny_runs import tiny_settings
 
+from lfads_torch.cli.app import run as lfads
 from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.data.prepare import PrepareOptions, prepare_recording
@@ -139,6 +140,13 @@ def test_a_fit_takes_the_session_itself_and_knows_it_again(tmp_path):
         assert merged["rates"].shape == (401, N_UNITS)
     with pytest.raises(DataError, match=r"chop\.length_s and chop\.overlap_s in the settings"):
         read_recording(source)
+
+
+def test_every_file_that_infer_writes_is_named(run, tmp_path, capsys):
+    rates = tmp_path / "s1.nc"
+    assert lfads(["infer", str(run.path), "--samples", "0", "--out", str(rates)]) == 0
+    assert capsys.readouterr().out.split() == [str(rates), str(tmp_path / "s1_merged.nc")]
+    assert (tmp_path / "s1_merged.nc").is_file()
 
 
 def test_another_session_is_inferred_and_merged(run, tmp_path):

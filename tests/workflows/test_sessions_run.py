@@ -13,6 +13,8 @@ from run_cases import Watcher
 from safetensors.torch import load_file
 from session_cases import session, sessions, tiny_settings
 
+from lfads_torch.data.formats.base import ReadOptions
+from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.data.splitting import split_recording
 from lfads_torch.errors import DataError, RunError, SettingsError
 from lfads_torch.outputs.rates_file import open_rates
@@ -133,6 +135,22 @@ def test_rates_of_all_sessions_go_to_a_folder_and_of_one_to_a_file(
         infer_files(run, InferRequest(), (), tmp_path / "all.nc")
     with pytest.raises(RunError, match="no session 'sunday'; there is monday, tuesday, friday"):
         infer_files(run, InferRequest(), (), tmp_path / "x.nc", session="sunday")
+
+
+def test_a_session_that_the_run_has_not_is_refused_whatever_the_file_holds(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    write_recording(sessions()[0], tmp_path / "first.h5")
+    typo = InferRequest(
+        source=tmp_path / "first.h5", read_options=ReadOptions(session="mondya"), n_samples=0
+    )
+    for sources in ([tmp_path / "first.h5"], [tmp_path / "first.h5", tmp_path / "second.h5"]):
+        with pytest.raises(RunError, match=r"'mondya'.* trained on monday, tuesday, friday"):
+            infer_files(run, typo, sources, tmp_path / "rates", session="mondya")
+    asked = replace(typo, read_options=ReadOptions(session="monday"))
+    (path,) = infer_files(run, asked, [tmp_path / "first.h5"], tmp_path / "rates.nc")
+    with open_rates(path) as rates:
+        assert rates.attrs["session"] == "monday"
 
 
 def test_a_stopped_run_of_sessions_goes_on_to_the_same_bits(tmp_path: Path) -> None:

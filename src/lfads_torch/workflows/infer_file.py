@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.outputs.settings import InferenceSettings
 
-__all__ = ["InferRequest", "infer_file", "merged_beside", "read_as_before", "read_for_run"]
+__all__ = [
+    "InferRequest",
+    "infer_file",
+    "inferred_files",
+    "merged_beside",
+    "read_as_before",
+    "read_for_run",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +37,15 @@ class InferRequest:
 
 
 def infer_file(run: RunFolder, request: InferRequest, target: Path) -> Path:
+    """Write a rates file, and of chops a merged one; return the rates file."""
+    return inferred_files(run, request, target)[0]
+
+
+def inferred_files(run: RunFolder, request: InferRequest, target: Path) -> list[Path]:
     """Write a rates file. Trials that the run knows keep their sets, others are marked new.
 
-    Of chops of a session a merged file is written beside it: rates.nc, rates_merged.nc.
+    Of chops of a session a merged file is written beside it: rates.nc, rates_merged.nc. Returns
+    every file that was written, the rates first.
     """
     from lfads_torch.workflows.infer import infer_to_file, merge_inferred
     from lfads_torch.workflows.stored import read_recording_of, read_settings_of
@@ -50,8 +63,8 @@ def infer_file(run: RunFolder, request: InferRequest, target: Path) -> Path:
     path = infer_to_file(
         run, recording, target, is_new=is_new, member=request.member, inference=inference
     )
-    merge_inferred(path, recording, settings, merged_beside(path))
-    return path
+    merged = merge_inferred(path, recording, settings, merged_beside(path))
+    return [path] if merged is None else [path, merged]
 
 
 def merged_beside(rates_path: Path) -> Path:

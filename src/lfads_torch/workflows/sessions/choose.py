@@ -30,7 +30,8 @@ def run_of_session(run: RunFolder, name: str | None, *, needs_weights: bool = Tr
 def run_of_file(run: RunFolder, source: Path, options: ReadOptions | None) -> RunFolder:
     """The folder of the session that a file belongs to: by its session name, or by its content.
 
-    A run of one recording is that itself. Raises RunError where no session fits.
+    A run of one recording is that itself. Raises RunError where no session fits, and where the
+    options name one that the run has not.
     """
     from lfads_torch.data.fingerprint import fingerprint
     from lfads_torch.workflows.infer_file import read_as_before
@@ -38,6 +39,12 @@ def run_of_file(run: RunFolder, source: Path, options: ReadOptions | None) -> Ru
     named = run.read_record().sessions
     if not named:
         return run
+    asked = None if options is None else options.session
+    if asked is not None and asked not in named:
+        raise RunError(
+            f"{source}: --session is {asked!r}, and {run.path} was trained on {', '.join(named)}. "
+            "Give one of these, or leave --session out for a file that says which it is."
+        )
     recording = read_as_before(run, source, options)
     each = dict(zip(named, refresh_sessions(run), strict=True))
     if recording.session in each:

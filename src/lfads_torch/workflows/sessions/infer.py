@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lfads_torch.errors import SettingsError
-from lfads_torch.workflows.infer_file import InferRequest, infer_file
+from lfads_torch.workflows.infer_file import InferRequest, inferred_files
 from lfads_torch.workflows.sessions.choose import run_of_file, run_of_session
 from lfads_torch.workflows.sessions.folder import refresh_sessions
 
@@ -29,17 +29,18 @@ def infer_files(
     """Write the rates of these files; of none, of the run's own recordings, or of one `session`.
 
     One recording goes to the file `target`, several to files in the folder `target`, named after
-    the sessions (the run's own) or the files.
+    the sessions (the run's own) or the files. Returns every file written, merged ones too.
     """
     if not sources:
         named = run.read_record().sessions
         own = run_of_session(run, session) if session and named else run
         if own.read_record().sessions:
             return _each(own, request, target)
-        return [infer_file(own, request, target)]
+        return inferred_files(own, request, target)
     asked = [replace(request, source=source) for source in sources]
     if len(asked) == 1:
-        return [infer_file(run_of_file(run, sources[0], request.read_options), asked[0], target)]
+        own = run_of_file(run, sources[0], request.read_options)
+        return inferred_files(own, asked[0], target)
     stems = [source.stem for source in sources]
     if len(set(stems)) < len(stems):
         raise SettingsError(
@@ -47,16 +48,19 @@ def infer_files(
             "which their rates would be named. Infer them one by one, each to its own --out."
         )
     _make(target)
-    return [
-        infer_file(run_of_file(run, each, request.read_options), one, target / f"{each.stem}.nc")
-        for each, one in zip(sources, asked, strict=True)
-    ]
+    written = []
+    for each, one in zip(sources, asked, strict=True):
+        own = run_of_file(run, each, request.read_options)
+        written += inferred_files(own, one, target / f"{each.stem}.nc")
+    return written
 
 
 def _each(run: RunFolder, request: InferRequest, target: Path) -> list[Path]:
     _make(target)
     return [
-        infer_file(own, request, target / f"{own.path.name}.nc") for own in refresh_sessions(run)
+        path
+        for own in refresh_sessions(run)
+        for path in inferred_files(own, request, target / f"{own.path.name}.nc")
     ]
 
 
