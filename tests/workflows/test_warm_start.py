@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from run_cases import Watcher, recording, settings
+from session_cases import sessions
 
 from lfads_torch.errors import RunError, SettingsError
 from lfads_torch.outputs.run_folder import RunFolder
@@ -119,6 +120,28 @@ def test_changed_sizes_are_refused_with_both_shapes_and_the_setting(trained, tmp
     assert "model.generator_size is 5 there and 4 here" in text
     assert "--from-parts" in text
     assert not (tmp_path / "run").exists()
+
+
+def test_another_number_of_encoded_units_is_told_and_the_split_advised(trained, tmp_path):
+    other = recording()
+    other = other.with_split(replace(other.split, is_encoded=np.ones(5, dtype=bool)))
+    with pytest.raises(RunError) as error:
+        fit_run(other, settings(), tmp_path / "run", options=from_run(trained))
+    text = str(error.value)
+    assert "monday has 4 encoded units there and 5 here" in text
+    assert f"--split {trained.split_path})" in text
+    assert "--settings" not in text
+
+
+def test_of_several_sessions_the_split_of_the_one_that_differs_is_advised(tmp_path):
+    before = fit_run(sessions(), settings("training.epochs=1"), tmp_path / "before")
+    monday, tuesday, friday = sessions()
+    tuesday = tuesday.with_split(replace(tuesday.split, is_encoded=np.ones(7, dtype=bool)))
+    with pytest.raises(RunError) as error:
+        fit_run([monday, tuesday, friday], settings(), tmp_path / "run", options=from_run(before))
+    text = str(error.value)
+    assert "tuesday has 5 encoded units there and 7 here. Give" in text
+    assert f"(--split {before.path}/sessions/tuesday/split.json, for the other" in text
 
 
 def test_other_units_are_refused_where_weights_belong_to_units(trained, tmp_path):

@@ -56,7 +56,7 @@ def read_start(wanted: WarmStart, recordings: Sequence[Recording], settings: Set
     try:
         taken = matched(there, layout, parts=wanted.parts, where=str(run.path))
     except RunError as error:
-        raise RunError(f"{error}{_advice(run, settings)}") from error
+        raise RunError(f"{error}{_advice(run, recordings, settings)}") from error
     _require_same_units(run, recordings, taken)
     return taken
 
@@ -154,8 +154,8 @@ def _weights(run: RunFolder, wanted: WarmStart) -> dict[str, Tensor]:
     return {name: value[row].clone() for name, value in stored.items()}
 
 
-def _advice(run: RunFolder, settings: Settings) -> str:
-    """Which settings of the model differ, and what to do."""
+def _advice(run: RunFolder, recordings: Sequence[Recording], settings: Settings) -> str:
+    """Which settings of the model or units differ, and what to do."""
     from lfads_torch.config.tree import flatten
     from lfads_torch.workflows.stored import read_settings_of
 
@@ -165,10 +165,40 @@ def _advice(run: RunFolder, settings: Settings) -> str:
         for name in here
         if name.startswith(("model.", "sessions.readin_size")) and here[name] != there[name]
     ]
+    units = "" if differing else _advice_on_units(run, recordings)
+    if units:
+        return units
     listed = f" Settings that differ: {'; '.join(differing)}." if differing else ""
     return (
         f"{listed} Give the settings of that run (--settings {run.settings_path}), or leave the "
         "parts that differ out with --from-parts."
+    )
+
+
+def _advice_on_units(run: RunFolder, recordings: Sequence[Recording]) -> str:
+    """Where a session has as many units as it had, but not as many encoded; otherwise empty."""
+    from lfads_torch.workflows.model_card import card_of, read_card
+    from lfads_torch.workflows.sessions.folder import session_runs
+
+    before = {read_card(own).session: own for own in session_runs(run)}
+    found, splits = [], []
+    for recording in recordings:
+        here = card_of(recording)
+        own = before.get(here.session) or (run if len(recordings) == len(before) == 1 else None)
+        there = here if own is None else read_card(own)
+        is_other = sum(there.is_encoded) != sum(here.is_encoded)
+        if own is not None and is_other and len(there.unit_ids) == len(here.unit_ids):
+            found.append(
+                f"{here.session} has {sum(there.is_encoded)} encoded units there and "
+                f"{sum(here.is_encoded)} here"
+            )
+            splits.append(f"--split {own.split_path}")
+    if not found:
+        return ""
+    each = ", for the other recordings theirs" if len(splits) < len(recordings) else ""
+    return (
+        f" The number of encoded units differs: {'; '.join(found)}. Give the split of that run "
+        f"({' '.join(splits)}{each}), or leave the parts that differ out with --from-parts."
     )
 
 
