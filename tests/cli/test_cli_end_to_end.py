@@ -28,7 +28,7 @@ def test_a_fit_leaves_rates_scores_page_and_log(made: Made) -> None:
     lines = (made.run / "log.txt").read_text().splitlines()
     assert all(line[:2] == "20" for line in lines)  # each has its time
     assert any("preset small" in line for line in lines)
-    assert any("epoch 3 of 3: loss" in line for line in lines)
+    assert any("epoch 2 (3 of 3): loss" in line for line in lines)
     assert any("writing" in line and "report.html" in line for line in lines)
 
 
@@ -42,7 +42,7 @@ def test_the_end_of_a_fit_says_where_everything_is(
         assert str(run / name) in done.out
     assert "true rates r2" in done.out
     assert "(test set)" in done.out
-    assert "epoch 2 of 2" in done.err
+    assert "epoch 1 (2 of 2)" in done.err
     assert "kernels:" in done.err
 
 

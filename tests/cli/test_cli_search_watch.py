@@ -99,7 +99,7 @@ def test_the_line_of_an_epoch_names_the_generation_and_who_leads() -> None:
     standing.add(report(FIRST_END, [0.45, 0.44, 0.47]).row())
     line = standing.line()
     for text in (
-        "generation 2 of at most 4, epoch 7 of at most 21, member 1 of 3 leads: loss 10",
+        "generation 2 of at most 4, epoch 6 (7 of at most 21), member 1 of 3 leads: loss 10",
         "KL inputs 4", "score 0.44 (best 0.44, epoch 6)", "2 s/epoch, at most 28 s left",
     ):  # fmt: skip
         assert text in line
@@ -298,8 +298,8 @@ def test_half_a_minute_is_a_line_too(
             watch.epoch(report(epoch, [0.5, 0.4]), SETTINGS)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(",")[1] for line in said] == [
-        " epoch 3 of at most 21",
-        " epoch 5 of at most 21",
+        " epoch 2 (3 of at most 21)",
+        " epoch 4 (5 of at most 21)",
     ]
 
 
@@ -371,5 +371,5 @@ def test_a_fit_is_watched_as_before(tmp_path: Path, capsys: pytest.CaptureFixtur
     RunFolder.create(tmp_path, RunRecord())
     with Watch(tmp_path) as watch:
         watch.epoch(report(0, [0.5]), SETTINGS)
-    assert capsys.readouterr().err.startswith("epoch 1 of 1000: loss")
+    assert capsys.readouterr().err.startswith("epoch 0 (1 of 1000): loss")
     assert json.loads((tmp_path / "run.json").read_text())["search"] == {}

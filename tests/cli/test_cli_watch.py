@@ -71,9 +71,9 @@ def test_of_a_population_the_leading_member_is_shown() -> None:
 def test_a_line_has_the_terms_the_score_the_rate_and_the_time_left() -> None:
     line = standing_after(report(0, [0.5]), report(1, [0.4])).line()
     for text in (
-        "epoch 2 of 9", "loss 1", "reconstruction 0.25", "KL initial condition 3", "KL inputs 4",
-        "L2 0.5", "score 0.4 (best 0.4, epoch 1)", "learning rate 0.004", "2 s/epoch",
-        "at most 14 s left",
+        "epoch 1 (2 of 9)", "loss 1", "reconstruction 0.25", "KL initial condition 3",
+        "KL inputs 4", "L2 0.5", "score 0.4 (best 0.4, epoch 1)", "learning rate 0.004",
+        "2 s/epoch", "at most 14 s left",
     ):  # fmt: skip
         assert text in line
 
@@ -126,7 +126,7 @@ def test_where_there_is_no_terminal_the_last_epoch_is_a_line(
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "kernels: reference"
     assert len(said) == 2
-    assert said[1].startswith("epoch 3 of 9")
+    assert said[1].startswith("epoch 2 (3 of 9)")
 
 
 def test_a_line_every_half_minute(
@@ -140,9 +140,9 @@ def test_a_line_every_half_minute(
             watch.epoch(report(epoch, [0.5]), SETTINGS)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in said] == [
-        "epoch 3 of 9",
-        "epoch 6 of 9",
-        "epoch 7 of 9",
+        "epoch 2 (3 of 9)",
+        "epoch 5 (6 of 9)",
+        "epoch 6 (7 of 9)",
     ]
 
 
@@ -152,7 +152,7 @@ def test_quiet_says_nothing_but_logs(tmp_path: Path, capsys: pytest.CaptureFixtu
         watch.message("kernels: reference")
         watch.epoch(report(0, [0.5]), SETTINGS)
     assert capsys.readouterr() == ("", "")
-    assert "epoch 1 of 9" in (tmp_path / "run" / "log.txt").read_text()
+    assert "epoch 0 (1 of 9)" in (tmp_path / "run" / "log.txt").read_text()
 
 
 class Terminal(io.StringIO):
@@ -173,7 +173,7 @@ def test_in_a_terminal_the_view_is_live(tmp_path: Path, monkeypatch: pytest.Monk
         watch.epoch(report(1, [0.45, 0.3]), SETTINGS)
     shown = terminal.getvalue()
     for text in (
-        "kernels: [reference]", "epoch 2 of 9, member 1 of 2", "KL inputs", "validation score",
+        "kernels: [reference]", "epoch 1 (2 of 9), member 1 of 2", "KL inputs", "validation score",
         "0.3 (best 0.3, epoch 1)", "learning rate", "at most 14 s left",
     ):  # fmt: skip
         assert text in shown

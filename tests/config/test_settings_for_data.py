@@ -80,7 +80,7 @@ def test_what_works_gives_no_warning(values: dict[str, object]) -> None:
         ({"model.ic_bins": 99}, {}, "controller's encoder reads 1 bins"),
         ({"training.batch_size": 401}, {}, "training.batch_size is 401 and 400 trials train"),
         ({"model.n_factors": 163}, {}, "model.n_factors is 163 and the recording has 162 units"),
-        ({"training.epochs": 80}, {}, "full weight in epoch 81 and training.epochs is 80"),
+        ({"training.epochs": 80}, {}, "full weight in 81 epochs and training.epochs is 80"),
         ({"training.epochs": 181}, {}, "the fit never ends early"),
         ({"loss.reconstruction": "sum"}, {}, "the scales act as beta (1e-05 for the initial"),
         ({"loss.kl_input_scale": 1e-2}, {}, "loss.kl_input_scale amounts to beta 162"),

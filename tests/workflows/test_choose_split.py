@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from run_cases import Watcher
 
+from lfads_torch.config.read import read_settings
+from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.data.recording import Recording, Split
 from lfads_torch.data.settings import SplitSettings
 from lfads_torch.data.split_file import write_split
 from lfads_torch.data.splitting import folds, split_recording
 from lfads_torch.errors import DataError, SettingsError
+from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows.choose_split import SplitChoice, with_chosen_split
+from lfads_torch.workflows.fit import FitOptions
+from lfads_torch.workflows.fit_file import FitRequest, train_file
 
 SETTINGS = SplitSettings(seed=3)
 
@@ -52,7 +59,7 @@ def test_the_own_split_holds_unless_another_is_asked_for(recording: Recording) -
     asked = SplitChoice(asked=("--test-fraction",))
     found = with_chosen_split(recording, asked, replace(SETTINGS, test_fraction=0.2), said.append)
     assert sets_of(found).count("test") == 3
-    assert said == ["the file's own split is replaced, as --test-fraction ask for"]
+    assert said == ["the file's own split is replaced, as --test-fraction asks for"]
 
 
 def test_a_file_holds_over_the_own_split(recording: Recording, tmp_path: Path) -> None:
@@ -60,6 +67,27 @@ def test_a_file_holds_over_the_own_split(recording: Recording, tmp_path: Path) -
     bare = recording.with_split(split_recording(recording, SETTINGS))
     found = with_chosen_split(bare, SplitChoice(path=tmp_path / "split.json"), SETTINGS)
     assert sets_of(found) == own_split(recording).trial_set.tolist()
+
+
+def test_of_several_recordings_the_one_meant_is_named(recording: Recording, tmp_path: Path) -> None:
+    paths = tmp_path / "a.h5", tmp_path / "b.h5"
+    write_recording(recording, paths[0])
+    write_recording(recording.with_split(own_split(recording)), paths[1])
+    request = FitRequest(
+        source=paths[0], more_sources=(paths[1],), session_names=("monday", "tuesday"),
+        folder=tmp_path / "run", settings=read_settings(),
+        split=SplitChoice(asked=("--seed", "--held-out")),
+    )  # fmt: skip
+    watcher = Watcher()
+
+    def train(recordings: Sequence[Recording], options: FitOptions) -> RunFolder:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_file(request, watcher, train=train)
+    assert watcher.said == [
+        "tuesday: the file's own split is replaced, as --seed, --held-out ask for"
+    ]
 
 
 @pytest.mark.parametrize("fold", [0, 2])

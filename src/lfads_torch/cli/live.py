@@ -58,7 +58,7 @@ def _of_a_fit(standing: Standing) -> RenderableType:
     )
     table = Table.grid(padding=(0, 2))
     table.add_row(
-        Text(f"epoch {standing.n_done} of {standing.n_epochs}{of_members}", style="bold"),
+        Text(f"{standing.epoch_text()}{of_members}", style="bold"),
         ProgressBar(total=standing.n_epochs, completed=standing.n_done, width=30),
     )
     table.add_row(Text("pace"), Text(standing.pace_text()))

@@ -136,7 +136,7 @@ def _progress(standing: SearchStanding) -> Table:
         Text(standing.generation_text(), style="bold"),
         ProgressBar(total=epochs.n_epochs, completed=epochs.n_done, width=30),
     )
-    grid.add_row(Text(f"epoch {epochs.n_done} of at most {epochs.n_epochs}"), epochs.pace_text())
+    grid.add_row(Text(epochs.epoch_text()), epochs.pace_text())
     grid.add_row(Text(f"{epochs.n_members} members"), Text(best))
     return grid
 

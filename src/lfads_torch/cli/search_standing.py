@@ -93,7 +93,7 @@ class SearchStanding:
         """The latest epoch in one line."""
         epochs = self.epochs
         return (
-            f"{self.generation_text()}, epoch {epochs.n_done} of at most {epochs.n_epochs}, member "
+            f"{self.generation_text()}, {epochs.epoch_text()}, member "
             f"{epochs.member} of {epochs.n_members} leads: {epochs.details()}"
         )
 

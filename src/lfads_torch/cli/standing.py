@@ -101,10 +101,15 @@ class Standing:
         left = self.seconds_left
         return pace if not left else f"{pace}, at most {duration(left)} left"
 
+    def epoch_text(self) -> str:
+        """The latest epoch, counted from 0 as in every file, and how many are done of how many."""
+        at_most = "at most " if self.replaces_members else ""
+        return f"epoch {self.n_done - 1} ({self.n_done} of {at_most}{self.n_epochs})"
+
     def line(self) -> str:
         """Everything in one line."""
         member = f", member {self.member} of {self.n_members}" if self.n_members > 1 else ""
-        return f"epoch {self.n_done} of {self.n_epochs}{member}: {self.details()}"
+        return f"{self.epoch_text()}{member}: {self.details()}"
 
     def details(self) -> str:
         """Terms, score, rate and pace."""

@@ -226,14 +226,15 @@ def _warnings_of_ramps(settings: Settings, sizes: DataSizes) -> Iterator[str]:
     full = epochs_until_full_weight(settings, sizes)
     if full > training.epochs:
         yield (
-            f"the ramps reach full weight in epoch {full} and training.epochs is {training.epochs}"
+            f"the ramps reach full weight in {full} epochs and training.epochs is {training.epochs}"
             ": no epoch counts as best under full regularisation. Raise training.epochs, or lower "
             "loss.kl_ramp_increase and loss.l2_ramp_increase"
         )
     elif training.patience and full + training.patience >= training.epochs:
         yield (
-            f"patience starts to count in epoch {full}, after both ramps; with training.patience "
-            f"{training.patience} and training.epochs {training.epochs} the fit never ends early"
+            f"patience starts to count after {full} epochs, once both ramps are over; with "
+            f"training.patience {training.patience} and training.epochs {training.epochs} the fit "
+            "never ends early"
         )
 
 

@@ -61,7 +61,8 @@ def with_chosen_split(
     if recording.split is not None and not choice.asked:
         return recording
     if recording.split is not None:
-        say(f"the file's own split is replaced, as {', '.join(choice.asked)} ask for")
+        ask = "asks" if len(choice.asked) == 1 else "ask"
+        say(f"the file's own split is replaced, as {', '.join(choice.asked)} {ask} for")
     bare = replace(recording, split=None)
     return bare.with_split(split_recording(bare, settings))
 

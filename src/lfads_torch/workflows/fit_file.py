@@ -109,8 +109,14 @@ def _read(request: FitRequest, observer: Observer) -> tuple[Recording, ...]:
         recording = read_recording(source, options=request.read_options)
         if names:
             recording = replace(recording, session=names[n])
-        found.append(with_chosen_split(recording, choice, request.settings.split, observer.message))
+        say = _named(observer, recording.session) if len(sources) > 1 else observer.message
+        found.append(with_chosen_split(recording, choice, request.settings.split, say))
     return tuple(found)
+
+
+def _named(observer: Observer, session: str) -> Callable[[str], None]:
+    """What is said of one recording among several."""
+    return lambda text: observer.message(f"{session}: {text}")
 
 
 def go_on(run: RunFolder, *, options: FitOptions, observer: Observer) -> RunFolder:
