@@ -410,6 +410,33 @@ STEPS_METHOD = (
 )
 
 
+def population_cost(result: dict[str, Any]) -> str:
+    """Time and memory of a member against P = 1."""
+    machine = result["machine"]
+    rows = [
+        f"| {n} | {each['processor_s_per_member_epoch']:.3f} | {each['fastest_s_per_member_epoch']:.3f} | "
+        f"{each['times_faster_per_member']:.2f} | {each['peak_mb']} | "
+        + ("" if each["mb_per_additional_member"] is None else f"{each['mb_per_additional_member']:.0f}")
+        + " |"
+        for n, each in result["members"].items()
+    ]  # fmt: skip
+    lines = [
+        "## What a member of a population costs",
+        "",
+        "`python benchmarks/population_cost.py`. Whole epochs (training, validation, score) of the preset `maze_peer` on the maze recording,",
+        f"{result['n_weights']:,} weights, {result['backend']}, one thread of {machine['processor']} (load {machine['load_before']} before); populations take turns epoch by",
+        f"epoch, {result['rounds']} rounds, processor time. Memory is the peak of a process of its own that trains two epochs.",
+        "",
+        "| members | s per member-epoch, median | fastest | times as fast per member | peak, MB | MB per additional member |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+        "On one thread of a processor a population saves a tenth per member and no more: the products of one model fill it already. `run.memory_gb` and",
+        "`run.members_at_once` bound the memory; members then train in turn.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def kernel_steps(result: dict[str, Any]) -> str:
     """Time of a whole training step by backend, beside the eager stand-in."""
     machine, incumbent = result["machine"], result["incumbent"]
@@ -460,6 +487,7 @@ def page() -> str:
         ("pulses", pulses),
         ("maze_search", maze_search),
         ("sessions", sessions),
+        ("population_cost", population_cost),
         ("kernel_steps", kernel_steps),
         ("coordinated_dropout", why_coordinated_dropout),
         ("continuous", continuous),
