@@ -269,7 +269,7 @@ def pulses(result: dict[str, Any]) -> str:
                 "encoder saw. One seed; 200 epochs, beta .1 (initial condition) and .3 (inputs), set after a first attempt with beta 1",
                 "and 36 epochs had not learned the dynamics. The protocol without coordinated dropout was run first, as published: it",
                 "finds the pulses, but its rates follow the noise of the counts (R2 below 0). A protocol with coordinated dropout (.3, our",
-                "default) was set down after that was seen; where it is not in the table it has not been run. With it the rates follow the truth; at",
+                "default) was set down after that was seen; where it is not in the table it has not been run to its end. With it the rates follow the truth; at",
                 "g 1.5 the largest input then comes 20 ms before the pulse in the median, so that fewer trials lie within 30 ms.",
                 "",
                 "| system | coordinated dropout | input scaled by | within 30 ms | chance, permuted | chance, uniform | median error | rates, R2 | nats (truth) |",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lfads_torch.config.space import SpaceChoice
@@ -18,7 +18,14 @@ from lfads_torch.workflows.fit import FitOptions, Observer, fit_run, resume_run
 from lfads_torch.workflows.infer import infer_to_file
 from lfads_torch.workflows.search import search_run
 
-__all__ = ["PrintedProgress", "ensure_rates", "ensure_run", "ensure_search", "provenance"]
+__all__ = [
+    "PrintedProgress",
+    "ensure_rates",
+    "ensure_run",
+    "ensure_search",
+    "finished_run",
+    "provenance",
+]  # fmt: skip
 
 
 class PrintedProgress:
@@ -41,10 +48,12 @@ class PrintedProgress:
         print(f"{self._name}: generation {report.generation}, best {report.best:.5f}", flush=True)
 
 
-def ensure_run(folder: Path, recording: Recording, settings: Settings) -> RunFolder:
+def ensure_run(
+    folder: Path, recording: Recording | Sequence[Recording], settings: Settings
+) -> RunFolder:
     """The finished run of this folder: trained now, gone on with, or found as it is."""
     watcher, options = PrintedProgress(folder.name), FitOptions(overwrite=True)
-    return _whole(
+    return finished_run(
         _found(folder, watcher)
         or fit_run(recording, settings, folder, options=options, observer=watcher)
     )
@@ -61,7 +70,7 @@ def ensure_search(
 ) -> RunFolder:
     """The finished search of this folder: run now, gone on with, or found as it is."""
     options = FitOptions(overwrite=True)
-    return _whole(
+    return finished_run(
         _found(folder, watcher)
         or search_run(
             recording,
@@ -75,7 +84,7 @@ def ensure_search(
     )
 
 
-def _whole(run: RunFolder) -> RunFolder:
+def finished_run(run: RunFolder) -> RunFolder:
     """The run, unless a signal ended it: a figure of half a run must not become a result."""
     status = run.read_record().status
     if status != "finished":

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from resumable import PrintedProgress, provenance
+from resumable import PrintedProgress, ensure_run, finished_run, provenance
 
 from lfads_torch.analysis.metrics.bits_per_spike import bits_per_spike, held_out_entries
 from lfads_torch.analysis.metrics.intervals import PairedDifference, TrialScore, trial_bootstrap
@@ -45,7 +45,7 @@ from lfads_torch.data.recording import Recording
 from lfads_torch.data.synthetic.choose import synthesise
 from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.outputs.run_folder import RunFolder
-from lfads_torch.workflows.fit import FitOptions, fit_run, resume_run
+from lfads_torch.workflows.fit import resume_run
 from lfads_torch.workflows.infer import infer_to_file
 from lfads_torch.workflows.sessions.add import AddOptions, add_session
 from lfads_torch.workflows.sessions.folder import refresh_sessions
@@ -107,19 +107,6 @@ def settings_of(recordings: Sequence[Recording], steps: int, **values: object) -
         **{name.replace("__", "."): value for name, value in values.items()},
     }
     return read_settings(None, "small", tuple(f"{name}={value}" for name, value in values.items()))
-
-
-def ensure(folder: Path, recordings: Sequence[Recording], settings: Settings) -> RunFolder:
-    """The finished run of this folder: trained now, gone on with, or found as it is."""
-    watcher = PrintedProgress(folder.name)
-    if RunFolder.is_run(folder):
-        run = RunFolder.open(folder)
-        if run.read_record().status == "finished":
-            return run
-        if run.can_resume:
-            return resume_run(folder, observer=watcher)
-    given = recordings if len(recordings) > 1 else recordings[0]
-    return fit_run(given, settings, folder, options=FitOptions(overwrite=True), observer=watcher)
 
 
 def scores_of(run: RunFolder, recordings: Sequence[Recording]) -> dict[str, Scores]:
@@ -194,7 +181,7 @@ def alone(
     for recording in recordings:
         folder = runs / f"single_{recording.session}"
         found |= scores_of(
-            ensure(folder, [recording], settings_of([recording], steps, **values)), [recording]
+            ensure_run(folder, recording, settings_of([recording], steps, **values)), [recording]
         )
     return found
 
@@ -202,7 +189,7 @@ def alone(
 def together(
     folder: Path, recordings: Sequence[Recording], steps: int, **values: object
 ) -> tuple[RunFolder, dict[str, Scores]]:
-    run = ensure(folder, recordings, settings_of(recordings, steps, **values))
+    run = ensure_run(folder, recordings, settings_of(recordings, steps, **values))
     return run, scores_of(run, recordings)
 
 
@@ -253,7 +240,7 @@ def added(runs: Path, steps: int, n_train: int) -> dict[str, Any]:
             )  # fmt: skip
         elif RunFolder.open(folder).can_resume:
             resume_run(folder, observer=PrintedProgress(folder.name))
-        run = RunFolder.open(folder)
+        run = finished_run(RunFolder.open(folder))
         found[name] = {
             "scores": compared(scores_of(run, [new]), theirs),
             "updates": run.metrics.read()[-1]["step"],

@@ -28,7 +28,7 @@ INTRODUCTION = (
     "trials were set down after the first arm had shown a loss. A session is added to the model",
     "of the five, which had its 612 updates before; the 600 are of the new read-in and read-out",
     "alone, so that its row is not one of equal updates. A part that is not in the table has",
-    "not been run.",
+    "not been run to its end (two more parts were stopped; half-trained models are not reported).",
     "",
     "| what | updates | score | together | alone | gain | largest loss of a session |",
     "|---|---|---|---|---|---|---|",

@@ -86,12 +86,7 @@ def external_inputs(
     """External inputs of all bins for all trials of the batch."""
     if task.sizes.n_external_inputs == 0:
         return None
-    parts = [
-        part.external_inputs[index]
-        for part, index in zip(trials, indices, strict=True)
-        if part.external_inputs is not None
-    ]
-    return torch.cat(parts, 1)
+    return _gathered_inputs([part.external_inputs for part in trials], indices)
 
 
 def trial_inputs(
@@ -100,12 +95,15 @@ def trial_inputs(
     """Inputs that are constant over a trial, for all trials of the batch."""
     if task.sizes.n_trial_inputs == 0:
         return None
-    parts = [
-        part.trial_inputs[index]
-        for part, index in zip(trials, indices, strict=True)
-        if part.trial_inputs is not None
-    ]
-    return torch.cat(parts, 1)
+    return _gathered_inputs([part.trial_inputs for part in trials], indices)
+
+
+def _gathered_inputs(
+    inputs: list[Tensor | None], indices: tuple[Int[Tensor, "P _"], ...]
+) -> Tensor:
+    """Of the trials of each session by their positions, one session after the other."""
+    pairs = zip(inputs, indices, strict=True)
+    return torch.cat([own[index] for own, index in pairs if own is not None], 1)
 
 
 def joint_external_inputs(batches: list[SessionBatch]) -> Float[Tensor, "P B L X"] | None:
