@@ -1,11 +1,13 @@
 """How long a whole training step takes: an eager stand-in of the incumbent beside our backends.
 
     python benchmarks/kernel_steps.py [--rounds 3] [--threads 1] [--members 1 8 16] [--shapes maze]
+        [--incumbent FOLDER [--incumbent-python PROGRAM]]
 
 Every variant lives in a process of its own, as a run would, and takes its turn in every round
 (A B A B ...); medians are compared. Times are of the process's own processor time with one thread,
 so that other work on the machine shows in caches, not in waiting, and of the clock with more.
-Ratios are against the eager stand-in (`eager_step.py`), P = 1, on the same number of threads.
+Ratios are against the eager stand-in (`eager_step.py`), P = 1, on the same number of threads, and
+against lfads-torch itself where a folder with its package is given (`incumbent_step.py`).
 
 Nothing is timed before the gradient of one step agrees with that of the reference in float64.
 Beside each figure stands a floor: the products of a step at the rate of a large product here.
@@ -28,9 +30,10 @@ from statistics import median
 from typing import Any
 
 import torch
-from step_variants import SHAPES, Shape, Step, build, build_eager, eager_gradients
+from incumbent_step import IncumbentProcess
+from step_shapes import SHAPES, OperatorCalls, Shape
+from step_variants import Step, build, build_eager, eager_gradients, incumbent_settings
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from lfads_torch.kernels.compiled.library import Absent, find_library
 from lfads_torch.outputs.run_record import library_versions
@@ -58,23 +61,23 @@ class Variant:
 
 
 EAGER = Variant("eager", 1)
+PEER = Variant("lfads-torch", 1)
 
 
-def variants(members: int) -> tuple[Variant, ...]:
-    """What takes turns: the stand-in, and the backends for so many members."""
+@dataclass(frozen=True)
+class Peer:
+    """Where lfads-torch itself is, and a Python that has what it imports."""
+
+    folder: Path
+    python: Path
+
+
+def variants(members: int, peer: Peer | None) -> tuple[Variant, ...]:
+    """What takes turns: lfads-torch, the stand-in, and the backends for so many members."""
     backends = ("portable", "compiled")
     alone = (Variant("reference", 1),) if members == 1 else ()
-    return (EAGER, *alone, *(Variant(backend, members) for backend in backends))
-
-
-class _Calls(TorchDispatchMode):
-    """Counts operator calls, those of the backward pass among them."""
-
-    n = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        self.n += 1
-        return function(*args, **(kwargs or {}))
+    first = (EAGER,) if peer is None else (PEER, EAGER)
+    return (*first, *alone, *(Variant(backend, members) for backend in backends))
 
 
 def made(shape: Shape, variant: Variant) -> Step:
@@ -88,9 +91,9 @@ def serve(line: Connection, shape: Shape, variant: Variant, threads: int) -> Non
     torch.set_num_threads(threads)
     step = made(shape, variant)
     with freed_memory_kept():
-        with _Calls() as calls:
+        with OperatorCalls() as calls:
             step.run()
-        line.send((step.backend, calls.n))
+        line.send({"backend": step.backend, "operator_calls": calls.n})
         while line.recv():
             processor, clock = time.process_time(), time.perf_counter()
             step.run()
@@ -121,32 +124,58 @@ def checked(shape: Shape) -> dict[str, float]:
     return errors
 
 
-def measured(shape: Shape, members: int, threads: int, rounds: int) -> dict[str, Any]:  # JSON
-    """Median time of every variant for a member, and its ratio to the stand-in beside it."""
-    context, chosen = multiprocessing.get_context("spawn"), variants(members)
-    lines, said, processes = {}, {}, []
-    for variant in chosen:
-        here, there = context.Pipe()
-        process = context.Process(target=serve, args=(there, shape, variant, threads), daemon=True)
-        process.start()
-        processes.append(process)
-        lines[variant], said[variant] = here, here.recv()
+class OwnProcess:
+    """Steps of a variant of ours on request, as `IncumbentProcess` has those of lfads-torch."""
+
+    def __init__(self, shape: Shape, variant: Variant, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._line, there = context.Pipe()
+        self._process = context.Process(
+            target=serve, args=(there, shape, variant, threads), daemon=True
+        )
+        self._process.start()
+        self.said: dict[str, Any] = self._line.recv()  # JSON values
+
+    def times(self) -> tuple[float, float]:
+        """Of one more step: seconds of the processor, and of the clock."""
+        self._line.send(True)
+        processor, clock = self._line.recv()
+        return processor, clock
+
+    def close(self) -> None:
+        self._line.send(False)
+        self._process.join()
+
+
+def started(
+    shape: Shape, variant: Variant, threads: int, peer: Peer | None
+) -> OwnProcess | IncumbentProcess:
+    if variant != PEER or peer is None:
+        return OwnProcess(shape, variant, threads)
+    settings = incumbent_settings(shape)
+    return IncumbentProcess(peer.folder, peer.python, shape, settings, threads=threads)
+
+
+def measured(
+    shape: Shape, members: int, *, threads: int, rounds: int, peer: Peer | None
+) -> dict[str, Any]:  # JSON values
+    """Median time of every variant for a member, and its ratios to what is beside it."""
+    chosen = variants(members, peer)
+    processes = {variant: started(shape, variant, threads, peer) for variant in chosen}
     times: dict[Variant, list[float]] = {variant: [] for variant in chosen}
     for _ in range(rounds):
-        for variant, line in lines.items():
-            line.send(True)
-            times[variant].append(line.recv()[0 if threads == 1 else 1])
-    for line, process in zip(lines.values(), processes, strict=True):
-        line.send(False)
-        process.join()
+        for variant, process in processes.items():
+            times[variant].append(process.times()[0 if threads == 1 else 1])
+    for process in processes.values():
+        process.close()
     each = {v: 1000 * median(t) / v.members for v, t in times.items()}
     return {
         v.name: {
-            "backend": said[v][0],
-            "operator_calls": said[v][1],
+            **processes[v].said,
             "ms_per_member": round(each[v], 1),
             "fastest_ms_per_member": round(1000 * min(times[v]) / v.members, 1),
             "times_faster_than_eager": round(each[EAGER] / each[v], 2),
+            **({} if peer is None else {"times_faster_than_peer": round(each[PEER] / each[v], 2)}),
         }
         for v in chosen
     }
@@ -189,7 +218,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 16])
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["maze"])
+    parser.add_argument("--incumbent", type=Path, help="a folder with lfads-torch's package")
+    parser.add_argument("--incumbent-python", type=Path, default=Path(sys.executable))
     given = parser.parse_args()
+    peer = None if given.incumbent is None else Peer(given.incumbent, given.incumbent_python)
     load, products = os.getloadavg()[0], product_rate()
     result: dict[str, Any] = {
         "machine": {
@@ -215,7 +247,9 @@ def main() -> None:
             "gradient_error": {key: float(f"{error:.1e}") for key, error in errors.items()},
             "threads": {
                 str(threads): {
-                    str(members): measured(shape, members, threads, given.rounds)
+                    str(members): measured(
+                        shape, members, threads=threads, rounds=given.rounds, peer=peer
+                    )
                     for members in given.members
                 }
                 for threads in given.threads

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from continuous_page import continuous
 from coordinated_dropout_page import coordinated_dropout
+from kernel_steps_page import kernel_steps
 from sessions_page import sessions
 
 RESULTS = Path(__file__).parent / "results"
@@ -399,17 +400,6 @@ def why_coordinated_dropout(result: dict[str, Any]) -> str:
     return coordinated_dropout(result, DOCS / "figures" / "coordinated_dropout.png")
 
 
-STEPS_METHOD = (
-    "The first row stands in for lfads-torch, which is not run here: `benchmarks/eager_step.py`, our own code from the equations, works its",
-    "way (one cell call for every bin and module, operands joined in every bin, masks by PyTorch, log-factorials and metrics in every",
-    "step). Before anything is timed its gradient must agree with that of our reference, and those of the backends with it too.",
-    "Every variant is a process of its own and takes its turn in every round; each group of members has the stand-in beside it.",
-    "Random numbers of our variants come from the compiled library. The floor is the time of the step's products alone, all of them, at",
-    "the rate of a large product of PyTorch's library; the compiled backend leaves out the products with the zeros among the counts,",
-    "and its own small products are faster than that library's on this processor, so the floor is a mark, not a bound.",
-)
-
-
 def population_cost(result: dict[str, Any]) -> str:
     """Time and memory of a member against P = 1."""
     machine = result["machine"]
@@ -435,46 +425,6 @@ def population_cost(result: dict[str, Any]) -> str:
         "`run.members_at_once` bound the memory; members then train in turn.",
     ]
     return "\n".join(lines) + "\n"
-
-
-def kernel_steps(result: dict[str, Any]) -> str:
-    """Time of a whole training step by backend, beside the eager stand-in."""
-    machine, incumbent = result["machine"], result["incumbent"]
-    lines = [
-        "## Time of a training step",
-        "",
-        f"`python benchmarks/kernel_steps.py`. {machine['processor']}, {machine['cores']} cores; products reach {machine['product_gflop_per_s']:.0f} GFLOP/s on one core, copies",
-        f"{machine['memory_gb_per_s']:.0f} GB/s. Medians of {result['rounds']} rounds of processor time on one thread, since the machine was busy (load {machine['load_before']:.0f}), so expect 15 %",
-        "either way; with more threads, time of the clock.",
-        *STEPS_METHOD,
-        "",
-    ]
-    for name, shape in result["shapes"].items():
-        lines += [
-            f"**{name}**: {shape['trials']} trials, {shape['encoded_bins']} encoded and {shape['bins']} generated bins, {shape['encoded_units']} of {shape['units']} units encoded, {shape['spikes_per_entry']:g} spikes per",
-            f"entry; encoders {shape['encoder']} and {shape['controller_encoder']}, controller {shape['controller']}, generator {shape['generator']}, factors {shape['factors']}. {shape['gflop']:.1f} GFLOP, floor {shape['floor_ms']:.0f} ms.",
-            "",
-        ]
-        for threads, groups in shape["threads"].items():
-            lines += [
-                f"| {threads} thread{'s' if threads != '1' else ''} | backend | operator calls | ms per member, median | fastest | times the floor | times as fast as the stand-in |",
-                "|---|---|---|---|---|---|---|",
-            ]
-            for variants in groups.values():
-                lines += [
-                    f"| {variant} | {each['backend']} | {each['operator_calls']} | {each['ms_per_member']:.0f} | {each['fastest_ms_per_member']:.0f} | "
-                    f"{each['ms_per_member'] / shape['floor_ms']:.1f} | {each['times_faster_than_eager']:.2f} |"
-                    for variant, each in variants.items()
-                ]
-            lines.append("")
-    low, high = incumbent["times_its_products"]
-    lines += [
-        f"How the stand-in compares: of lfads-torch about {incumbent['operator_calls']} operator calls a step were counted on another machine, and a step took {low} to {high}",
-        "times its products there. Calls are counted differently (here every call below autograd). The stand-in takes fewer times its",
-        "products than lfads-torch did there; what lfads-torch itself would take on this machine was not measured.",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def page() -> str:

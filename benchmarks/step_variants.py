@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from eager_step import Eager, EagerSettings
+from incumbent_step import IncumbentSettings
+from step_shapes import Shape, counts
 from torch import Tensor
 
 from lfads_torch.config.read import read_settings
@@ -25,58 +26,9 @@ from lfads_torch.training.state import PopulationState, new_state
 from lfads_torch.training.step import gather, training_step
 from lfads_torch.training.task import Task, build_task
 
-__all__ = ["SHAPES", "Shape", "Step", "build", "build_eager", "eager_gradients"]
+__all__ = ["Step", "build", "build_eager", "eager_gradients", "incumbent_settings"]
 
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """A model and its batch."""
-
-    trials: int
-    encoded_bins: int
-    bins: int
-    encoded_units: int
-    units: int
-    encoder: int
-    controller_encoder: int
-    controller: int
-    generator: int
-    factors: int
-    initial_condition: int
-    inferred: int = 4
-    spikes_per_entry: float = 0.05
-
-    def gflop(self) -> float:
-        """Of a step's products: forward, and all gradients but that of the encoder's input."""
-        encoder = sum(
-            2 * (self.encoded_units + size) * 3 * size
-            for size in (self.encoder, self.controller_encoder)
-        )
-        input_share = sum(
-            2 * self.encoded_units * 3 * size for size in (self.encoder, self.controller_encoder)
-        )
-        seen = 2 * self.controller_encoder + self.factors + self.controller
-        controller = seen * 3 * self.controller + 2 * self.controller * self.inferred
-        generator = (self.inferred + self.generator) * 3 * self.generator
-        read = self.generator * self.factors + self.factors * self.units
-        per_trial = self.encoded_bins * (3 * encoder - input_share)
-        per_trial += 3 * self.bins * (controller + generator + read)
-        return 2e-9 * self.trials * per_trial
-
-
-# `maze`: the incumbent's model of the recording; `medium`: the preset on whole trials.
-SHAPES = {
-    "maze": Shape(
-        trials=256, encoded_bins=35, bins=45, encoded_units=137, units=182, encoder=64,
-        controller_encoder=64, controller=64, generator=200, factors=100, initial_condition=100,
-    ),
-    "medium": Shape(
-        trials=64, encoded_bins=140, bins=140, encoded_units=122, units=162, encoder=100,
-        controller_encoder=80, controller=80, generator=100, factors=40, initial_condition=100,
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,11 +38,6 @@ class Step:
     run: Callable[[], object]
     backend: str
     state: PopulationState | None = None
-
-
-def counts(shape: Shape, n_trials: int) -> np.ndarray:
-    size = (n_trials, shape.bins, shape.units)
-    return np.random.default_rng(0).poisson(shape.spikes_per_entry, size).astype(np.float64)
 
 
 def task_of(shape: Shape, backend: str, dtype: torch.dtype) -> tuple[Task, Hyperparameters]:
@@ -153,6 +100,30 @@ def build_eager(shape: Shape) -> Step:
     eager = Eager(_named(task, own), _eager_settings(task, own, is_quiet=False))
     batch = torch.as_tensor(counts(shape, shape.trials), dtype=torch.float32)
     return Step(lambda: eager.step(batch), "eager stand-in")
+
+
+def incumbent_settings(shape: Shape) -> IncumbentSettings:
+    """The numbers of our own variants, for lfads-torch's model."""
+    task, own = task_of(shape, "reference", torch.float32)
+    model = task.model
+    return IncumbentSettings(
+        clip=model.cell_clip,
+        lag=model.controller_lag_bins,
+        dropout_rate=float(own.dropout_rate[0]),
+        hidden_rate=float(own.coordinated_dropout_rate[0]),
+        kl_initial_condition=float(own.kl_initial_condition_scale[0]),
+        kl_inputs=float(own.kl_input_scale[0]),
+        l2_generator=float(own.l2_generator_scale[0]),
+        l2_controller=float(own.l2_controller_scale[0]),
+        initial_condition_variance=model.initial_condition_prior_variance,
+        time_constant_bins=model.input_prior_time_constant,
+        input_variance=model.input_prior_variance,
+        variance_floor=model.initial_condition_variance_floor,
+        scale=task.loss.scale,
+        learning_rate=float(own.learning_rate[0]),
+        max_gradient_norm=float(own.max_gradient_norm[0]),
+        n_weights=task.layout.n,
+    )
 
 
 def _named(task: Task, own: Hyperparameters) -> dict[str, Tensor]:
