@@ -14,6 +14,8 @@ from lfads_torch.data.check.estimate import (
     FitPlan,
     estimate_fit,
     measured_flops_per_s,
+    members_at_once,
+    memory_of,
 )
 from lfads_torch.data.recording import Recording
 
@@ -54,7 +56,48 @@ def test_more_data_cost_more(field: str) -> None:
 def test_members_multiply_operations_and_activations() -> None:
     one, three = estimate_fit(PLAN, SIZES), estimate_fit(replace(PLAN, n_members=3), SIZES)
     assert three.flops_per_step == pytest.approx(3 * one.flops_per_step)
-    assert 2 * one.memory_bytes < three.memory_bytes < 3 * one.memory_bytes
+    each = memory_of(PLAN, SIZES)
+    grown = three.memory_bytes - one.memory_bytes
+    assert three.members_at_once == 3
+    assert grown == pytest.approx(2 * (each.per_member + each.per_member_at_once))
+
+
+def test_on_a_cpu_a_few_train_at_once_in_groups_of_equal_size() -> None:
+    plan = replace(PLAN, n_members=20)
+    assert members_at_once(plan, SIZES, None) == 3  # of 20: six groups of 3 and one of 2
+    assert members_at_once(replace(plan, n_members=4), SIZES, None) == 2
+    assert members_at_once(replace(plan, threads=16), SIZES, None) == 10
+    assert members_at_once(replace(plan, threads=64), SIZES, None) == 20
+    assert members_at_once(replace(plan, is_on_cpu=False), SIZES, None) == 20
+    small = replace(plan, generator_size=9, ic_encoder_size=9, n_factors=3, n_inferred_inputs=0)
+    assert members_at_once(small, SIZES, None) == 20
+
+
+def test_little_memory_makes_smaller_groups_and_never_none() -> None:
+    plan, each = replace(PLAN, n_members=20, is_on_cpu=False), memory_of(PLAN, SIZES)
+    room = each.shared + 20 * each.per_member + 5.5 * each.per_member_at_once
+    assert members_at_once(replace(plan, memory_bytes=room), SIZES, 1e6) == 5
+    assert members_at_once(plan, SIZES, room / 0.6) == 5
+    assert members_at_once(plan, SIZES, 1.0) == 1
+    assert members_at_once(replace(plan, members_at_once=7), SIZES, 1.0) == 7
+
+
+def test_a_member_that_waits_costs_its_weights_and_no_more() -> None:
+    few = replace(PLAN, members_at_once=1)
+    one, three = (estimate_fit(replace(few, n_members=n), SIZES) for n in (1, 3))
+    assert three.memory_bytes - one.memory_bytes == pytest.approx(
+        2 * memory_of(PLAN, SIZES).per_member
+    )
+
+
+def test_other_backends_and_likelihoods_keep_more() -> None:
+    def at_once(**changes) -> float:
+        return memory_of(replace(PLAN, **changes), SIZES).per_member_at_once
+
+    backends = [at_once(backend=name) for name in ("compiled-avx2", "portable", "reference")]
+    assert backends == sorted(set(backends))
+    assert at_once(is_poisson=False) > at_once()
+    assert at_once(bytes_per_number=8) == 2 * at_once()
 
 
 def test_the_rate_is_measured_where_it_is_not_given() -> None:

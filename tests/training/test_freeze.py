@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from training_cases import Case, same_bits, state_tensors
 
+from lfads_torch.kernels.choose import choose_kernels
+from lfads_torch.kernels.compiled.library import Absent, find_library
 from lfads_torch.training import loop
 from lfads_torch.training.loop import AdvanceOptions, advance
 from lfads_torch.training.state import CHECKED_TERMS
@@ -137,6 +141,30 @@ def test_who_takes_from_another_is_frozen_no_more():
     assert state.clocks.broken.tolist() == [-1, -1]
     assert state.clocks.epochs.tolist() == [2, 2]
     assert bool(state.clocks.smoothed.isfinite().all())
+
+
+@pytest.mark.skipif(isinstance(find_library(), Absent), reason="there is no compiled library")
+def test_with_the_compiled_library_groups_change_no_bit():
+    """So the number of members at once is free to follow threads and memory."""
+    case = replace(CASE, dtype=torch.float32)
+    task = replace(case.task(), kernels=choose_kernels("compiled"))
+    states, rows = [], []
+    for at_once in (0, 1, 2, 4):
+        state, reports = case.state((0, 9, 3, 4, 5)), []
+        advance(
+            state, task, case.data(), seed=3, n_epochs=2, observe=reports.append,
+            options=AdvanceOptions(members_at_once=at_once),
+        )  # fmt: skip
+        states.append(state_tensors(state))
+        rows.append([report.values for report in reports])
+    for tensors, values in zip(states[1:], rows[1:], strict=True):
+        assert values == rows[0]
+        assert tensors.keys() == states[0].keys()
+        assert [name for name in tensors if not same(tensors[name], states[0][name])] == []
+
+
+def same(left: torch.Tensor, right: torch.Tensor) -> bool:
+    return left.numpy().tobytes() == right.numpy().tobytes()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ class RunSettings:
     n_seeds: int = setting(1, "restarts trained as members of one population", at_least=1)
     members_at_once: int = setting(
         0,
-        "members that train at once, the others in turn; 0: as memory allows",
+        "members that train at once, the others in turn; 0: on a GPU as memory allows, on a CPU a "
+        "few, for more would be no faster",
         unit="members",
         at_least=0,
     )

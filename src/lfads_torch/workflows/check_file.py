@@ -64,9 +64,16 @@ def check_file(
 
 def plan_of(settings: Settings) -> FitPlan:
     """What a fit with these settings costs, as far as they decide it."""
-    from lfads_torch.data.check.estimate import FitPlan
+    import torch
 
-    model, training = settings.model, settings.training
+    from lfads_torch.data.check.estimate import FitPlan
+    from lfads_torch.kernels.choose import choose_kernels
+    from lfads_torch.workflows.device import number_type
+
+    model, training, run = settings.model, settings.training, settings.run
+    dtype = number_type(run)
+    # A GPU that is asked for need not be here: the fit may be meant for another machine.
+    is_on_gpu = run.device == "cuda" or (run.device == "auto" and torch.cuda.is_available())
     return FitPlan(
         ic_encoder_size=model.ic_encoder_size,
         controller_encoder_size=model.controller_encoder_size,
@@ -78,7 +85,14 @@ def plan_of(settings: Settings) -> FitPlan:
         ic_bins=model.ic_bins,
         batch_size=training.batch_size,
         epochs=training.epochs,
-        n_members=settings.run.n_seeds,
+        n_members=run.n_seeds,
+        members_at_once=run.members_at_once,
+        memory_bytes=run.memory_gb * 1e9 or None,
+        threads=run.threads or torch.get_num_threads(),
+        is_on_cpu=not is_on_gpu,
+        backend="triton" if is_on_gpu else choose_kernels("auto", dtype=dtype).name,
+        is_poisson=settings.loss.observation == "poisson" and not settings.loss.unit_observation,
+        bytes_per_number=dtype.itemsize,
     )
 
 

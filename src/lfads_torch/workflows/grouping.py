@@ -1,4 +1,4 @@
-"""How many members train at once: all, unless memory is short; the others wait for their turn."""
+"""How many members train at once: on a CPU a few, on a GPU all that fit; the others take turns."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lfads_torch.data.check.estimate import DataSizes
+    from lfads_torch.data.check.estimate import DataSizes, FitPlan
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.assemble import Assembly
     from lfads_torch.workflows.fit import Observer
 
 __all__ = ["members_at_once"]
-
-_USABLE_SHARE = 0.6  # of free memory: the estimate is right within a factor, and others live here
 
 
 def members_at_once(run: RunFolder, assembly: Assembly, watcher: Observer) -> int:
@@ -25,41 +23,32 @@ def members_at_once(run: RunFolder, assembly: Assembly, watcher: Observer) -> in
     if isinstance(record.grouping, int):
         return record.grouping
     n_members = assembly.settings.run.n_seeds
-    n_at_once = assembly.settings.run.members_at_once or _as_memory_allows(assembly)
-    n_at_once = min(n_at_once, n_members)
+    n_at_once = min(_by_estimate(assembly), n_members)
     run.write_record(replace(record, grouping=n_at_once))
     if n_at_once < n_members:
         watcher.message(f"{n_members} members train in turn, {n_at_once} at once")
     return n_at_once
 
 
-def _as_memory_allows(assembly: Assembly) -> int:
-    """As many as fit, by the estimate of `lfads check`; all where free memory is not known.
+def _by_estimate(assembly: Assembly) -> int:
+    """What was asked for (`run.members_at_once`), or by the estimate of `lfads check`."""
+    from lfads_torch.data.check import estimate
 
-    One at least: a member cannot be divided.
-    """
-    from lfads_torch.data.check.estimate import estimate_fit
+    plan, sizes = _plan(assembly), _sizes(assembly)
+    free = _free_bytes(assembly) or estimate.estimate_fit(plan, sizes).available_bytes
+    return estimate.members_at_once(plan, sizes, free)
+
+
+def _plan(assembly: Assembly) -> FitPlan:
     from lfads_torch.workflows.check_file import plan_of
 
-    n_members = assembly.settings.run.n_seeds
-    plan = replace(plan_of(assembly.settings), flops_per_s=1.0)
-    sizes = _sizes(assembly)
-    one, two = (estimate_fit(replace(plan, n_members=n), sizes) for n in (1, 2))
-    usable = _usable_bytes(assembly, one.available_bytes)
-    if usable is None:
-        return n_members
-    each = max(two.memory_bytes - one.memory_bytes, 1.0)
-    shared = max(one.memory_bytes - each, 0.0)
-    return max(1, min(n_members, int((usable - shared) // each)))
-
-
-def _usable_bytes(assembly: Assembly, available: int | None) -> float | None:
-    """What was asked for (`run.memory_gb`), or a share of what is free."""
-    asked = assembly.settings.run.memory_gb
-    if asked:
-        return asked * 1e9
-    free = _free_bytes(assembly) or available
-    return None if free is None else _USABLE_SHARE * free
+    task = assembly.task
+    return replace(
+        plan_of(assembly.settings),
+        flops_per_s=1.0,
+        backend=task.kernels.name,
+        is_on_cpu=task.device.type == "cpu",
+    )
 
 
 def _sizes(assembly: Assembly) -> DataSizes:

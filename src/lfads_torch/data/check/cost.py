@@ -54,7 +54,7 @@ def check_cost(context: CheckContext, estimate: FitEstimate) -> list[Finding]:
                 code="memory",
                 message=f"A fit needs about {estimate.memory_bytes / 2**30:.1f} GiB (an estimate); "
                 f"{available / 2**30:.1f} GiB are free.",
-                remedy="Lower training.batch_size, the number of members, or the model's size.",
+                remedy="Lower training.batch_size, run.members_at_once, or the model's size.",
             )
         )
     n_encoded = n_bins if context.split is None else context.split.n_encoded_bins

@@ -9,14 +9,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FitEstimate", "FitPlan", "estimate_fit", "measured_flops_per_s"]
+from lfads_torch.data.check.memory import (
+    MemoryEstimate,
+    SizesOfStep,
+    even_groups,
+    stored_per_entry,
+)
+
+__all__ = [
+    "DataSizes",
+    "FitEstimate",
+    "FitPlan",
+    "estimate_fit",
+    "measured_flops_per_s",
+    "members_at_once",
+    "memory_of",
+]
 
 # Element-wise work and the likelihood take about as long as the products.
 SHARE_OF_TIME_IN_PRODUCTS = 0.5
 # Operator calls of one bin, forward and backward, whatever the sizes.
 OVERHEAD_S_PER_BIN = 1e-3
-STATES_SAVED_PER_CELL = 7  # input projections of three gates, the gates, the state
-COPIES_OF_WEIGHTS = 6  # weights, gradient, two moments, best, and one in flight
+USABLE_SHARE = 0.6  # of free memory: the estimate is right within a factor, and others live here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +48,21 @@ class FitPlan:
     batch_size: int = 64
     epochs: int = 1000
     n_members: int = 1
+    members_at_once: int = 0  # 0: as many as fit and are worth it
+    memory_bytes: float | None = None  # that training may take; None: a share of what is free
+    threads: int = 1
+    is_on_cpu: bool = True
+    backend: str = "compiled"
+    is_poisson: bool = True
+    bytes_per_number: int = 4
     flops_per_s: float | None = None  # None: measured here by a short matrix product
     available_bytes: int | None = None  # None: this machine's free memory, where it says
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitEstimate:
-    """Right within a factor of about three; early stopping makes it shorter."""
+    """Time within a factor of about three, and early stopping makes it shorter; memory within a
+    third of what training adds to the process, on the CPU."""
 
     flops_per_step: float
     flops_per_s: float
@@ -48,6 +70,7 @@ class FitEstimate:
     seconds_per_epoch: float
     seconds: float  # all epochs
     memory_bytes: float
+    members_at_once: int  # the others wait for their turn
     available_bytes: int | None
 
 
@@ -71,8 +94,8 @@ def estimate_fit(plan: FitPlan, sizes: DataSizes) -> FitEstimate:
     A recurrent cell of H states and I inputs costs `6 H (I + H)` operations per trial and bin, a
     linear map `2 I O`; the backward pass twice the forward one. Time is operations over the rate
     of a matrix product of the generator's size, over its share of the time, plus a constant per
-    step and bin for the operator calls. Memory: the states that the backward pass needs (twice,
-    for gradients), the weights with their moments, and the counts as float32.
+    step and bin for the operator calls. Memory: see `MemoryEstimate`, with as many members at once
+    as a fit would take.
     """
     forward = _flops_per_trial(plan, sizes)
     n_bins = max(sizes.n_bins - plan.ic_bins, 1)
@@ -83,15 +106,63 @@ def estimate_fit(plan: FitPlan, sizes: DataSizes) -> FitEstimate:
     overhead = steps * (n_bins + sizes.n_encoded_bins) * OVERHEAD_S_PER_BIN
     seconds_per_epoch = flops_per_epoch / (rate * SHARE_OF_TIME_IN_PRODUCTS) + overhead
     available = plan.available_bytes if plan.available_bytes is not None else _free_bytes()
+    n_at_once = members_at_once(plan, sizes, available)
     return FitEstimate(
         flops_per_step=3.0 * plan.n_members * forward * batch,
         flops_per_s=rate,
         steps_per_epoch=steps,
         seconds_per_epoch=seconds_per_epoch,
         seconds=seconds_per_epoch * plan.epochs,
-        memory_bytes=_memory_bytes(plan, sizes, batch),
+        memory_bytes=memory_of(plan, sizes).total(plan.n_members, n_at_once),
+        members_at_once=n_at_once,
         available_bytes=available,
     )
+
+
+def members_at_once(plan: FitPlan, sizes: DataSizes, available: float | None) -> int:
+    """Members of a group: on a GPU as many as fit, on the CPU no more than are worth it."""
+    if plan.members_at_once:
+        return min(plan.members_at_once, plan.n_members)
+    memory, n_members = memory_of(plan, sizes), plan.n_members
+    usable = plan.memory_bytes
+    if usable is None and available is not None:
+        usable = USABLE_SHARE * available
+    n_at_once = memory.members_that_fit(n_members, usable)
+    if plan.is_on_cpu:
+        n_at_once = min(n_at_once, memory.worthwhile_members(n_members, plan.threads))
+    return even_groups(n_members, n_at_once)
+
+
+def memory_of(plan: FitPlan, sizes: DataSizes) -> MemoryEstimate:
+    """Of the plan on these data."""
+    has_controller = plan.n_inferred_inputs > 0
+    n_counts = sizes.n_trials * sizes.n_bins * sizes.n_units
+    return MemoryEstimate.of_sizes(
+        SizesOfStep(
+            n_trials=_trials_of_a_batch(plan, sizes),
+            n_encoded_bins=sizes.n_encoded_bins,
+            n_bins=max(sizes.n_bins - plan.ic_bins, 1),
+            n_units=sizes.n_units,
+            n_encoded_units=sizes.n_encoded_units,
+            ic_encoder_size=plan.ic_encoder_size,
+            controller_encoder_size=plan.controller_encoder_size if has_controller else 0,
+            controller_size=plan.controller_size if has_controller else 0,
+            generator_size=plan.generator_size,
+            n_factors=plan.n_factors,
+            n_inputs=plan.n_inferred_inputs + sizes.n_external_inputs,
+        ),
+        stored_per_entry(plan.backend, is_poisson=plan.is_poisson),
+        n_weights=_n_weights(plan, sizes),
+        n_counts=n_counts,
+        bytes_per_number=plan.bytes_per_number,
+    )
+
+
+def _trials_of_a_batch(plan: FitPlan, sizes: DataSizes) -> int:
+    """The largest one; batches of an epoch are of equal size, nearly."""
+    n_train = max(sizes.n_train, 1)
+    n_batches = -(-n_train // max(plan.batch_size, 1))
+    return -(-n_train // n_batches)
 
 
 def measured_flops_per_s(n_trials: int, n_hidden: int, *, seconds: float = 0.1) -> float:
@@ -134,20 +205,6 @@ def _flops_per_trial(plan: FitPlan, sizes: DataSizes) -> float:
 
 def _cell(n_inputs: int, n_hidden: int) -> int:
     return 6 * n_hidden * (n_inputs + n_hidden)
-
-
-def _memory_bytes(plan: FitPlan, sizes: DataSizes, batch: int) -> float:
-    has_controller = plan.n_inferred_inputs > 0
-    hidden_encoded = 2 * plan.ic_encoder_size
-    hidden_encoded += 2 * plan.controller_encoder_size if has_controller else 0
-    hidden_generated = plan.generator_size + (plan.controller_size if has_controller else 0)
-    saved = STATES_SAVED_PER_CELL * (
-        hidden_encoded * sizes.n_encoded_bins + hidden_generated * sizes.n_bins
-    )
-    saved += (4 * sizes.n_units + plan.n_factors) * sizes.n_bins
-    counts = sizes.n_trials * sizes.n_bins * sizes.n_units
-    weights = COPIES_OF_WEIGHTS * plan.n_members * _n_weights(plan, sizes)
-    return 4.0 * (2 * plan.n_members * batch * saved + weights + counts)
 
 
 def _n_weights(plan: FitPlan, sizes: DataSizes) -> int:

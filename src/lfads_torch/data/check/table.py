@@ -73,6 +73,8 @@ def _rows(summary: RecordingSummary, estimate: FitEstimate) -> list[tuple[str, s
         )
     rows.append(("time of a fit (estimate)", _duration(estimate)))
     rows.append(("memory of a fit (estimate)", f"{estimate.memory_bytes / 2**30:.2g} GiB"))
+    if estimate.members_at_once > 1:
+        rows.append(("members that train at once", str(estimate.members_at_once)))
     return rows
 
 
