@@ -10,10 +10,13 @@
 
 Equal architecture, split, seed, member-epochs, validation passes and stopping rule (all run to the
 last generation). Each arm is represented by the model with its best smoothed validation score
-after the ramps. Splits: `peer`, where the trials that the peer validates on are a test set that
-nothing is selected on; `second`, another draw of trials and held-out units.
+after the ramps. Beside it stand the averaged rates of an ensemble of up to four models, which
+forward selection on validation trials takes (docs/search.md). Splits: `peer`, where the trials that
+the peer validates on are a test set that nothing is selected on; `second`, another draw of trials
+and held-out units.
 
-Writes results/maze_search.json after every arm; resumable.
+Writes results/maze_search.json after every arm; resumable. `--ensembles-anew` scores the ensembles
+of finished runs again and leaves every other figure as it is.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from maze_single import scores, with_test_set
-from resumable import PrintedProgress, ensure_rates, ensure_search, provenance
+from resumable import PrintedProgress, ensure_rates, ensure_search, finished_run, provenance
 
 from lfads_torch.analysis.metrics.intervals import trial_bootstrap
 from lfads_torch.config.read import read_settings
@@ -126,19 +129,36 @@ def rates_of(run: RunFolder, recording: Recording, member: int) -> np.ndarray:
         return rates["rates"].values.astype(float) * recording.bin_width_s
 
 
-def test_scores(run: RunFolder, recording: Recording) -> dict[str, Mapping[str, object]]:
-    """Scores on the test trials: of the best model, and of the rates of the best lines together."""
-    from lfads_torch.workflows.stored import load_model, members_of
+@dataclass(frozen=True, kw_only=True)
+class TestScores:
+    """Of the best model, and what is told of the ensemble."""
 
-    ids = members_of(run)
-    best = [load_model(run, recording, member=member).best_score for member in ids]
-    ranked = [ids[place] for place in np.argsort(best, kind="stable")][:ENSEMBLE]
-    each = [rates_of(run, recording, member) for member in ranked]
-    return {
-        "best": scores(recording, each[0], "test"),
-        "ensemble": scores(recording, np.mean(each, axis=0), "test"),
-        "n_in_ensemble": len(ranked),
-    }
+    best: Mapping[str, object]
+    ensemble: dict[str, object]
+
+
+def test_scores(run: RunFolder, recording: Recording) -> TestScores:
+    """Scores on the test trials: of the best model, and of the ensemble's rates beside it."""
+    from lfads_torch.workflows.choose_ensemble import chosen_models
+
+    chosen = chosen_models(run)
+    taken = chosen.members[:ENSEMBLE]
+    each = np.stack([rates_of(run, recording, member) for member in taken])
+    best = scores(recording, each[0], "test")
+    averaged = scores(recording, each.mean(axis=0), "test")
+    of_test = each[:, recording.split.trials("test")]
+    spread = of_test.std(axis=0) / of_test.mean(axis=0)
+    return TestScores(
+        best=best,
+        ensemble={
+            "ensemble_members": list(taken),
+            "n_candidates": len(chosen.candidates),
+            "ensemble_validation_gain_nats": chosen.nats[0] - chosen.nats[len(taken) - 1],
+            # Spread between members over the rates' size, median over trials, bins and units.
+            "member_spread": round(float(np.median(spread)), 4),
+            "ensemble_minus_best": against(averaged, best),
+        },
+    )
 
 
 class Difference:
@@ -176,7 +196,7 @@ def one_comparison(
     split_name: str, seed: int, recording: Recording, runs: Path, size: Size
 ) -> dict[str, object]:
     """All arms on one split from one seed, as far as they are done."""
-    found: dict[str, Mapping[str, object]] = {}
+    found: dict[str, TestScores] = {}
     result: dict[str, object] = {"n_test_trials": len(recording.split.trials("test")), "arms": {}}
     for arm in ARMS:
         folder = runs / split_name / f"seed_{seed}" / arm
@@ -190,10 +210,9 @@ def one_comparison(
         found[arm] = test_scores(run, recording)
         search = run.read_record().search
         result["arms"][arm] = {
-            "test": {name: with_interval(s) for name, s in found[arm]["best"].items()},
+            "test": {name: with_interval(s) for name, s in found[arm].best.items()},
             "masked, bits/spike": masked_of(run),
-            "ensemble_minus_best": against(found[arm]["ensemble"], found[arm]["best"]),
-            "n_in_ensemble": found[arm]["n_in_ensemble"],
+            **found[arm].ensemble,
             "validation_score": search["best"]["score"],
             "best_epoch": search["best"]["epoch"],
             "hyperparameters": search["best"]["hyperparameters"],
@@ -204,17 +223,33 @@ def one_comparison(
         if "references" not in result:
             result["references"] = references_of(run)
         if arm != "population":
-            paired = against(found["population"]["best"], found[arm]["best"])
+            paired = against(found["population"].best, found[arm].best)
             result["arms"][arm]["population_minus_this"] = paired
         store(split_name, seed, size, result)
         print(split_name, seed, arm, json.dumps(result["arms"][arm]["test"]), flush=True)
     return result
 
 
+def ensembles_anew(
+    split_name: str, seed: int, recording: Recording, runs: Path, size: Size
+) -> None:
+    """Score the ensembles of finished runs again, by the rule of today, in the stored result."""
+    result = json.loads(RESULTS.read_text())[key_of(size)][split_name][f"seed {seed}"]
+    for arm, entry in result["arms"].items():
+        run = finished_run(RunFolder.open(runs / split_name / f"seed_{seed}" / arm))
+        entry |= test_scores(run, recording).ensemble
+        store(split_name, seed, size, result)
+        print(split_name, seed, arm, json.dumps(entry["ensemble_minus_best"]), flush=True)
+
+
+def key_of(size: Size) -> str:
+    return f"{size.population} members, {size.generations} generations of 10 epochs"
+
+
 def store(split_name: str, seed: int, size: Size, result: dict[str, object]) -> None:
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     before["what"] = __doc__.splitlines()[0]
-    key = f"{size.population} members, {size.generations} generations of 10 epochs"
+    key = key_of(size)
     before.setdefault(key, {}).setdefault(split_name, {})[f"seed {seed}"] = result
     RESULTS.write_text(json.dumps(before, indent=1) + "\n")
 
@@ -229,6 +264,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--population", type=int, default=8)
     parser.add_argument("--generations", type=int, default=12)
+    parser.add_argument("--ensembles-anew", action="store_true")
     given = parser.parse_args()
     path = given.data / "mc_maze_large_subset.h5"
     if not path.exists():
@@ -237,9 +273,10 @@ def main() -> None:
     peer = read_split(given.data / "mc_maze_large_subset_split.json", recording)
     size = Size(population=given.population, generations=given.generations)
     ways = splits(recording, peer)
+    score = ensembles_anew if given.ensembles_anew else one_comparison
     for seed, name in itertools.product(given.seeds, given.splits):
         runs = given.runs / f"{size.population}x{size.generations}"
-        one_comparison(name, seed, recording.with_split(ways[name]), runs, size)
+        score(name, seed, recording.with_split(ways[name]), runs, size)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ensembles: mean rates of the best models of different lines, everything else of the best."""
+"""Ensembles: mean rates of models chosen on validation trials, everything else of the best."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny_runs import fitted, rich_recording
 
-from lfads_torch.errors import DataError, SettingsError
+from lfads_torch.data.fingerprint import fingerprint
+from lfads_torch.errors import DataError, RunError, SettingsError
+from lfads_torch.outputs.ensemble_file import EnsembleRecord, read_ensemble, write_ensemble
 from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.settings import InferenceSettings
+from lfads_torch.workflows.choose_ensemble import candidates_of, chosen_models
 from lfads_torch.workflows.ensemble import ensemble_note, load_ensemble
 from lfads_torch.workflows.evaluate import Request, evaluate, evaluate_run, to_json
 from lfads_torch.workflows.finish import finish_run
 from lfads_torch.workflows.fit import fit_run
 from lfads_torch.workflows.infer import infer_to_file
 from lfads_torch.workflows.infer_file import InferRequest, infer_file
-from lfads_torch.workflows.kept_models import kept_models
+from lfads_torch.workflows.kept_models import every_model, kept_models
 from lfads_torch.workflows.scores.trials import Protocol
 from lfads_torch.workflows.search import search_run
-from lfads_torch.workflows.stored import read_recording_of
+from lfads_torch.workflows.stored import members_of, read_recording_of
 
 THREE = InferenceSettings(n_samples=5, ensemble=3)
 TWO = InferenceSettings(n_samples=5, ensemble=2)
@@ -36,9 +39,32 @@ ONE = InferenceSettings(n_samples=5)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = tmp_path_factory.mktemp("ensemble") / "run"
     return fit_run(recording(), settings("run.n_seeds=3", "model.ic_bins=2"), folder)
+
+
+@pytest.fixture(scope="module")
+def run(trained, tmp_path_factory) -> RunFolder:
+    """The same, where all three were chosen, in the order of their scores."""
+    return with_choice(trained, tmp_path_factory.mktemp("chosen") / "run", slice(None))
+
+
+def with_choice(run: RunFolder, folder: Path, taken: slice) -> RunFolder:
+    """A copy with a choice that we make: what is averaged does not depend on why."""
+    shutil.copytree(run.path, folder)
+    models = candidates_of(run)
+    ids = tuple(model.member for model in models)
+    nats = tuple(0.5 - 0.01 * n for n in range(len(ids)))
+    record = EnsembleRecord(
+        members=ids[taken],
+        nats=nats[taken],
+        candidates=ids,
+        scores=tuple(model.score for model in models),
+        n_trials=3,
+    )
+    assert write_ensemble(folder / "ensemble.json", record)
+    return RunFolder(folder)
 
 
 def inferred(run, folder: Path, inference=None, **options) -> xarray.Dataset:
@@ -122,11 +148,88 @@ def test_more_than_there_are_takes_what_there_is_and_says_so(run, tmp_path):
     found = inferred(run, tmp_path, replace(THREE, ensemble=7))
     assert found.attrs["ensemble_members"].tolist() == ranked(run)
     listed = ", ".join(map(str, ranked(run)))
-    assert ensemble_note(run, 3) is None
+    assert ensemble_note(run, 1) is None
     assert ensemble_note(run, 7) == (
-        "an ensemble of 7 models was asked for, but run keeps 3 of different lines: members "
-        f"{listed} are averaged"
+        f"an ensemble of up to 7 models was asked for: members {listed} are averaged, of 3 that "
+        "run keeps; no other improves the likelihood of the mean rates on the 3 validation trials "
+        f"(0.02 nats per entry better there than member {ranked(run)[0]} alone)"
     )
+    two = ", ".join(map(str, ranked(run)[:2]))
+    assert f"members {two} are averaged, of 3 that run keeps; one after" in ensemble_note(run, 2)
+
+
+def test_where_no_other_helps_the_best_is_alone_and_that_is_said(trained, alone, tmp_path):
+    one = with_choice(trained, tmp_path / "run", slice(1))
+    best = ranked(one)[0]
+    found = inferred(one, tmp_path, THREE)
+    np.testing.assert_array_equal(found["rates"], alone[best]["rates"])
+    assert "ensemble_members" not in found.attrs
+    assert "rate_member_std" not in found
+    assert ensemble_note(one, 3) == (
+        "an ensemble of up to 3 models was asked for: of the other 2 that run keeps, none improves "
+        f"the likelihood of the rates of member {best} on the 3 validation trials, so nothing is "
+        "averaged"
+    )
+
+
+# --- the choice ---
+
+
+def test_the_choice_is_forward_selection_on_validation_trials(trained, alone, tmp_path):
+    own = RunFolder(shutil.copytree(trained.path, tmp_path / "run"))
+    chosen = chosen_models(own)
+    is_valid = recording().split.trial_set == "valid"
+    counts = recording().counts[is_valid][:, 2:].astype(float)
+
+    def nats(members) -> float:
+        rates = np.mean([alone[m]["rates"].values[is_valid].astype(float) for m in members], axis=0)
+        expected = rates * recording().bin_width_s
+        return float((expected - counts * np.log(expected)).mean())
+
+    taken = [ranked(own)[0]]
+    while rest := [m for m in (0, 1, 2) if m not in taken]:
+        best = min(rest, key=lambda m: nats([*taken, m]))
+        if nats([*taken, best]) >= nats(taken):
+            break
+        taken.append(best)
+    assert chosen.members == tuple(taken)
+    assert chosen.n_trials == is_valid.sum()
+    for n, value in enumerate(chosen.nats, start=1):
+        assert value == pytest.approx(nats(taken[:n]), rel=1e-5)
+
+
+def test_a_choice_is_stored_and_made_again_for_other_models(trained, tmp_path):
+    own = RunFolder(shutil.copytree(trained.path, tmp_path / "run"))
+    chosen = chosen_models(own)
+    stored = tmp_path / "run" / "ensemble.json"
+    text = stored.read_text()
+    # A newer recording, or none at all, is not asked for what is stored.
+    (own.path / "recording.h5").rename(tmp_path / "away.h5")
+    assert chosen_models(own) == chosen
+    path = own.best_checkpoint_path
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    tensors["clock/best_score"][:2] = tensors["clock/best_score"][:2].flip(0)
+    save_file(tensors, path, metadata)
+    with pytest.raises(RunError, match="chosen by its validation trials, and they are not at hand"):
+        chosen_models(own)
+    assert chosen_models(own, recording()).members[0] == candidates_of(own)[0].member
+    assert stored.read_text() != text
+
+
+def test_test_trials_are_never_looked_at(trained, tmp_path):
+    changed = recording()
+    counts = changed.counts.copy()
+    counts[changed.split.trial_set == "test"] = 0
+    models = [RunFolder(shutil.copytree(trained.path, tmp_path / name)) for name in ("a", "b")]
+    for run, given in zip(models, (recording(), replace(changed, counts=counts)), strict=True):
+        (run.path / "recording.h5").unlink()
+        record = run.read_record()
+        run.write_record(replace(record, data_fingerprint=fingerprint(given)))
+        chosen_models(run, given)
+    first, second = (read_ensemble(run.path / "ensemble.json") for run in models)
+    assert first == second is not None
 
 
 def test_members_without_a_score_do_not_count_beside_those_with_one(run, tmp_path):
@@ -139,10 +242,19 @@ def test_members_without_a_score_do_not_count_beside_those_with_one(run, tmp_pat
     tensors["clock/best_score"][best] = torch.nan
     save_file(tensors, path, metadata)
     models = load_ensemble(copy, recording(), n_models=3)
-    assert [model.member for model in models] == ranked(run)[1:]
+    assert {model.member for model in models} <= set(ranked(run)[1:])
+    assert models[0].member == ranked(run)[1]
     tensors["clock/best_score"][:] = torch.inf
     save_file(tensors, path, metadata)
+    (copy.path / "ensemble.json").unlink()
+    with_sets = copy.read_split()
+    with_sets["trials"]["train"] += with_sets["trials"].pop("valid")
+    copy.write_split(with_sets | {"trials": with_sets["trials"] | {"valid": []}})
     assert [model.member for model in load_ensemble(copy, recording(), n_models=2)] == [0, 1]
+    assert ensemble_note(copy, 2) == (
+        "an ensemble of up to 2 models was asked for: run had no validation trials to choose by, "
+        "so the first 2 of 3 are averaged: members 0, 1"
+    )
 
 
 # --- scores ---
@@ -150,10 +262,12 @@ def test_members_without_a_score_do_not_count_beside_those_with_one(run, tmp_pat
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory) -> RunFolder:
-    return fitted(
-        rich_recording(), tmp_path_factory.mktemp("scored") / "run", "run.n_seeds=2",
-        "inference.ensemble=2", "split.held_out_fraction=0.2", "training.epochs=8",
+    folder = tmp_path_factory.mktemp("scored")
+    run = fitted(
+        rich_recording(), folder / "fitted", "run.n_seeds=2", "inference.ensemble=2",
+        "split.held_out_fraction=0.2", "training.epochs=8",
     )  # fmt: skip
+    return with_choice(run, folder / "run", slice(None))
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +345,9 @@ def test_the_estimators_average_too(tmp_path):
     from lfads_torch import LFADS
     from lfads_torch.workflows.masked_score import masked_score
 
-    run = fit_run(recording(), settings("run.n_seeds=2", "inference.ensemble=2"), tmp_path / "run")
+    both_kept = settings("run.n_seeds=2", "inference.ensemble=2")
+    fitted_run = fit_run(recording(), both_kept, tmp_path / "fitted")
+    run = with_choice(fitted_run, tmp_path / "run", slice(None))
     estimator, given = LFADS.load(run.path), recording()
     members = estimator.transform(given, members="all")
     rates = estimator.transform(given)
@@ -251,7 +367,7 @@ def test_the_commands_take_a_number_of_models(run, tmp_path, capsys):
     infer_command(source, out=tmp_path / "rates.nc", ensemble=9)
     printed = capsys.readouterr()
     assert printed.out.strip() == str(tmp_path / "rates.nc")
-    assert "ensemble of 9 models was asked for" in printed.err
+    assert "note: an ensemble of up to 9 models was asked for: members" in printed.err
     with open_rates(tmp_path / "rates.nc") as rates:
         assert len(rates.attrs["ensemble_members"]) == 3
     evaluate_command(source, which_set="valid", masks=2, bootstrap=20, ensemble=2)
@@ -263,7 +379,7 @@ def test_the_commands_take_a_number_of_models(run, tmp_path, capsys):
 # --- from a search to the end ---
 
 
-def test_a_search_ends_with_the_rates_of_its_lines(tmp_path, monkeypatch):
+def test_a_search_ends_with_the_rates_of_the_chosen_models(tmp_path, monkeypatch):
     monkeypatch.setattr("lfads_torch.analysis.report.render_report", lambda *a, **k: "<p>")
     wanted = settings(
         "search.population=3", "search.generations=1", "search.generation_epochs=1",
@@ -272,9 +388,33 @@ def test_a_search_ends_with_the_rates_of_its_lines(tmp_path, monkeypatch):
     run = search_run(recording(), wanted, tmp_path / "run")
     watcher = Watcher()
     finish_run(run, recording=recording(), observer=watcher)
-    assert any("ensemble of 5 models was asked for" in text for text in watcher.said)
+    assert any("ensemble of up to 5 models was asked for" in text for text in watcher.said)
+    chosen = read_ensemble(run.path / "ensemble.json")
+    assert chosen is not None
+    assert chosen.members[0] == run.read_record().search["best"]["member"]
     with open_rates(run.rates_path) as rates:
-        assert sorted(rates.attrs["ensemble_members"].tolist()) == [0, 1, 2]
-        best = run.read_record().search["best"]["member"]
-        assert rates.attrs["ensemble_members"][0] == rates.attrs["member"] == best
-    assert "ensemble_gain_masked_bits_per_spike" in run.scores_path.read_text()
+        averaged = np.atleast_1d(rates.attrs.get("ensemble_members", rates.attrs["member"]))
+        assert averaged.tolist() == list(chosen.members)
+    is_several = len(chosen.members) > 1
+    assert ("ensemble_gain_masked_bits_per_spike" in run.scores_path.read_text()) == is_several
+
+
+def test_members_of_a_line_that_has_won_can_be_averaged_too(tmp_path):
+    wanted = settings(
+        "search.population=5", "search.generations=4", "search.generation_epochs=2",
+        "search.selection=truncation", "search.truncation_share=0.5", "search.stop_generations=0",
+    )  # fmt: skip
+    run = search_run(recording(), wanted, tmp_path / "run")
+    own = [model for model in every_model(run) if not model.is_of_line]
+    assert own, "no member has a best of its own: choose another seed"
+    lines = kept_models(run)
+    assert members_of(run) == sorted(model.member for model in lines)
+    assert min(model.member for model in own) >= 5
+    assert {model.member - 5 for model in own} == {model.slot for model in own}
+    by_line = {model.line: model for model in lines}
+    assert all(model.score >= by_line[model.line].score for model in own)
+    one = inferred(run, tmp_path, ONE, member=own[0].member)
+    assert one.attrs["member"] == own[0].member
+    everyone = with_choice(run, tmp_path / "chosen", slice(None))
+    note = ensemble_note(everyone, 10)
+    assert f"{own[0].member} is slot {own[0].slot}'s own best, of line {own[0].line}" in note

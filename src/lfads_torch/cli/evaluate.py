@@ -42,11 +42,11 @@ def evaluate(
     ] = None,
     ensemble: Annotated[
         int | None,
-        Parameter(help="score the mean rates of this many models of different lines"),
+        Parameter(help="score the mean rates of up to this many models, as `lfads infer` does"),
     ] = None,
     reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
 ) -> None:
-    """Give every score of a run, with intervals; nothing is written.
+    """Give every score of a run, with intervals; nothing is written but an ensemble's choice.
 
     Of several sessions: pooled, and of each; --session NAME is of one alone. Validation trials
     chose the best epoch: their scores are marked as used for selection.

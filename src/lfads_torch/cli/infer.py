@@ -31,7 +31,7 @@ def infer(
     member: Annotated[int | None, Parameter(help="of a population; without it, the best")] = None,
     ensemble: Annotated[
         int | None,
-        Parameter(help="average the rates of this many models of different lines, the best ones"),
+        Parameter(help="average the rates of up to this many models, chosen on validation trials"),
     ] = None,
     reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
 ) -> None:
@@ -44,6 +44,7 @@ def infer(
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.ensemble import ensemble_note
     from lfads_torch.workflows.infer_file import InferRequest
+    from lfads_torch.workflows.sessions.folder import session_runs
     from lfads_torch.workflows.sessions.infer import infer_files
 
     folder = RunFolder.open(run)
@@ -56,7 +57,10 @@ def infer(
     )
     with recorded_in(folder.log_path):
         paths = infer_files(folder, request, files, out, session=reader.session)
-        fewer = None if ensemble is None else ensemble_note(folder, ensemble)
-        if fewer:
-            say(f"note: {fewer}")
+        for own in session_runs(folder):
+            # Of several sessions only those that were inferred, which have chosen their models.
+            is_asked = own.path == folder.path or (own.path / "ensemble.json").is_file()
+            note = ensemble_note(own, ensemble) if ensemble is not None and is_asked else None
+            if note:
+                say(f"note: {note}")
         print("\n".join(str(path) for path in paths))

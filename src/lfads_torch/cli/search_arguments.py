@@ -71,7 +71,8 @@ class SearchArguments:
         ),
     ] = None
     ensemble: Annotated[
-        int | None, Parameter(help="average the rates of this many members of different lines")
+        int | None,
+        Parameter(help="average the rates of up to this many models, chosen on validation trials"),
     ] = None
 
     def settings(self) -> dict[str, tuple[str, object]]:

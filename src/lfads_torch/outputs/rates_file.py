@@ -40,8 +40,9 @@ SPREAD_COMMENT = (
     "beta_inputs). Neither a confidence interval nor trial-to-trial variability."
 )
 MEMBER_COMMENT = (
-    "Standard deviation over the models of the ensemble (attribute ensemble_members), which are of "
-    "different lines, of their posterior means. Says where models disagree; no confidence interval."
+    "Standard deviation over the models of the ensemble (attribute ensemble_members) of their "
+    "posterior means. Says where models disagree, models of one line less than independent ones; "
+    "no confidence interval."
 )
 OF_BEST_COMMENT = " Of the best member alone (attribute member), while rates are the ensemble's."
 INPUT_COMMENT = (

@@ -50,7 +50,7 @@ LOCK = "lock.json"
 RESULTS = (METRICS, HISTORY, LAST, BEST, RATES, SCORES, REPORT)
 OURS = (
     SETTINGS, SPLIT, CHECK, SPACE, *RESULTS, GENERATION, LOG, "recording.h5", "model.json",
-    "alignment.json", "checkpoints/start.safetensors",
+    "alignment.json", "checkpoints/start.safetensors", "ensemble.json",
 )  # fmt: skip
 
 

@@ -27,8 +27,9 @@ class InferenceSettings:
     save_generator_states: bool = setting(False, "also save the generator's states (large)")
     ensemble: int = setting(
         1,
-        "models of different lines whose rates are averaged, the best ones; nothing else is "
-        "averaged. 1: the best model alone",
+        "models whose rates are averaged, at most: the best one and those that improve the "
+        "likelihood of the mean rates on validation trials; nothing else is averaged. 1: the best "
+        "model alone",
         unit="models",
         at_least=1,
     )

@@ -125,10 +125,11 @@ def save_best(
     *,
     seed: int,
     models: BestModels | None = None,
+    extras: Mapping[str, Tensor] | None = None,
 ) -> None:
     """The models to infer with: each member's best, or those given. Raises OutputError."""
     models = BestModels.of(state) if models is None else models
-    _write(path, models.named(layout), _metadata(state, seed))
+    _write(path, models.named(layout) | dict(extras or {}), _metadata(state, seed))
 
 
 def copy_best(path: Path, target: Path, *, keeps: Callable[[str], bool]) -> None:

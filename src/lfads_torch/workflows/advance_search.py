@@ -185,16 +185,19 @@ class _Keeper:
         self._stored_at = time.monotonic()
 
     def store_best(self, state: SearchState) -> None:
-        """The best of every line so far; each member's last state before there is any."""
+        """The best of every line and member; each member's last state before there is any."""
+        from lfads_torch.search.kept import kept_of, since_when
         from lfads_torch.training.checkpoint import save_best
 
-        best = _archive(state).with_best()
+        kept = kept_of(state, _archive(state), since_when(state, self._rows))
+        is_any = len(kept.slot) > 0
         save_best(
             self._run.best_checkpoint_path,
             state.population,
             self._assembly.task.layout,
             seed=self._assembly.settings.run.seed,
-            models=best.models if len(best.slot) else None,
+            models=kept.models if is_any else None,
+            extras=kept.named("search/") if is_any else None,
         )
 
 

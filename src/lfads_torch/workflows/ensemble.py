@@ -1,4 +1,4 @@
-"""Ensembles: the rates of a run's best models of different lines, averaged. Nothing else is.
+"""Ensembles: rates of several models of a run, averaged. Nothing else is.
 
 Factors, inferred inputs and initial conditions of two models have axes of their own, so that no
 average over models means anything; rates are in the units of the data.
@@ -6,13 +6,13 @@ average over models means anything; rates are in the units of the data.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lfads_torch.errors import SettingsError
-from lfads_torch.workflows.kept_models import kept_models
+from lfads_torch.workflows.choose_ensemble import candidates_of, chosen_models
+from lfads_torch.workflows.kept_models import every_model
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -41,8 +41,9 @@ def load_ensemble(
 ) -> tuple[TrainedModel, ...]:
     """The models to average, the best first; all share the recording's trials on the device.
 
-    One model where a member is asked for, else `n_models` (None: as many as the run's
-    `inference.ensemble`), or as many as there are (`ensemble_note` says so).
+    One model where a member is asked for, else `n_models` at most (None: as the run's
+    `inference.ensemble` says): those that forward selection on validation trials takes
+    (`choose_ensemble`); `ensemble_note` says which and why.
     """
     from lfads_torch.workflows.stored import load_models, read_settings_of
 
@@ -58,33 +59,58 @@ def load_ensemble(
         raise SettingsError(
             f"an ensemble of {n_wanted} models; a whole number of at least 1 is needed."
         )
-    return load_models(run, recording, _candidates(run)[:n_wanted])
+    return load_models(run, recording, _members(run, n_wanted, recording))
 
 
-def ensemble_note(run: RunFolder, n_wanted: int) -> str | None:
-    """What to say where a run keeps fewer models than an ensemble asks for."""
+def _members(run: RunFolder, n_wanted: int, recording: Recording) -> tuple[int, ...]:
+    if n_wanted == 1:
+        return (candidates_of(run)[0].member,)
+    return chosen_models(run, recording).members[:n_wanted]
+
+
+def ensemble_note(run: RunFolder, n_wanted: int, recording: Recording | None = None) -> str | None:
+    """Which models an ensemble of `n_wanted` at most averages, and why; None for a single one.
+
+    `recording` is the run's own, for a run whose recording has moved.
+    """
     if n_wanted <= 1:
         return None
-    there = _candidates(run)
-    if n_wanted <= len(there):
-        return None
-    listed = ", ".join(str(member) for member in there)
-    if len(there) == 1:
+    asked = f"an ensemble of up to {n_wanted} models was asked for: "
+    chosen = chosen_models(run, recording)
+    taken, n_kept = chosen.members[:n_wanted], len(chosen.candidates)
+    listed, name = _listed(taken), run.path.name
+    if n_kept == 1:
+        return f"{asked}{name} keeps one alone (member {listed}), nothing is averaged"
+    if not chosen.n_trials:
         return (
-            f"an ensemble of {n_wanted} models was asked for, but {run.path.name} keeps one alone "
-            f"(member {listed}): nothing is averaged"
+            f"{asked}{name} had no validation trials to choose by, so the first {len(taken)} of "
+            f"{n_kept} are averaged: members {listed}"
         )
+    trials = f"the {chosen.n_trials} validation trials"
+    if len(taken) == 1:
+        return (
+            f"{asked}of the other {n_kept - 1} that {name} keeps, none improves the likelihood of "
+            f"the rates of member {listed} on {trials}, so nothing is averaged"
+        )
+    gain = chosen.nats[0] - chosen.nats[len(taken) - 1]
+    why = "no other improves" if len(taken) < n_wanted else "one after the other as each improved"
     return (
-        f"an ensemble of {n_wanted} models was asked for, but {run.path.name} keeps {len(there)} "
-        f"of different lines: members {listed} are averaged"
+        f"{asked}members {listed} are averaged, of {n_kept} that {name} keeps; {why} the "
+        f"likelihood of the mean rates on {trials} ({gain:.2g} nats per entry better there than "
+        f"member {taken[0]} alone){_whose(run, taken)}"
     )
 
 
-def _candidates(run: RunFolder) -> list[int]:
-    """Members in order of their scores. One without a score never counts beside those with one."""
-    kept = kept_models(run)
-    scored = [model for model in kept if math.isfinite(model.score)]
-    return [model.member for model in (scored or kept)]
+def _whose(run: RunFolder, taken: Sequence[int]) -> str:
+    """Where members come from that are not the best of their line."""
+    known = {model.member: model for model in every_model(run)}
+    own = [known[member] for member in taken if not known[member].is_of_line]
+    said = ", ".join(f"{m.member} is slot {m.slot}'s own best, of line {m.line}" for m in own)
+    return f"; {said}" if said else ""
+
+
+def _listed(members: Sequence[int]) -> str:
+    return ", ".join(str(member) for member in members)
 
 
 def ensemble_averages(

@@ -303,5 +303,5 @@ def _ensemble_notes(run: RunFolder, source: Source, request: Request) -> list[st
             f"rates are averaged over members {listed}; what else is inferred, such as factors and "
             f"inputs, is of member {source.model.member} alone"
         )
-    fewer = ensemble_note(run, asked) if request.member is None else None
-    return [*found, *([fewer] if fewer else [])]
+    chosen = ensemble_note(run, asked, request.recording) if request.member is None else None
+    return [*found, *([chosen] if chosen else [])]

@@ -70,11 +70,11 @@ def finish_run(
         return run
     # What comes later is made from what comes before, so it is made again too.
     first = RESULTS.index(wanted[0])
-    fewer = ensemble_note(run, read_settings_of(run).inference.ensemble)
-    if fewer:
-        watcher.message(fewer)
     with run.lock():
         own = _recording(run, recordings[0] if recordings else None, paths[0] if paths else None)
+        note = ensemble_note(run, read_settings_of(run).inference.ensemble, own)
+        if note:
+            watcher.message(note)
         for name, step in zip(RESULTS[first:], steps[first:], strict=True):
             watcher.message(f"writing {run.path / name}")
             step(run, own)

@@ -166,11 +166,9 @@ def load_models(
 
 def members_of(run: RunFolder) -> list[int]:
     """Ids of the models that a run keeps: its members; of a search, the founders of its lines."""
-    import torch
+    from lfads_torch.workflows.kept_models import every_model
 
-    from lfads_torch.training.checkpoint import read_members
-
-    return read_members(run.best_checkpoint_path, torch.device("cpu"))
+    return [model.member for model in every_model(run) if model.is_of_line]
 
 
 def betas_of(model: TrainedModel, record: RunRecord) -> dict[str, float | None]:

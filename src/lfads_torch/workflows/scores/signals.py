@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "expected_counts_from_visible",
     "inferred_signals",
+    "mean_counts",
     "misfit",
     "stored_signals",
 ]
@@ -124,6 +125,12 @@ def expected_counts_from_visible(
     """The mean per bin [B, T, N] given only the visible entries [B, E, N] of the encoded bins."""
     parts = _averages((model,), positions, is_visible)
     return np.concatenate([_array(part.mean_counts) for part in parts]).astype(np.float64)
+
+
+def mean_counts(model: TrainedModel, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The model's posterior mean per bin, [B, T, N], of the trials at these positions."""
+    parts = _averages((model,), positions, None)
+    return np.concatenate([_array(part.mean_counts) for part in parts])
 
 
 def _averages(

@@ -40,9 +40,11 @@ def finish_sessions(
     observer: Observer,
 ) -> RunFolder:
     """Infer and evaluate every session and write all pages; what was there is written anew."""
+    from lfads_torch.workflows.ensemble import ensemble_note
     from lfads_torch.workflows.evaluate import evaluate_run, to_json
     from lfads_torch.workflows.finish import reported_set, write_rates
     from lfads_torch.workflows.report import report_run
+    from lfads_torch.workflows.stored import read_settings_of
 
     try:
         given = tuple(recordings) if recordings else read_recordings_of(run, data_paths)
@@ -55,6 +57,9 @@ def finish_sessions(
     with run.lock():
         for own, recording in zip(refresh_sessions(run), given, strict=True):
             observer.message(f"writing rates, scores and page of {recording.session} to {own.path}")
+            note = ensemble_note(own, read_settings_of(own).inference.ensemble, recording)
+            if note:
+                observer.message(f"{recording.session}: {note}")
             write_rates(own, recording)
             found = evaluate_run(own, which_set=reported_set(own), recording=recording)
             own.write_scores(to_json(found))
