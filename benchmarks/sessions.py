@@ -1,17 +1,22 @@
 """Sessions in one model against each on its own: chaotic network, maze in halves, one added.
 
-    python benchmarks/sessions.py [--parts stitched added ...] [--n-train 3] [--steps 600]
-        [--runs runs/sessions] [--data ../shared/data]
+    python benchmarks/sessions.py [--parts stitched added ...] [--networks 0 1 2] [--n-train 1]
+        [--updates 3000] [--runs runs/sessions] [--data ../shared/data]
 
-Recipe of the network: 150 conditions, 100 units, 20 observed in each of five sessions (no unit in
-two of them), read-ins of size 10; here 5 trials per condition and session (3 train, 1 validates,
-1 is test), and 5 of each session's 20 units are held out. Every model gets the same number of
-updates and keeps its best epoch by validation; all figures are of test trials, on which nothing is
-selected. One seed. Arms and scores were set down before any of it was run; the number of updates
-and the sizes were halved for time after two single runs, of which no test score was looked at.
-`--n-train 1` (one training trial per condition) was set down after `stitched` had shown a loss.
+Recipe of a network: 150 conditions, 100 units, 20 observed in each of five sessions (no unit in
+two of them), read-ins of size 10; in bins of 20 ms (two steps of the network). Of each condition
+and session `--n-train` trials train, 1 validates and 1 is test; 5 of each session's 20 units are
+held out. Network k has model seed k. All figures are of test trials, on which nothing is selected.
 
-- `stitched`: five sessions in one model, against five models of one session each (`single`).
+Protocol, the same for every model: batches of 64 trials (mixed: of all sessions), at most 3000
+updates, learning rate 4e-3, ramps over the first 400 updates; training ends early where the
+validation score has not fallen for 800 updates, and the best epoch by validation is kept. It was
+set down from validation scores of another network (10): with one training trial per condition a
+single model is at its best after some 650 updates and overfits from then on, also at a higher rate
+(1e-2: earlier, and not as low), while the stitched one still falls after 1500. Earlier runs had
+612 updates, ramps of 150 and 3 training trials per condition, and nothing had converged.
+
+- `stitched`: five sessions in one model, against five models of one session each (`alone`).
 - `shuffled`: as stitched, each session's conditions relabelled at random, so that the averages
   that align the sessions belong to different conditions; the network is still the same.
 - `strangers`: five sessions of five different networks in one model: nothing is shared, so that
@@ -27,8 +32,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +45,7 @@ from lfads_torch.analysis.metrics.intervals import PairedDifference, TrialScore,
 from lfads_torch.analysis.metrics.truth import true_rate_r2
 from lfads_torch.config.read import read_settings
 from lfads_torch.config.tree import Settings
+from lfads_torch.data.binning import rebin
 from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.recording import Recording
 from lfads_torch.data.synthetic.choose import synthesise
@@ -52,18 +58,19 @@ from lfads_torch.workflows.sessions.folder import refresh_sessions
 
 RESULTS = Path(__file__).parent / "results" / "sessions.json"
 N_SESSIONS, N_HELD_OUT, BATCH = 5, 5, 64
+BINS_JOINED, RAMP, PATIENCE = 2, 400, 800  # the latter two in updates
+ARMS = ("shuffled", "strangers", "added", "maze")
 Scores = dict[str, TrialScore]
 
 
-def network_session(session: int, *, network: int = 0, n_train: int = 3) -> Recording:
+def network_session(session: int, *, network: int = 0, n_train: int = 1) -> Recording:
     """A session of a network, its held-out units drawn once."""
     recording = synthesise(
         "chaotic-session", network, session=session, n_trials_per_condition=n_train + 2,
         n_valid_per_condition=1, n_test_per_condition=1,
     )  # fmt: skip
-    return with_held_out(
-        replace(recording, session=f"network_{network}_session_{session}"), N_HELD_OUT, session
-    )
+    named = replace(recording, session=f"network_{network}_session_{session}")
+    return with_held_out(rebin(named, BINS_JOINED), N_HELD_OUT, session)
 
 
 def with_held_out(recording: Recording, n_held_out: int, seed: int) -> Recording:
@@ -80,9 +87,18 @@ def relabelled(recording: Recording, seed: int) -> Recording:
     return replace(recording, condition=rng.permutation(names)[recording.condition])
 
 
-def settings_of(recordings: Sequence[Recording], steps: int, **values: object) -> Settings:
-    """As many epochs as make this many updates on these recordings."""
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What all models of one arm have in common."""
+
+    updates: int = 3000
+    seed: int = 0
+
+
+def settings_of(recordings: Sequence[Recording], protocol: Protocol, **values: object) -> Settings:
+    """With as many epochs as make these updates on these recordings."""
     n_train = sum(len(each.split.trials("train")) for each in recordings)
+    an_epoch = -(-n_train // BATCH)
     values = {
         "model.generator_size": 64,
         "model.ic_encoder_size": 40,
@@ -95,15 +111,16 @@ def settings_of(recordings: Sequence[Recording], steps: int, **values: object) -
         "augmentation.dropout_rate": 0.05,
         "training.batch_size": BATCH,
         "training.learning_rate": 0.004,
-        "training.epochs": max(1, round(steps / -(-n_train // BATCH))),
-        "training.patience": 0,
+        "training.epochs": max(1, round(protocol.updates / an_epoch)),
+        "training.patience": max(1, round(PATIENCE / an_epoch)),
         "loss.ramp_unit": "steps",
-        "loss.kl_ramp_increase": steps // 4,
-        "loss.l2_ramp_increase": steps // 4,
+        "loss.kl_ramp_increase": RAMP,
+        "loss.l2_ramp_increase": RAMP,
         "loss.kl_scale_unit": "beta",
         "loss.kl_initial_condition_scale": 0.1,
         "inference.n_samples": 10,
         "run.threads": 1,
+        "run.seed": protocol.seed,
         **{name.replace("__", "."): value for name, value in values.items()},
     }
     return read_settings(None, "small", tuple(f"{name}={value}" for name, value in values.items()))
@@ -175,77 +192,91 @@ def _interval(pair: PairedDifference, seed: int) -> dict[str, Any]:
 
 
 def alone(
-    runs: Path, recordings: Sequence[Recording], steps: int, **values: object
-) -> dict[str, Scores]:
+    runs: Path, recordings: Sequence[Recording], protocol: Protocol, **values: object
+) -> tuple[dict[str, Scores], list[int]]:
+    """Scores of a model of each, and the updates that each took."""
     found: dict[str, Scores] = {}
+    updates = []
     for recording in recordings:
-        folder = runs / f"single_{recording.session}"
-        found |= scores_of(
-            ensure_run(folder, recording, settings_of([recording], steps, **values)), [recording]
-        )
-    return found
+        settings = settings_of([recording], protocol, **values)
+        run = ensure_run(runs / f"alone_{recording.session}", recording, settings)
+        found |= scores_of(run, [recording])
+        updates.append(_updates(run))
+    return found, updates
 
 
 def together(
-    folder: Path, recordings: Sequence[Recording], steps: int, **values: object
+    folder: Path, recordings: Sequence[Recording], protocol: Protocol, **values: object
 ) -> tuple[RunFolder, dict[str, Scores]]:
-    run = ensure_run(folder, recordings, settings_of(recordings, steps, **values))
+    run = ensure_run(folder, recordings, settings_of(recordings, protocol, **values))
     return run, scores_of(run, recordings)
 
 
-def network(runs: Path, steps: int, arm: str, n_train: int) -> dict[str, Any]:
-    """One of the three arms on the chaotic network."""
-    own = [network_session(s, n_train=n_train) for s in range(N_SESSIONS)]
+def _updates(run: RunFolder) -> int:
+    return int(run.metrics.read()[-1]["step"])
+
+
+def _result(
+    run: RunFolder, ours: dict[str, Scores], theirs: dict[str, Scores], updates: list[int]
+) -> dict[str, Any]:
+    return {
+        "scores": compared(ours, theirs),
+        "updates": _updates(run),
+        "updates_alone": updates,
+        **provenance(run),
+    }
+
+
+def network(runs: Path, protocol: Protocol, arm: str, n_train: int) -> dict[str, Any]:
+    """One of the three arms on the chaotic network of the protocol's seed."""
+    first = protocol.seed
+    own = [network_session(s, network=first, n_train=n_train) for s in range(N_SESSIONS)]
     if arm == "shuffled":
         shown = [relabelled(each, s) for s, each in enumerate(own)]
     elif arm == "strangers":
-        own = shown = [network_session(0, network=n, n_train=n_train) for n in range(N_SESSIONS)]
+        networks = (first, *range(first + 20, first + 19 + N_SESSIONS))
+        own = shown = [network_session(0, network=n, n_train=n_train) for n in networks]
     else:
         shown = own
-    theirs = alone(runs, own, steps)
-    run, ours = together(runs / arm, shown, steps)
+    run, ours = together(runs / f"{arm}_{first}", shown, protocol)
+    theirs, updates = alone(runs, own, protocol)
     alignment = json.loads((run.path / "alignment.json").read_text())
-    return {
-        "scores": compared(ours, theirs),
+    return _result(run, ours, theirs, updates) | {
         "alignment": [
             {
                 key: round(each[key], 4)
                 for key in ("variance_explained", "variance_explained_shuffled")
             }
             for each in alignment["sessions"]
-        ],
-        "updates": run.metrics.read()[-1]["step"],
-        **provenance(run),
+        ]
     }
 
 
-def added(runs: Path, steps: int, n_train: int) -> dict[str, Any]:
+def added(runs: Path, protocol: Protocol, n_train: int) -> dict[str, Any]:
     """A sixth session added to the stitched model, with all and with 45 of its trials."""
-    stitched = [network_session(s, n_train=n_train) for s in range(N_SESSIONS)]
-    whole, _ = together(runs / "stitched", stitched, steps)
+    seed = protocol.seed
+    stitched = [network_session(s, network=seed, n_train=n_train) for s in range(N_SESSIONS)]
+    whole, _ = together(runs / f"stitched_{seed}", stitched, protocol)
     for own, recording in zip(refresh_sessions(whole), stitched, strict=True):
         if not own.rates_path.exists():
             infer_to_file(own, recording, own.rates_path, is_new=False)
-    new = network_session(N_SESSIONS, n_train=n_train)
-    theirs = alone(runs, [new], steps)
+    new = network_session(N_SESSIONS, network=seed, n_train=n_train)
+    theirs, updates = alone(runs, [new], protocol)
     found: dict[str, Any] = {}
     for name, n_trials in (("all_trials", None), ("45_trials", 45)):
-        folder = runs / f"added_{name}"
-        epochs = settings_of([few(new, n_trials)], steps).training.epochs
+        folder = runs / f"added_{name}_{seed}"
+        training = settings_of([few(new, n_trials)], protocol).training
+        changes = (f"training.epochs={training.epochs}", f"training.patience={training.patience}")
         if not RunFolder.is_run(folder):
             add_session(
                 whole, new, folder,
-                asked=AddOptions(overrides=(f"training.epochs={epochs}",), n_trials=n_trials),
+                asked=AddOptions(overrides=changes, n_trials=n_trials),
                 observer=PrintedProgress(folder.name),
             )  # fmt: skip
         elif RunFolder.open(folder).can_resume:
             resume_run(folder, observer=PrintedProgress(folder.name))
         run = finished_run(RunFolder.open(folder))
-        found[name] = {
-            "scores": compared(scores_of(run, [new]), theirs),
-            "updates": run.metrics.read()[-1]["step"],
-            **provenance(run),
-        }
+        found[name] = _result(run, scores_of(run, [new]), theirs, updates)
     return found
 
 
@@ -253,24 +284,20 @@ def few(recording: Recording, n_trials: int | None) -> Recording:
     """With that many training trials: only their number is used."""
     if n_trials is None:
         return recording
-    trial_set = recording.split.trial_set.copy()
+    trial_set = recording.split.trial_set.astype("<U6")
     trial_set[recording.split.trials("train")[n_trials:]] = "unused"
     return recording.with_split(replace(recording.split, trial_set=trial_set))
 
 
-def maze(runs: Path, steps: int, data: Path) -> dict[str, Any]:
+def maze(runs: Path, protocol: Protocol, data: Path) -> dict[str, Any]:
     """Half the units on odd trials, the rest on even trials; no trial and no unit in both."""
-    whole = read_recording(data / "mc_maze_large_subset.h5")
+    whole = rebin(read_recording(data / "mc_maze_large_subset.h5"), BINS_JOINED)
     halves = maze_halves(whole)
-    values = {"model__n_inferred_inputs": 2, "sessions__readin_size": 0}
-    theirs = alone(runs, halves, steps, **values)
-    values["sessions__readin_size"] = 20
-    run, ours = together(runs / "maze", halves, steps, **values)
-    return {
-        "scores": compared(ours, theirs),
-        "updates": run.metrics.read()[-1]["step"],
-        **provenance(run),
-    }
+    values = {"model__n_inferred_inputs": 2, "sessions__readin_size": 20}
+    run, ours = together(runs / f"stitched_{protocol.seed}", halves, protocol, **values)
+    values["sessions__readin_size"] = 0
+    theirs, updates = alone(runs / f"{protocol.seed}", halves, protocol, **values)
+    return _result(run, ours, theirs, updates)
 
 
 def maze_halves(whole: Recording) -> list[Recording]:
@@ -288,10 +315,11 @@ def maze_halves(whole: Recording) -> list[Recording]:
     return halves
 
 
-def store(name: str, result: dict[str, Any]) -> None:
+def store(name: str, seed: int, result: dict[str, Any]) -> None:
+    """Under the arm and the network (of the maze: the model seed)."""
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     before["what"] = "test trials; ours less theirs, paired trial bootstrap, mean over sessions"
-    before[name] = result
+    before.setdefault(name, {})[str(seed)] = result
     RESULTS.write_text(json.dumps(before, indent=1) + "\n")
 
 
@@ -299,21 +327,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs/sessions"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--n-train", type=int, default=3, help="training trials per condition")
-    parser.add_argument("--parts", nargs="+", default=None)
+    parser.add_argument("--updates", type=int, default=Protocol.updates)
+    parser.add_argument("--n-train", type=int, default=1, help="training trials per condition")
+    parser.add_argument("--networks", type=int, nargs="+", default=[0])
+    parser.add_argument("--parts", nargs="+", default=["stitched", *ARMS])
     given = parser.parse_args()
-    runs, steps, n_train = given.runs / f"n_train_{given.n_train}", given.steps, given.n_train
-    parts: dict[str, Callable[[], dict[str, Any]]] = {
-        arm: lambda arm=arm: network(runs, steps, arm, n_train)
-        for arm in ("stitched", "shuffled", "strangers")
-    }
-    parts["added"] = lambda: added(runs, steps, n_train)
-    parts["maze"] = lambda: maze(given.runs / "maze", steps, given.data)
-    for name in given.parts or parts:
-        result = parts[name]()
-        print(name, json.dumps(result, indent=1), flush=True)
-        store(name if n_train == 3 or name == "maze" else f"{name}_few", result)
+    runs, n_train = given.runs / f"n_train_{given.n_train}", given.n_train
+    for seed in given.networks:
+        protocol = Protocol(updates=given.updates, seed=seed)
+        for name in given.parts:
+            if name == "maze":
+                result = maze(given.runs / "maze", protocol, given.data)
+            elif name == "added":
+                result = added(runs, protocol, n_train)
+            else:
+                result = network(runs, protocol, name, n_train)
+            print(
+                name,
+                seed,
+                json.dumps(result.get("scores", result), indent=1),
+                flush=True,
+            )
+            store(name if n_train == 1 or name == "maze" else f"{name}_{n_train}", seed, result)
 
 
 if __name__ == "__main__":

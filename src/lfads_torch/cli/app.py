@@ -27,6 +27,7 @@ COMMANDS = {
     "fit": "Train on a recording; write rates, scores and a page.",
     "search": "Tune a population on a recording (AutoLFADS); write the best model's results.",
     "add-session": "Add a recording of other units to a trained model, which stays as it is.",
+    "leave-one-out": "Leave each session out of its model in turn, add it, and score it.",
     "resume": "Go on with a run that was stopped.",
     "status": "Say how a run stands.",
     "infer": "Apply a trained run to a recording: rates, factors, inferred inputs.",

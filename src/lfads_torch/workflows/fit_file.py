@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lfads_torch.workflows.fit import FitOptions, Observer
     from lfads_torch.workflows.warm_start import WarmStart
 
-__all__ = ["FitRequest", "fit_file", "go_on", "train_file"]
+__all__ = ["FitRequest", "fit_file", "go_on", "read_recordings", "train_file"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def train_file(
     if request.resume_if_exists and (run := _run_to_go_on_with(request.folder)) is not None:
         _say_what_differs(run, request, observer)
         return go_on(run, options=options, observer=observer)
-    recordings = _read(replace(request, read_options=read_options), observer)
+    recordings = read_recordings(replace(request, read_options=read_options), observer)
     # A device that is not there is refused before a folder is made.
     choose_device(request.settings.run)
     run = train(recordings, options)
@@ -93,7 +93,7 @@ def train_file(
     return finish_run(run, recording=recordings, anew=True, observer=observer)
 
 
-def _read(request: FitRequest, observer: Observer) -> tuple[Recording, ...]:
+def read_recordings(request: FitRequest, observer: Observer) -> tuple[Recording, ...]:
     """The recordings with the names and splits that are asked for."""
     from lfads_torch.data.formats.choose import read_recording
 

@@ -187,8 +187,9 @@ def _few(recording: Recording, n_trials: int | None, seed: int) -> Recording:
     drawn = rng.permutation(train)
     if recording.condition is not None:
         drawn = drawn[np.argsort(_place_within(recording.condition[drawn]), kind="stable")]
-    trial_set = recording.split.trial_set.copy()
-    trial_set[drawn[n_trials:]] = UNUSED
+    is_left = np.isin(np.arange(recording.n_trials), drawn[n_trials:])
+    # An array of text keeps the length it was made with: what is assigned would be cut.
+    trial_set = np.where(is_left, UNUSED, recording.split.trial_set)
     return recording.with_split(replace(recording.split, trial_set=trial_set))
 
 

@@ -93,6 +93,8 @@ def pooled_scores(evaluations: Sequence[Evaluation], *, seed: int, n_samples: in
                 unit=first.unit,
                 n_trials=pooled.n_trials,
                 note="; ".join(filter(None, [_note(pooled), first.note])),
+                is_comparable=all(each.is_comparable for each in scores),
+                trial_score=pooled,
             )
         )
     return found

@@ -1,0 +1,207 @@
+"""Leave-one-session-out: how well a model takes a session that it was not trained on.
+
+Each session in turn is left out: a model of the others is trained, the session is added to it with
+all else frozen, and that is scored on its own trials. Beside it stand, paired on the same trials,
+the model of all sessions where there is one, and a model of this session alone if asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lfads_torch.errors import (
+    DataError,
+    DivergenceError,
+    OutOfMemoryError,
+    OutputError,
+    RunError,
+    SettingsError,
+)
+from lfads_torch.outputs.left_out_file import (
+    LEFT_OUT,
+    LeftOut,
+    LeftOutRecord,
+    read_left_out,
+    write_left_out,
+)
+from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.outputs.run_record import FINISHED, INTERRUPTED
+
+if TYPE_CHECKING:
+    from lfads_torch.config.tree import Settings
+    from lfads_torch.data.formats.base import ReadOptions
+    from lfads_torch.data.recording import Recording
+    from lfads_torch.workflows.evaluate import Evaluation
+    from lfads_torch.workflows.fit import Observer
+
+__all__ = ["LeaveOutRequest", "Watching", "leave_one_out"]
+
+Watching = Callable[[Path], AbstractContextManager["Observer"]]
+_FEWEST = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaveOutRequest:
+    """The sessions, how their models are trained, and the folder that gets a folder per run."""
+
+    recordings: tuple[Recording, ...]  # each with its split, units held out
+    settings: Settings
+    folder: Path
+    run: RunFolder | None = None  # the finished run of all of them, to compare with
+    only: tuple[str, ...] = ()  # sessions to leave out; none: each of them
+    n_trials: int | None = None  # few-shot: training trials of the session that is added
+    with_alone: bool = False  # also train a model of each session alone
+    added_overrides: tuple[str, ...] = ()  # settings of the added session's training
+    paths: tuple[Path, ...] = ()  # of the recordings; none: each run folder stores its own
+    read_options: ReadOptions | None = None
+    kernels: str = "auto"
+    overwrite: bool = False
+    resume_if_exists: bool = False
+    command: tuple[str, ...] = ()
+
+
+def leave_one_out(
+    request: LeaveOutRequest, watching: Watching, *, say: Callable[[str], None]
+) -> LeftOutRecord:
+    """Leave out every session in turn; `watching` gives each run its observer.
+
+    A session whose training diverges or does not fit in memory is recorded as failed, and the next
+    one begins. After a signal the rest is left for `resume_if_exists`. Raises DataError,
+    SettingsError or RunError before anything is written.
+    """
+    from lfads_torch.workflows.sessions.left_out_runs import finished_updates, train_left_out
+    from lfads_torch.workflows.sessions.left_out_scores import evaluate_left_out, pooled, score_rows
+
+    record = _begin(request, say)
+    evaluated: dict[str, Mapping[str, Evaluation]] = {}
+    for n, each in enumerate(record.sessions):
+        say(f"{each.session}, {n + 1} of {len(record.sessions)}")
+        try:
+            stopped = train_left_out(request, each, watching)
+        except (DivergenceError, OutOfMemoryError) as error:
+            say(str(error))
+            record = record.having(n, status="failed", reason=str(error), scores=())
+            write_left_out(request.folder / LEFT_OUT, record)
+            continue
+        if stopped is not None:
+            record = record.having(n, status=INTERRUPTED, reason=stopped)
+            write_left_out(request.folder / LEFT_OUT, record)
+            return record
+        found = evaluate_left_out(request, each)
+        evaluated[each.session] = found
+        record = record.having(
+            n, status=FINISHED, reason=None, updates=finished_updates(request, each),
+            set=found["added"].set, scores=score_rows(found),
+        )  # fmt: skip
+        write_left_out(request.folder / LEFT_OUT, record)
+    if all(each.status == FINISHED for each in record.sessions):
+        together = pooled([evaluated[each.session] for each in record.sessions])
+        record = replace(record, pooled=together)
+        write_left_out(request.folder / LEFT_OUT, record)
+    return record
+
+
+def _begin(request: LeaveOutRequest, say: Callable[[str], None]) -> LeftOutRecord:
+    """The record on disk, or a new one."""
+    _require_sessions(request)
+    new = _new_record(request)
+    path = request.folder / LEFT_OUT
+    before = read_left_out(path) if path.is_file() else None
+    if before is not None and request.resume_if_exists:
+        _require_same(before, new, request.folder)
+        return replace(before, pooled=())
+    _require_free(request, new, before)
+    kinds = ", ".join(new.sessions[0].runs)
+    say(f"{len(new.sessions)} sessions are left out in turn; runs of each: {kinds}")
+    request.folder.mkdir(parents=True, exist_ok=True)
+    write_left_out(path, new)
+    return new
+
+
+def _new_record(request: LeaveOutRequest) -> LeftOutRecord:
+    from lfads_torch.workflows.sessions.folder import folder_names
+
+    kinds = ("without", "added", *(["alone"] if request.with_alone else []))
+    names = [each.session for each in request.recordings]
+    places = {name: Path(place).name for name, place in folder_names(names).items()}
+    return LeftOutRecord(
+        command=request.command,
+        run=str(request.run.path.resolve()) if request.run else None,
+        n_trials=request.n_trials,
+        sessions=tuple(
+            LeftOut(session=name, runs={kind: f"{kind}_{places[name]}" for kind in kinds})
+            for name in request.only or names
+        ),
+    )
+
+
+def _require_sessions(request: LeaveOutRequest) -> None:
+    from lfads_torch.workflows.sessions.sizes import require_one_model
+
+    names = [each.session for each in request.recordings]
+    if len(names) < _FEWEST:
+        raise DataError(
+            f"{len(names)} {'session' if len(names) == 1 else 'sessions'} ({', '.join(names)}): "
+            f"leaving one out takes at least {_FEWEST}, so that two remain to share a model. Give "
+            "more recordings; of two, fit one with --set sessions.readin_size=10 and add the "
+            "other with `lfads add-session`."
+        )
+    require_one_model(request.recordings)
+    unknown = [name for name in request.only if name not in names]
+    if unknown:
+        raise SettingsError(f"--only names {unknown[0]!r}; the sessions are {', '.join(names)}.")
+    for each in request.recordings:
+        split = each.split
+        if split is None or split.is_encoded.all():
+            raise DataError(
+                f"{each.session}: no unit is held out, so that nothing says how well the session "
+                "is taken: it would be scored by units that its own read-in sees. Hold units out "
+                "(--held-out 0.25 with files; of a run, fit it with --held-out 0.25)."
+            )
+    if request.n_trials is not None and request.n_trials < 1:
+        raise SettingsError(f"--trials is {request.n_trials}; at least 1 is needed.")
+
+
+def _require_same(before: LeftOutRecord, new: LeftOutRecord, folder: Path) -> None:
+    """Raise RunError where the folder was begun with other sessions, runs or trials."""
+    for what, old, now in (
+        ("sessions", [s.session for s in before.sessions], [s.session for s in new.sessions]),
+        ("runs of each session", list(before.sessions[0].runs), list(new.sessions[0].runs)),
+        ("training trials (--trials)", before.n_trials, new.n_trials),
+        ("run of all sessions", before.run, new.run),
+    ):
+        if old != now:
+            raise RunError(
+                f"{folder}: was begun with other {what} ({old}, now {now}). Go on with the same "
+                "command, choose another --out, or replace it with --overwrite."
+            )
+
+
+def _require_free(
+    request: LeaveOutRequest, new: LeftOutRecord, before: LeftOutRecord | None
+) -> None:
+    folder = request.folder
+    if before is not None and not request.overwrite:
+        n_done = sum(each.status == FINISHED for each in before.sessions)
+        raise RunError(
+            f"{folder}: holds sessions left out already ({n_done} of {len(before.sessions)} are "
+            "finished). Choose another --out, go on with --resume-if-exists, or replace it with "
+            "--overwrite."
+        )
+    if folder.is_file():
+        raise OutputError(f"{folder}: is a file; a folder is needed. Choose another --out.")
+    known = [*new.sessions, *(before.sessions if before is not None else ())]
+    ours = {LEFT_OUT, *(place for each in known for place in each.runs.values())}
+    found = sorted(os.listdir(folder)) if folder.exists() else []
+    strange = [name for name in found if name not in ours and ".part" not in name]
+    if strange or (found and before is None and set(found) - {LEFT_OUT}):
+        listed = ", ".join((strange or found)[:3])
+        raise OutputError(
+            f"{folder}: the folder holds {listed}; for a run per session an empty one is needed. "
+            "Choose another --out, or move that away."
+        )
