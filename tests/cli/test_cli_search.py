@@ -57,8 +57,8 @@ def test_every_generation_is_a_line(searched: Path) -> None:
     lines = (searched / "log.txt").read_text().splitlines()
     told = [line for line in lines if " generation " in line and "best score" in line]
     assert [line.split(" ", 1)[1].split(":")[0] for line in told] == [
-        "generation 1 of at most 2",
-        "generation 2 of at most 2",
+        "generation 0 (1 of at most 2)",
+        "generation 1 (2 of at most 2)",
     ]
     assert "1 of 3 replaced" in told[0]
     assert "epochs in" in told[0]

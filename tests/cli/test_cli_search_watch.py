@@ -99,7 +99,7 @@ def test_the_line_of_an_epoch_names_the_generation_and_who_leads() -> None:
     standing.add(report(FIRST_END, [0.45, 0.44, 0.47]).row())
     line = standing.line()
     for text in (
-        "generation 2 of at most 4, epoch 6 (7 of at most 21), member 1 of 3 leads: loss 10",
+        "generation 1 (2 of at most 4), epoch 6 (7 of at most 21), member 1 of 3 leads: loss 10",
         "KL inputs 4", "score 0.44 (best 0.44, epoch 6)", "2 s/epoch, at most 28 s left",
     ):  # fmt: skip
         assert text in line
@@ -127,8 +127,8 @@ def test_the_line_of_a_generation() -> None:
     frozen = {"is_frozen": 1, "broke": "gradient_norm", "outcome": "replaced"}
     standing.finish([row(0, 0.5, outcome="replaced"), row(1, 0.4), row(2, None, **frozen)])
     assert standing.generation_line() == (
-        "generation 1 of at most 4: best score 0.4 (member 1), 2 of 3 replaced, frozen: member 2 "
-        "(gradient_norm); 6 epochs in 12 s; at most 30 s left"
+        "generation 0 (1 of at most 4): best score 0.4 (member 1), 2 of 3 replaced, "
+        "frozen: member 2 (gradient_norm); 6 epochs in 12 s; at most 30 s left"
     )
 
 
@@ -137,7 +137,7 @@ def test_the_last_generation_leaves_no_time_and_nobody_is_replaced() -> None:
     standing.finish([row(0, 0.5, outcome="last"), row(1, None, outcome="last")])
     assert standing.is_over
     assert standing.generation_line() == (
-        "generation 1 of at most 4: best score 0.5 (member 0); 6 epochs in 12 s"
+        "generation 0 (1 of at most 4): best score 0.5 (member 0); 6 epochs in 12 s"
     )
     standing.finish([row(0, None, outcome="last")])
     assert "no member has a score" in standing.generation_line()
@@ -280,7 +280,8 @@ def test_where_there_is_no_terminal_each_generation_is_a_line(
         watch_two_generations(watch)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in said] == [
-        "kernels", "generation 1 of at most 4", "generation 2 of at most 4", "the search ended",
+        "kernels", "generation 0 (1 of at most 4)", "generation 1 (2 of at most 4)",
+        "the search ended",
     ]  # fmt: skip
     log = (tmp_path / "run" / "log.txt").read_text().splitlines()
     assert [line.split(" ", 1)[1] for line in log] == said
@@ -338,10 +339,11 @@ def test_in_a_terminal_the_population_is_a_table(
         store_beginning(begin_search(tmp_path / "run"), 0, [0, 1, 2])
         watch_two_generations(watch)
     shown = terminal.getvalue()
-    for text in ("generation 2 of at most 4", "mem-", "0.12", "age", "best score 0.3 (member 2"):
+    found = ("generation 1 (2 of at most 4)", "mem-", "0.12", "age", "best score 0.3 (member 2")
+    for text in found:
         assert text in shown
-    assert "generation 1 of at most 4: best score" not in shown  # that is for the log
-    assert "generation 1 of at most 4: best score" in (tmp_path / "run" / "log.txt").read_text()
+    assert "generation 0 (1 of at most 4): best score" not in shown  # that is for the log
+    assert "generation 0 (1 of at most 4): best score" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_what_members_began_with_is_read_from_the_stored_state(tmp_path: Path) -> None:

@@ -140,3 +140,20 @@ def test_searching_one_is_refused_with_the_reason() -> None:
     (told,) = name_mistakes("few.share", "--search")
     assert "a plug-in's own settings are one for all members" in told
     assert "plug-in" not in name_mistakes("model.nothing_like_it_there", "--search")[0]
+
+
+def test_the_section_of_a_plug_in_that_is_gone_is_no_second_mistake() -> None:
+    values = {"search": {"selection": "gone_rules:Few"}, "few": {"share": 0.5}}
+    with pytest.raises(SettingsError, match="gone_rules") as raised:
+        settings_from_values(values)
+    assert "few" not in str(raised.value).replace("gone_rules:Few", "")
+    assert "mistakes" not in str(raised.value)
+    # One of ours mistyped, and what is wrong elsewhere, is told beside it all the same.
+    wrong = values | {"modle": {"n_factors": 3}, "training": {"epoch": 4}}
+    with pytest.raises(SettingsError, match="3 mistakes") as raised:
+        settings_from_values(wrong)
+    assert "did you mean the section model?" in str(raised.value)
+    assert "training.epoch" in str(raised.value)
+    # Without a plug-in that is gone, a strange section stays a mistake.
+    with pytest.raises(SettingsError, match="few is no setting"):
+        settings_from_values({"few": {"share": 0.5}})

@@ -504,7 +504,7 @@ def test_it_speaks_only_if_asked(X: Any, capsys: pytest.CaptureFixture[str]) -> 
     tiny(bin_width_s=WIDTH, verbose=True).fit(X)
     printed = capsys.readouterr().out
     assert "preset small, for" in printed
-    assert "epoch 1 (the last is 1): valid_score" in printed
+    assert "epoch 1 (2 of 2): valid_score" in printed
 
 
 # --- messages ---

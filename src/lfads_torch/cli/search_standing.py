@@ -117,7 +117,8 @@ class SearchStanding:
 def _named(generation: int, schedule: Schedule) -> str:
     if generation < 0:
         return f"halving round {generation + schedule.n_rounds + 1} of {schedule.n_rounds}"
-    return f"generation {generation + 1} of at most {schedule.n_generations}"
+    # Counted from 0 as in every file, as epochs are; then how many that makes.
+    return f"generation {generation} ({generation + 1} of at most {schedule.n_generations})"
 
 
 def _best(rows: Iterable[Row]) -> str:

@@ -44,7 +44,12 @@ def settings_from_values(
         tree = settings_model(kinds).model_validate(values).model_dump()
     except ValidationError as error:
         known = declarations(kinds)
-        found += [_mistake(each, origins, known) for each in error.errors(include_url=False)]
+        # A section that we do not know may be that of a plug-in that could not be loaded.
+        found += [
+            _mistake(each, origins, known)
+            for each in error.errors(include_url=False)
+            if not (not_loaded and _is_strange_section(each, known))
+        ]
     if found:
         raise _error(found)
     settings = replace(_from_tree(tree, kinds), chosen=frozenset(chosen))
@@ -155,6 +160,17 @@ def _mistake(
         text = f"{name}{where} is {_found(value)}; needed is {declaration.needed}"
         return text + _hint(value, declaration)
     return f"{name}{where} is {_found(value)}; needed are settings, indented below `{name}:`"
+
+
+def _is_strange_section(error: ErrorDetails, known: Mapping[str, Declaration]) -> bool:
+    """Whether a section is none of ours, and not one of ours mistyped."""
+    sections = list(dict.fromkeys(each.section for each in known.values()))
+    return (
+        error["type"] == "extra_forbidden"
+        and len(error["loc"]) == 1
+        and isinstance(error["input"], Mapping)
+        and not nearest_word(str(error["loc"][0]), sections)
+    )
 
 
 def _meant(name: str, known: Mapping[str, Declaration]) -> str:

@@ -53,17 +53,20 @@ def part_shapes(choice: SpaceChoice) -> tuple[SpaceChoice, tuple[ShapeRange, ...
         is_shape = bool(asked) and _is_shape(asked[0].name, known)
         (shapes if is_shape else rest).append(text)
     found, mistakes = asked_by_text(shapes)
+    found += [_with_numbers(each) for each in choice.asked if _is_shape(each.name, known)]
     for each in found:
         mistakes += _mistakes(each, known[each.name])
     if not found and not mistakes:
         mistakes = [
             "--shapes asks for several shapes, and no setting that changes shapes is searched; add "
-            "one, such as --search model.generator_size=64..256, or leave --shapes out"
+            "one, such as --search model.generator_size=64..256 (in Python "
+            'space={"model.generator_size": "64..256"}), or leave --shapes out'
         ]
     if mistakes:
         raise space_error(mistakes)
     ranges = (ShapeRange(each.name, *_limits(each)) for each in found)
-    return replace(choice, ranges=tuple(rest)), tuple(ranges)
+    others = tuple(each for each in choice.asked if not _is_shape(each.name, known))
+    return replace(choice, ranges=tuple(rest), asked=others), tuple(ranges)
 
 
 def draw_shapes(
@@ -94,6 +97,15 @@ def _is_shape(name: str, known: Mapping[str, Declaration]) -> bool:
     return name in known and known[name].kind is int and changes_shapes(name)
 
 
+def _with_numbers(asked: AskedRange) -> AskedRange:
+    """Whole numbers, as a mapping may hold them, in the form of those that are read from text."""
+    values = {
+        name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        for name, value in asked.values.items()
+    }
+    return replace(asked, values=values)
+
+
 def _drawn(each: ShapeRange, uniform: float) -> int:
     low, high = math.log(each.low), math.log(each.high + 1)
     return min(each.high, max(each.low, math.floor(math.exp(low + (high - low) * uniform))))
@@ -117,7 +129,7 @@ def _mistakes(asked: AskedRange, declared: Declaration) -> list[str]:
             f"{begin}its value is drawn once for each shape, uniformly in the logarithm; leave "
             f"{', '.join(options)} out"
         ]
-    limits = [asked.values["low"], asked.values["high"]]
+    limits = [asked.values.get("low"), asked.values.get("high")]
     if not all(isinstance(each, float) and each.is_integer() for each in limits):
         return [f"{begin}needed are whole numbers, such as 64..256"]
     low, high = _limits(asked)

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from lfads_torch.outputs.run_record import INTERRUPTED
 from lfads_torch.workflows.estimator_observation import observation_argument
 from lfads_torch.workflows.estimator_settings import arguments_of, settings_from
+from lfads_torch.workflows.estimator_shapes import (
+    best_of_shapes,
+    shapes_beside,
+    whole_number_of_shapes,
+)
 from lfads_torch.workflows.estimator_space import choice_of, listed_values, space_of, values_of
 from lfads_torch.workflows.fit import FitOptions
 from lfads_torch.workflows.run_estimator import RunEstimator
@@ -19,6 +25,7 @@ from lfads_torch.workflows.run_estimator import RunEstimator
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lfads_torch.config.space import SpaceChoice
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
@@ -56,11 +63,16 @@ class AutoLFADS(RunEstimator):
     space : over the ranges of AutoLFADS, by dotted name: "LOW..HIGH" (with ",first=...",
         ",weight=..." as for `lfads search --search`), a mapping of the same parts, or None for a
         setting that keeps its value.
+    shapes : how many shapes to try, of method="random" alone; `space` then also takes settings that
+        change shapes, such as {"model.generator_size": "64..256"}. The members are divided between
+        the shapes, each a search of its own, and the best shape's is the one that is kept.
 
     After `fit`
     -----------
     Those of `LFADS`; and history_ : column -> one entry per generation and member.
     best_hyperparameters_ : what was searched -> its value in the best model.
+    shapes_ : with `shapes`, every shape (settings, members, score, rank, status, reason, folder),
+        best first; else ().
 
     Example: `AutoLFADS(population=8).fit(counts, bin_width_s=0.005).transform(counts)`.
     """
@@ -82,6 +94,7 @@ class AutoLFADS(RunEstimator):
         method: str = "population",
         values: Sequence[Mapping[str, float]] | None = None,
         space: _SpaceArgument | None = None,
+        shapes: int | None = None,
         seed: int = 0,
         device: str = "auto",
         threads: int = 0,
@@ -98,6 +111,7 @@ class AutoLFADS(RunEstimator):
         self.method = method
         self.values = values
         self.space = space
+        self.shapes = shapes
         self.seed = seed
         self.device = device
         self.threads = threads
@@ -145,7 +159,12 @@ class AutoLFADS(RunEstimator):
     ) -> RunFolder:
         from lfads_torch.workflows.search import search_run
 
-        choice, values = choice_of(self.space), values_of(self.values, recordings, settings)
+        choice = choice_of(self.space)
+        if self.shapes is not None:
+            return self._train_shapes(
+                recordings, settings, folder, choice=choice, options=options, listener=listener
+            )
+        values = values_of(self.values, recordings, settings)
         return search_run(
             recordings,
             settings,
@@ -155,6 +174,35 @@ class AutoLFADS(RunEstimator):
             options=options,
             observer=listener,
         )
+
+    def _train_shapes(
+        self,
+        recordings: Recording | tuple[Recording, ...],
+        settings: Settings,
+        folder: Path,
+        *,
+        choice: SpaceChoice,
+        options: FitOptions,
+        listener: Listener,
+    ) -> RunFolder:
+        from lfads_torch.workflows.shapes import ShapesPlan
+
+        plan = ShapesPlan(
+            folder=folder,
+            settings=settings,
+            choice=choice,
+            n_shapes=whole_number_of_shapes(self.shapes, self.values),
+            overwrite=options.overwrite,
+            command=options.command,
+        )
+        return best_of_shapes(recordings, plan, options=options, listener=listener)
+
+    def _take(self, run: RunFolder) -> None:
+        super()._take(run)
+        self.shapes_ = shapes_beside(run)
+
+    def _was_stopped(self) -> bool:
+        return super()._was_stopped() or INTERRUPTED in [shape.status for shape in self.shapes_]
 
     @classmethod
     def _arguments_of(cls, run: RunFolder) -> dict[str, Any]:  # arguments of several types

@@ -27,13 +27,15 @@ class Listener:
     def epoch(self, report: EpochReport, settings: Settings) -> None:
         if self._is_printing:
             scores = ", ".join(f"{value:.4f}" for value in report.values["valid_score"])
-            last = settings.training.epochs - 1
-            print(f"epoch {report.epoch} (the last is {last}): valid_score {scores} nats per entry")
+            count = f"{report.epoch + 1} of {settings.training.epochs}"
+            print(f"epoch {report.epoch} ({count}): valid_score {scores} nats per entry")
 
     def generation(self, report: GenerationReport, settings: Settings) -> None:
         if self._is_printing:
-            last = settings.search.generations - 1
-            print(
-                f"generation {report.generation} (the last is {last} at most): best score "
-                f"{report.best:.4f} nats per entry"
+            n, at_most = report.generation, settings.search.generations
+            name = (
+                f"generation {n} ({n + 1} of at most {at_most})"
+                if n >= 0
+                else f"halving (rounds to come: {-n - 1})"
             )
+            print(f"{name}: best score {report.best:.4f} nats per entry")

@@ -124,10 +124,10 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         listener = Listener(is_printing=bool(self.verbose))
         with _threads_restored():
             run = self._train(recordings, settings, folder, options=options, listener=listener)
-        self._home, self._owned = home, home is None
+        self._home, self._owned, self._made = home, home is None, folder
         self._take(run)
         self.messages_ = tuple(listener.messages)
-        if run.read_record().status == INTERRUPTED:
+        if self._was_stopped():
             raise KeyboardInterrupt(f"{name}.fit was stopped; the model is kept as far as it got")
         return self
 
@@ -338,9 +338,13 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
 
     def _owns(self, folder: Path) -> bool:
         """Whether an earlier fit of this very object made the folder, so that it may replace it."""
-        return getattr(self, "_owned", False) and os.path.realpath(
-            self._run.path
-        ) == os.path.realpath(folder)
+        return getattr(self, "_owned", False) and os.path.realpath(self._made) == os.path.realpath(
+            folder
+        )
+
+    def _was_stopped(self) -> bool:
+        """Whether a signal ended the training that has just been made."""
+        return self._run.read_record().status == INTERRUPTED
 
     def _recording(
         self,

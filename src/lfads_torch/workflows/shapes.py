@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from lfads_torch.errors import (
     DivergenceError,
@@ -28,12 +28,19 @@ from lfads_torch.outputs.shapes_file import (
 from lfads_torch.workflows.search_file import SearchRequest, search_file
 
 if TYPE_CHECKING:
-    from lfads_torch.config.settings import RunSettings
     from lfads_torch.config.shape_choice import ShapeRange
+    from lfads_torch.config.space import SpaceChoice
     from lfads_torch.config.tree import Settings
     from lfads_torch.workflows.fit import Observer
 
-__all__ = ["ShapesRequest", "Watching", "search_shapes"]
+__all__ = [
+    "ShapeSearch",
+    "ShapesPlan",
+    "ShapesRequest",
+    "Watching",
+    "search_every_shape",
+    "search_shapes",
+]
 
 Watching = Callable[[Path], AbstractContextManager["Observer"]]
 
@@ -50,8 +57,59 @@ class ShapesRequest:
     n_shapes: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShapesPlan:
+    """What is searched over shapes, wherever the recordings come from."""
+
+    folder: Path  # to hold a run folder per shape
+    settings: Settings  # its population is divided between the shapes
+    choice: SpaceChoice
+    n_shapes: int
+    overwrite: bool = False
+    resume_if_exists: bool = False
+    command: tuple[str, ...] = ()
+
+
+class ShapeSearch(Protocol):
+    """The random search of one shape; `plan.choice` has no ranges of shapes any more."""
+
+    def __call__(
+        self, settings: Settings, folder: Path, plan: ShapesPlan, observer: Observer
+    ) -> RunFolder: ...
+
+
 def search_shapes(
     request: ShapesRequest, watching: Watching, *, say: Callable[[str], None]
+) -> ShapesRecord:
+    """As `search_every_shape`, of recordings in files."""
+    fit = request.search.fit
+
+    def search_one(
+        settings: Settings, folder: Path, plan: ShapesPlan, observer: Observer
+    ) -> RunFolder:
+        own = replace(
+            fit,
+            folder=folder,
+            settings=settings,
+            overwrite=plan.overwrite,
+            resume_if_exists=plan.resume_if_exists,
+        )
+        return search_file(replace(request.search, choice=plan.choice, fit=own), observer)
+
+    plan = ShapesPlan(
+        folder=fit.folder,
+        settings=fit.settings,
+        choice=request.search.choice,
+        n_shapes=request.n_shapes,
+        overwrite=fit.overwrite,
+        resume_if_exists=fit.resume_if_exists,
+        command=fit.command,
+    )
+    return search_every_shape(plan, search_one, watching, say=say)
+
+
+def search_every_shape(
+    plan: ShapesPlan, search_one: ShapeSearch, watching: Watching, *, say: Callable[[str], None]
 ) -> ShapesRecord:
     """Search every shape in turn; `watching` gives each run its observer.
 
@@ -59,15 +117,21 @@ def search_shapes(
     begins. After a signal the rest is left for `resume_if_exists`. Raises SettingsError before
     anything is written, RunError where the folder holds other searches.
     """
-    folder = request.search.fit.folder
-    record, rest = _begin(request, say)
+    folder = plan.folder
+    record, rest = _begin(plan, say)
     for n, shape in enumerate(record.shapes):
         if shape.status == FINISHED and RunFolder.is_run(folder / shape.folder):
             say(f"{folder / shape.folder} is finished; it stays as it is")
             continue
         say(f"{shape.folder}, {n + 1} of {len(record.shapes)}: {_listed(shape.settings)}")
+        settings = _settings_of(plan.settings, shape)
         with watching(folder / shape.folder) as observer:
-            outcome = _outcome(_of_shape(rest, shape), observer)
+            try:
+                run = search_one(settings, folder / shape.folder, rest, observer)
+                outcome = _outcome(run)
+            except (DivergenceError, OutOfMemoryError) as error:
+                observer.message(str(error))
+                outcome = {"status": "failed", "reason": str(error), "score": None}
         record = record.having(n, **outcome)
         write_shapes(folder / SHAPES, record)
         if outcome["status"] == INTERRUPTED:
@@ -75,65 +139,57 @@ def search_shapes(
     return record
 
 
-def _begin(
-    request: ShapesRequest, say: Callable[[str], None]
-) -> tuple[ShapesRecord, SearchRequest]:
-    """The record on disk, or a new one; and the request without what is drawn by shape."""
+def _begin(plan: ShapesPlan, say: Callable[[str], None]) -> tuple[ShapesRecord, ShapesPlan]:
+    """The record on disk, or a new one; and the plan without what is drawn by shape."""
     from lfads_torch.config.shape_choice import part_shapes
 
-    fit = request.search.fit
-    _require_random(request)
-    choice, ranges = part_shapes(request.search.choice)
-    rest = replace(request.search, choice=choice)
-    drawn = _drawn(request, ranges)
+    _require_random(plan)
+    choice, ranges = part_shapes(plan.choice)
+    rest = replace(plan, choice=choice)
+    drawn = _drawn(plan, ranges)
     for shape in drawn.shapes:  # before anything is written
-        _settings_of(fit.settings, shape)
-    before = _stored(fit.folder)
-    if before is not None and fit.resume_if_exists:
+        _settings_of(plan.settings, shape)
+    before = _stored(plan.folder)
+    if before is not None and plan.resume_if_exists:
         if (before.ranges, len(before.shapes)) != (drawn.ranges, len(drawn.shapes)):
             say(
-                f"{fit.folder} was begun with other shapes ({SHAPES} has them); those hold, not "
+                f"{plan.folder} was begun with other shapes ({SHAPES} has them); those hold, not "
                 "those of this command"
             )
-        return before, _with_fit(rest, overwrite=False)
-    _require_free(fit.folder, drawn, before, overwrite=fit.overwrite)
-    fit.folder.mkdir(parents=True, exist_ok=True)
-    write_shapes(fit.folder / SHAPES, drawn)
-    return drawn, _with_fit(rest, resume_if_exists=False)
+        return before, replace(rest, overwrite=False)
+    _require_free(plan.folder, drawn, before, overwrite=plan.overwrite)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    write_shapes(plan.folder / SHAPES, drawn)
+    return drawn, replace(rest, resume_if_exists=False)
 
 
-def _with_fit(request: SearchRequest, **values: Any) -> SearchRequest:  # fields of a FitRequest
-    return replace(request, fit=replace(request.fit, **values))
-
-
-def _require_random(request: ShapesRequest) -> None:
-    search = request.search.fit.settings.search
+def _require_random(plan: ShapesPlan) -> None:
+    search = plan.settings.search
     if search.method != "random":
         raise SettingsError(
             f"--shapes is for a random search, and search.method is {search.method}: members copy "
             "each other's weights or are given, and models of different shapes have no weights in "
-            "common. Add --method random."
+            'common. Add --method random (method="random" in Python).'
         )
-    if not 1 <= request.n_shapes <= search.population:
+    if not 1 <= plan.n_shapes <= search.population:
         raise SettingsError(
-            f"--shapes {request.n_shapes}: needed is a number from 1 to the population, "
+            f"--shapes {plan.n_shapes}: needed is a number from 1 to the population, "
             f"{search.population}; every shape gets members of its own."
         )
 
 
-def _drawn(request: ShapesRequest, ranges: tuple[ShapeRange, ...]) -> ShapesRecord:
+def _drawn(plan: ShapesPlan, ranges: tuple[ShapeRange, ...]) -> ShapesRecord:
     """Shapes, their members and seeds, from the run's seed."""
     import numpy as np
 
     from lfads_torch.config.shape_choice import draw_shapes
 
-    fit, n_shapes = request.search.fit, request.n_shapes
-    run: RunSettings = fit.settings.run
+    n_shapes, run = plan.n_shapes, plan.settings.run
     values = draw_shapes(ranges, n_shapes, seed=run.seed)
-    each, left = divmod(fit.settings.search.population, n_shapes)
+    each, left = divmod(plan.settings.search.population, n_shapes)
     seeds = np.random.SeedSequence(run.seed).generate_state(n_shapes)
     return ShapesRecord(
-        command=fit.command,
+        command=plan.command,
         seed=run.seed,
         ranges={r.name: (r.low, r.high) for r in ranges},
         shapes=tuple(
@@ -181,14 +237,6 @@ def _require_free(
         )
 
 
-def _of_shape(request: SearchRequest, shape: Shape) -> SearchRequest:
-    """The request of one shape's own search."""
-    fit = request.fit
-    return _with_fit(
-        request, folder=fit.folder / shape.folder, settings=_settings_of(fit.settings, shape)
-    )
-
-
 def _settings_of(settings: Settings, shape: Shape) -> Settings:
     from lfads_torch.config.check import replace_values
 
@@ -196,13 +244,8 @@ def _settings_of(settings: Settings, shape: Shape) -> Settings:
     return replace_values(settings, {**shape.settings, **own})
 
 
-def _outcome(request: SearchRequest, observer: Observer) -> dict[str, object]:
-    """Search, and say how it ended: values of a `Shape`."""
-    try:
-        run = search_file(request, observer)
-    except (DivergenceError, OutOfMemoryError) as error:
-        observer.message(str(error))
-        return {"status": "failed", "reason": str(error), "score": None}
+def _outcome(run: RunFolder) -> dict[str, object]:
+    """How a search ended: values of a `Shape`."""
     record = run.read_record()
     best: Mapping[str, object] = record.search.get("best", {})
     return {

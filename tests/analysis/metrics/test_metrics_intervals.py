@@ -7,6 +7,7 @@ import pytest
 
 from lfads_torch.analysis.metrics.bits_per_spike import bits_per_spike
 from lfads_torch.analysis.metrics.intervals import ScorePair, compare_paired, trial_bootstrap
+from lfads_torch.analysis.metrics.r_squared import pooled_r2
 from lfads_torch.errors import DataError, SettingsError
 
 
@@ -88,6 +89,31 @@ def test_a_score_that_every_resampling_lowers_stays_inside_its_interval():
 
     interval = trial_bootstrap(NoisierWhenTrialsRepeat(), rng())
     assert interval.low < 0.57 < interval.high
+
+
+def test_an_interval_ends_where_its_score_must():
+    class OftenLower:
+        """As an R2 near 1 is: half of the resamplings are far below it, so all are shifted up."""
+
+        value, n_trials, limits = 0.99, 20, (-np.inf, 1.0)
+
+        def resample(self, weights):
+            return np.where(weights[:, 0] > 0, 0.99, 0.5)
+
+    free = OftenLower()
+    free.limits = (-np.inf, np.inf)
+    assert trial_bootstrap(free, rng()).high > 1
+    interval = trial_bootstrap(OftenLower(), rng())
+    assert interval.high == 1.0
+    assert interval.low == trial_bootstrap(free, rng()).low
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_interval_of_an_r2_is_above_1(seed):
+    target = rng(seed).normal(size=(3, 4, 2)) * np.array([10.0, 0.05, 8.0])[:, None, None]
+    score = pooled_r2(target, target + 0.02 * rng(seed + 9).normal(size=target.shape), label="r2")
+    interval = trial_bootstrap(score, rng(seed))
+    assert interval.low <= score.value <= interval.high <= 1.0
 
 
 def test_one_trial_gives_a_point_and_undefined_resamplings_are_counted():

@@ -8,6 +8,7 @@ therefore matters: they are counts per bin.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,6 +157,8 @@ def shift_behaviour(behaviour: Numbers, lag_bins: int) -> NDArray[np.float64]:
 @dataclass(frozen=True, kw_only=True)
 class BehaviourScore:
     """R2 per dimension on the evaluated trials, with the decoder and what it decoded."""
+
+    limits: ClassVar[tuple[float, float]] = (-np.inf, 1.0)
 
     r2: PooledR2
     decoder: RidgeDecoder

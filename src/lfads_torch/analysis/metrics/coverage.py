@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ class BandCoverage:
     A share below the nominal one says that the spread over posterior samples understates the
     error; it is no confidence interval.
     """
+
+    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     nominal: float
     n_inside: NDArray[np.float64]  # [B]

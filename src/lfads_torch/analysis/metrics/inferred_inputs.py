@@ -8,7 +8,7 @@ the whitened magnitude over all dimensions is timed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +133,8 @@ def largest_input_time(magnitude: Numbers, *, time_s: Numbers) -> NDArray[np.flo
 @dataclass(frozen=True, kw_only=True)
 class PulseTiming:
     """Share of pulse trials whose largest input lies within the tolerance, beside chance."""
+
+    limits: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     tolerance_s: float
     error_s: NDArray[np.float64]  # [B], largest input minus pulse; negative: the input leads

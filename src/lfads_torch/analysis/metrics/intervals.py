@@ -8,7 +8,7 @@ interval holds for the model and split at hand; seeds and splits vary further.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -27,9 +27,14 @@ __all__ = [
     "trial_bootstrap",
 ]
 
+_NO_LIMITS = (-np.inf, np.inf)
+
 
 class TrialScore(Protocol):
-    """What can be bootstrapped over trials."""
+    """What can be bootstrapped over trials.
+
+    A score that cannot leave a range says so in an attribute `limits`, (lowest, highest).
+    """
 
     @property
     def value(self) -> float: ...
@@ -58,12 +63,15 @@ def trial_bootstrap(
 ) -> Interval:
     """Percentile interval of a score when its trials are drawn again with replacement.
 
-    The resampled scores are shifted so that their mean is the score itself.
+    The resampled scores are shifted so that their mean is the score itself; where that carries an
+    end of the interval out of the score's limits (an R2 above 1), the interval ends there.
 
     With one trial the interval is the value itself; it then says nothing about other trials.
     """
     weights = _trial_weights(score.n_trials, rng, n_samples)
-    return _interval(score.value, score.resample(weights), level, score.n_trials)
+    found = _interval(score.value, score.resample(weights), level, score.n_trials)
+    lowest, highest = getattr(score, "limits", _NO_LIMITS)
+    return replace(found, low=max(found.low, lowest), high=min(found.high, highest))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ and observed counts per bin, [trial, bin, unit].
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,8 @@ def single_trial_psth_r2(
 @dataclass(frozen=True, kw_only=True)
 class PsthR2:
     """R2 between two averages per condition, per unit over conditions and bins."""
+
+    limits: ClassVar[tuple[float, float]] = (-np.inf, 1.0)
 
     label: str
     rates: NDArray[np.float64]  # [B, T, N], of the evaluated trials

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ class PooledR2:
     Columns without variance in the target have no R2: they are left out of the mean and counted.
     Targets are stored relative to their overall mean, which keeps the sums of squares accurate.
     """
+
+    limits: ClassVar[tuple[float, float]] = (-np.inf, 1.0)
 
     label: str
     n_entries: NDArray[np.float64]  # [B, D], present entries of each trial

@@ -34,6 +34,12 @@ class PooledScore:
     sums_spikes: bool
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """A weighed mean stays within what its parts cannot leave."""
+        each = [getattr(part, "limits", (-np.inf, np.inf)) for part in self.parts]
+        return min(low for low, _ in each), max(high for _, high in each)
+
+    @property
     def n_trials(self) -> int:
         return sum(part.n_trials for part in self.parts)
 
