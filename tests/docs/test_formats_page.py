@@ -11,7 +11,7 @@ import pytest
 
 from lfads_torch.data.check.report import CheckReport, Finding
 from lfads_torch.data.formats import ours
-from lfads_torch.outputs import history_file, run_folder, shapes_file
+from lfads_torch.outputs import history_file, left_out_file, run_folder, shapes_file
 from lfads_torch.outputs.rates_file import RatesChunk
 from lfads_torch.outputs.run_lock import LockHolder
 from lfads_torch.outputs.run_record import RunRecord
@@ -51,6 +51,8 @@ EVALUATION = Evaluation(
         list(history_file.COLUMNS),
         [shapes_file.SHAPES, *(each.name for each in fields(shapes_file.ShapesRecord)), "best"],
         [each.name for each in fields(shapes_file.Shape)],
+        [left_out_file.LEFT_OUT, *(each.name for each in fields(left_out_file.LeftOutRecord))],
+        [each.name for each in fields(left_out_file.LeftOut)],
         list(to_json(EVALUATION)),
         *(
             [each.name for each in fields(kind)]

@@ -109,6 +109,7 @@ def test_scores_are_of_test_trials_and_compared_on_the_same_ones(
         difference = pooled["added"] - pooled[kind]["value"]
         assert pooled[kind]["difference"] == pytest.approx(difference)
     assert record.run == str(joint.path.resolve())
+    assert not list(done.rglob("recording.h5"))  # the run's own are read
     assert describe(done / LEFT_OUT)["what"] == "leave-one-out"
 
 
@@ -188,8 +189,14 @@ def test_two_sessions_and_no_held_out_units_are_refused(tmp_path: Path) -> None:
         run(request(tmp_path / "out", only=("sunday",)))
     with pytest.raises(DataError, match="2 recordings have the session name 'monday'"):
         run(request(tmp_path / "out", recordings=(first, first, *rest)))
-    with pytest.raises(SettingsError, match="--trials is 0"):
+    with pytest.raises(SettingsError, match="--trials is 0; monday has 14 training trials"):
         run(request(tmp_path / "out", n_trials=0))
+    with pytest.raises(SettingsError, match="--trials is 10; tuesday has 9 training trials"):
+        run(request(tmp_path / "out", n_trials=10, only=("tuesday",)))
+    with pytest.raises(SettingsError, match="is part of the model that the session"):
+        run(request(tmp_path / "out", added_overrides=("model.n_factors=2",)))
+    with pytest.raises(SettingsError, match="epochs"):
+        run(request(tmp_path / "out", added_overrides=("training.epochs=0",)))
     assert not (tmp_path / "out").exists()
 
 

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
 
-__all__ = ["AddOptions", "add_session", "settings_to_add_with", "start_of_added"]
+__all__ = [
+    "AddOptions",
+    "add_session",
+    "names_of_training",
+    "settings_to_add_with",
+    "start_of_added",
+]
 
 TRAINED = ("readin.", "readout.")
 
@@ -115,7 +121,14 @@ def settings_to_add_with(run: RunFolder, asked: AddOptions) -> Settings:
         "loss.l2_ramp_start": 0, "loss.l2_ramp_increase": 0, "sessions.train_readin": True,
         "sessions.train_readout": True, "sessions.batches": "mixed",
     }  # fmt: skip
-    given = [text.partition("=")[0].strip() for text in asked.overrides]
+    given = names_of_training(asked.overrides)
+    read = flatten(read_settings(run.settings_path, overrides=asked.overrides))
+    return replace_values(settings, {**beginning, **{name: read[name] for name in given}})
+
+
+def names_of_training(overrides: tuple[str, ...]) -> list[str]:
+    """Names of the settings given. Raises SettingsError for what belongs to the model itself."""
+    given = [text.partition("=")[0].strip() for text in overrides]
     fixed = [
         name for name in given
         if name.startswith(("model.", "loss.observation", "search.", "sessions.readin_size"))
@@ -125,8 +138,7 @@ def settings_to_add_with(run: RunFolder, asked: AddOptions) -> Settings:
             f"{fixed[0]} is part of the model that the session is added to, and stays as it is. "
             "Settings of training, augmentation, split, inference and run can be given."
         )
-    read = flatten(read_settings(run.settings_path, overrides=asked.overrides))
-    return replace_values(settings, {**beginning, **{name: read[name] for name in given}})
+    return given
 
 
 def _same_model(settings: Settings, before: Settings) -> Settings:

@@ -163,8 +163,28 @@ def _require_sessions(request: LeaveOutRequest) -> None:
                 "is taken: it would be scored by units that its own read-in sees. Hold units out "
                 "(--held-out 0.25 with files; of a run, fit it with --held-out 0.25)."
             )
-    if request.n_trials is not None and request.n_trials < 1:
-        raise SettingsError(f"--trials is {request.n_trials}; at least 1 is needed.")
+    _require_training_of_added(request)
+
+
+def _require_training_of_added(request: LeaveOutRequest) -> None:
+    """What would else be refused only when the first model is trained."""
+    from lfads_torch.config.read import read_settings
+    from lfads_torch.workflows.device import choose_device
+    from lfads_torch.workflows.sessions.add import names_of_training
+
+    names_of_training(request.added_overrides)
+    read_settings(None, "small", request.added_overrides)
+    choose_device(request.settings.run)
+    asked = request.n_trials
+    for each in request.recordings:
+        if each.split is None or (request.only and each.session not in request.only):
+            continue
+        n_train = len(each.split.trials("train"))
+        if asked is not None and not 1 <= asked <= n_train:
+            raise SettingsError(
+                f"--trials is {asked}; {each.session} has {n_train} training trials, so 1 to "
+                f"{n_train} is needed."
+            )
 
 
 def _require_same(before: LeftOutRecord, new: LeftOutRecord, folder: Path) -> None:

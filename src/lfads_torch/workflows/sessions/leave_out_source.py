@@ -37,15 +37,14 @@ def request_of_run(
             "more (`lfads fit monday.h5 tuesday.h5 friday.h5`), or three or more files."
         )
     settings = settings_of_run(run, overrides)
-    known = [own.read_record().data_path for own in session_runs(run)]
-    stored = [own.path / "recording.h5" for own in session_runs(run)]
-    is_file = all(path is not None for path in known) and not any(map(Path.is_file, stored))
+    paths = [_data_of(own) for own in session_runs(run)]
+    is_file = None not in paths
     return LeaveOutRequest(
         recordings=read_recordings_of(run),
         settings=settings,
         folder=folder,
         run=run,
-        paths=tuple(Path(path) for path in known if path is not None) if is_file else (),
+        paths=tuple(path for path in paths if path is not None) if is_file else (),
         read_options=read_options_of(session_runs(run)[0]) if is_file else None,
         **asked,
     )
@@ -69,6 +68,14 @@ def request_of_files(request: FitRequest, observer: Observer, **asked: Any) -> L
         command=request.command,
         **asked,
     )
+
+
+def _data_of(own: RunFolder) -> Path | None:
+    """Where a session's recording is; counts of an array are in its folder, and stay there."""
+    stored, path = own.path / "recording.h5", own.read_record().data_path
+    if stored.is_file():
+        return stored.resolve()
+    return None if path is None else Path(path)
 
 
 def settings_of_run(run: RunFolder, overrides: tuple[str, ...]) -> Settings:
