@@ -23,6 +23,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,9 +32,11 @@ from typing import Any
 
 import torch
 from incumbent_step import IncumbentProcess
+from peak_memory import peak_mb
 from step_shapes import SHAPES, OperatorCalls, Shape
 from step_variants import Step, build, build_eager, eager_gradients, incumbent_settings
 from torch import Tensor
+from tree import sources
 
 from lfads_torch.kernels.compiled.library import Absent, find_library
 from lfads_torch.outputs.run_record import library_versions
@@ -90,10 +93,12 @@ def serve(line: Connection, shape: Shape, variant: Variant, threads: int) -> Non
     """A process: builds its step, warms up, and makes one timed step per request."""
     torch.set_num_threads(threads)
     step = made(shape, variant)
+    before = peak_mb()
     with freed_memory_kept():
         with OperatorCalls() as calls:
             step.run()
-        line.send({"backend": step.backend, "operator_calls": calls.n})
+        memory = {"peak_mb": round(peak_mb()), "step_mb": round(peak_mb() - before, 1)}
+        line.send({"backend": step.backend, "operator_calls": calls.n, **memory})
         while line.recv():
             processor, clock = time.process_time(), time.perf_counter()
             step.run()
@@ -156,18 +161,26 @@ def started(
     return IncumbentProcess(peer.folder, peer.python, shape, settings, threads=threads)
 
 
+def taking_turns(
+    processes: Mapping[Variant, OwnProcess | IncumbentProcess], *, threads: int, rounds: int
+) -> dict[Variant, list[float]]:
+    """Seconds of every variant's step in every round; the processes end."""
+    times: dict[Variant, list[float]] = {variant: [] for variant in processes}
+    for _ in range(rounds):
+        for variant, process in processes.items():
+            times[variant].append(process.times()[0 if threads == 1 else 1])
+    for process in processes.values():
+        process.close()
+    return times
+
+
 def measured(
     shape: Shape, members: int, *, threads: int, rounds: int, peer: Peer | None
 ) -> dict[str, Any]:  # JSON values
     """Median time of every variant for a member, and its ratios to what is beside it."""
     chosen = variants(members, peer)
     processes = {variant: started(shape, variant, threads, peer) for variant in chosen}
-    times: dict[Variant, list[float]] = {variant: [] for variant in chosen}
-    for _ in range(rounds):
-        for variant, process in processes.items():
-            times[variant].append(process.times()[0 if threads == 1 else 1])
-    for process in processes.values():
-        process.close()
+    times = taking_turns(processes, threads=threads, rounds=rounds)
     each = {v: 1000 * median(t) / v.members for v, t in times.items()}
     return {
         v.name: {
@@ -232,6 +245,7 @@ def main() -> None:
             "memory_gb_per_s": round(memory_rate(), 1),
         },
         "versions": library_versions(),
+        **sources(),
         "random_numbers": "portable" if isinstance(find_library(), Absent) else "compiled, for all",
         "rounds": given.rounds,
         "incumbent": INCUMBENT,

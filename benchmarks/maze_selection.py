@@ -30,6 +30,7 @@ from epoch_measures import measures_of
 from epoch_weights import TrainedEpochs, ensure_epochs
 from maze_single import scores, settings_of_the_peer, summary, with_test_set
 from numpy.typing import NDArray
+from tree import sources
 
 from lfads_torch.analysis.metrics.intervals import ScorePair, TrialScore, compare_paired
 from lfads_torch.config.read import read_settings
@@ -187,6 +188,7 @@ def one_protocol(protocol: Protocol, recording: Recording, runs: Path) -> tuple[
         "measured": now_text(),
         "machine": machine_text(),
         "versions": library_versions(),
+        **sources(),
         "training_s": round(sum(float(row["seconds"]) for row in rows), 1),
     }, found
 

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 from continuous_page import continuous
 from coordinated_dropout_page import coordinated_dropout
+from curves_page import curves
 from kernel_steps_page import kernel_steps
 from sessions_page import sessions
+from tree import told_sources
+from whole_epoch_page import whole_epoch
 
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parent.parent / "docs"
@@ -400,6 +403,11 @@ def why_coordinated_dropout(result: dict[str, Any]) -> str:
     return coordinated_dropout(result, DOCS / "figures" / "coordinated_dropout.png")
 
 
+def step_curves(result: dict[str, Any]) -> str:
+    """Time and memory over sizes."""
+    return curves(result, DOCS / "figures")
+
+
 def population_cost(result: dict[str, Any]) -> str:
     """Time and memory of a member against P = 1."""
     machine = result["machine"]
@@ -421,8 +429,8 @@ def population_cost(result: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
         *rows,
         "",
-        "On one thread of a processor a population saves a tenth per member and no more: the products of one model fill it already. `run.memory_gb` and",
-        "`run.members_at_once` bound the memory; members then train in turn.",
+        "On one thread of a processor a population saves a tenth per member and no more: the products of one model fill it already. So on a CPU a few members",
+        "train at once and the others in turn, and one that waits takes its weights, moments and best weights alone; `run.members_at_once` sets another number.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -439,6 +447,8 @@ def page() -> str:
         ("sessions", sessions),
         ("population_cost", population_cost),
         ("kernel_steps", kernel_steps),
+        ("curves", step_curves),
+        ("whole_epoch", whole_epoch),
         ("coordinated_dropout", why_coordinated_dropout),
         ("continuous", continuous),
     )
@@ -446,6 +456,8 @@ def page() -> str:
         result = stored(name)
         if result is not None:
             parts.append(write(result))
+            told = told_sources(result)
+            parts += [told] if told else []
     return "\n".join(parts)
 
 

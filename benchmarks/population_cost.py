@@ -16,12 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +28,8 @@ from typing import Any
 import torch
 from kernel_steps import processor
 from maze_single import settings_of_the_peer
+from peak_memory import peak_mb
+from tree import sources
 
 from lfads_torch.config.resolve import resolve
 from lfads_torch.config.sizes import sizes_of
@@ -36,8 +37,9 @@ from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.recording import Recording
 from lfads_torch.data.split_file import read_split
 from lfads_torch.outputs.run_record import library_versions, now_text
-from lfads_torch.training.loop import EpochReport, advance
+from lfads_torch.training.loop import AdvanceOptions, EpochReport, advance
 from lfads_torch.workflows.assemble import Assembly, assemble, start_state
+from lfads_torch.workflows.grouping import members_by_estimate
 
 RESULTS = Path(__file__).parent / "results" / "population_cost.json"
 
@@ -54,60 +56,92 @@ def assembled(recording: Recording, n_members: int) -> Assembly:
     return assemble(recording, resolved, device=torch.device("cpu"))
 
 
-def epochs_of(assembly: Assembly) -> Callable[[], EpochReport]:
+@dataclass(frozen=True)
+class Population:
+    """So many members, of whom so many train at once and the others in turn."""
+
+    members: int
+    at_once: int
+
+    @property
+    def name(self) -> str:
+        if self.members == 1:
+            return "1"
+        how = "all" if self.at_once == self.members else str(self.at_once)
+        return f"{self.members}, {how} at once"
+
+
+def populations(recording: Recording, sizes: list[int]) -> tuple[Population, ...]:
+    """One member; then every size all at once and, where that is another, as a run would do."""
+    found = [Population(1, 1)]
+    for n in sorted({*sizes} - {1}):
+        usual = members_by_estimate(assembled(recording, n))
+        found += [Population(n, at_once) for at_once in sorted({n, usual})]
+    return tuple(found)
+
+
+def epochs_of(assembly: Assembly, at_once: int) -> Callable[[], EpochReport]:
     """Each call trains one more epoch of a population of its own."""
     state, data = start_state(assembly), assembly.training_data()
+    options = AdvanceOptions(members_at_once=at_once)
 
     def epoch() -> EpochReport:
         reports: list[EpochReport] = []
-        advance(state, assembly.task, data, seed=0, n_epochs=1, observe=reports.append)
+        advance(
+            state, assembly.task, data, seed=0, n_epochs=1, observe=reports.append, options=options
+        )
         return reports[0]
 
     return epoch
 
 
-def timed(run: dict[int, Callable[[], EpochReport]], rounds: int) -> dict[int, dict[str, list]]:
+Times = dict[Population, dict[str, list[float]]]
+
+
+def timed(run: dict[Population, Callable[[], EpochReport]], rounds: int) -> Times:
     """Seconds of every epoch; the first one of each population only warms up."""
     for epoch in run.values():
         epoch()
-    times: dict[int, dict[str, list]] = {n: {"processor": [], "clock": []} for n in run}
+    times: Times = {population: {"processor": [], "clock": []} for population in run}
     for _ in range(rounds):
-        for n, epoch in run.items():
+        for population, epoch in run.items():
             clock, used = time.perf_counter(), time.process_time()
             epoch()
-            times[n]["processor"].append(time.process_time() - used)
-            times[n]["clock"].append(time.perf_counter() - clock)
+            times[population]["processor"].append(time.process_time() - used)
+            times[population]["clock"].append(time.perf_counter() - clock)
     return times
 
 
-def peak_mb(data: Path, n_members: int) -> float:
-    """Of a process that trains two epochs of that many members."""
-    command = [sys.executable, __file__, "--data", str(data), "--peak-of", str(n_members)]
+def peak_of(data: Path, population: Population) -> float:
+    """MB, of a process that trains two epochs of the population."""
+    wanted = [str(population.members), str(population.at_once)]
+    command = [sys.executable, __file__, "--data", str(data), "--peak-of", *wanted]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout)
 
 
-def print_peak(data: Path, n_members: int) -> None:
-    epoch = epochs_of(assembled(recording_of(data), n_members))
+def print_peak(data: Path, population: Population) -> None:
+    epoch = epochs_of(assembled(recording_of(data), population.members), population.at_once)
     epoch()
     epoch()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0)
+    print(peak_mb())
 
 
-def per_member(times: dict[int, dict[str, list]], peaks: dict[int, float]) -> dict[str, Any]:
-    alone = median(times[1]["processor"])
+def per_member(times: Times, peaks: dict[Population, float]) -> dict[str, Any]:  # JSON
+    one = next(iter(times))
+    alone = median(times[one]["processor"])
     return {
-        str(n): {
-            "processor_s_per_member_epoch": round(median(each["processor"]) / n, 3),
-            "fastest_s_per_member_epoch": round(min(each["processor"]) / n, 3),
-            "clock_s_per_member_epoch": round(median(each["clock"]) / n, 3),
-            "times_faster_per_member": round(alone * n / median(each["processor"]), 2),
-            "peak_mb": round(peaks[n]),
-            "mb_per_additional_member": round((peaks[n] - peaks[1]) / (n - 1), 1)
-            if n > 1
-            else None,
+        each.name: {
+            "processor_s_per_member_epoch": round(median(found["processor"]) / each.members, 3),
+            "fastest_s_per_member_epoch": round(min(found["processor"]) / each.members, 3),
+            "clock_s_per_member_epoch": round(median(found["clock"]) / each.members, 3),
+            "times_faster_per_member": round(alone * each.members / median(found["processor"]), 2),
+            "peak_mb": round(peaks[each]),
+            "mb_per_additional_member": None
+            if each == one
+            else round((peaks[each] - peaks[one]) / (each.members - 1), 1),
         }
-        for n, each in times.items()
+        for each, found in times.items()
     }
 
 
@@ -116,20 +150,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 20])
-    parser.add_argument("--peak-of", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--peak-of", type=int, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(1)
     if not (given.data / "mc_maze_large_subset.h5").exists():
         sys.exit(f"skipped: no recordings in {given.data}; say where they are with --data.")
     if given.peak_of:
-        print_peak(given.data, given.peak_of)
+        print_peak(given.data, Population(*given.peak_of))
         return
-    sizes = sorted({1, *given.members})
     recording = recording_of(given.data)
-    assemblies = {n: assembled(recording, n) for n in sizes}
-    peaks = {n: peak_mb(given.data, n) for n in sizes}
+    chosen = populations(recording, given.members)
+    assemblies = {each: assembled(recording, each.members) for each in chosen}
+    peaks = {each: peak_of(given.data, each) for each in chosen}
     load = os.getloadavg()[0]
-    times = timed({n: epochs_of(each) for n, each in assemblies.items()}, given.rounds)
+    run = {each: epochs_of(assembly, each.at_once) for each, assembly in assemblies.items()}
+    times = timed(run, given.rounds)
+    first = assemblies[chosen[0]].task
     result = {
         "what": __doc__.splitlines()[0],
         "machine": {
@@ -138,8 +174,9 @@ def main() -> None:
             "load_before": round(load, 1),
         },
         "versions": library_versions(),
-        "backend": assemblies[1].task.kernels.name,
-        "n_weights": assemblies[1].task.layout.n,
+        **sources(),
+        "backend": first.kernels.name,
+        "n_weights": first.layout.n,
         "threads": 1,
         "rounds": given.rounds,
         "measured": now_text(),

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tree import sources
+
 from lfads_torch.config.space import SpaceChoice
 from lfads_torch.config.tree import Settings
 from lfads_torch.data.recording import Recording
@@ -117,6 +119,7 @@ def provenance(run: RunFolder) -> dict[str, object]:
         "measured": now_text(),
         "machine": machine_text(),
         "versions": dict(record.versions),
+        **sources(),
         "threads": record.threads,
         "backend": record.backend,
         "epochs": len(run.metrics.read()),

@@ -26,7 +26,7 @@ from lfads_torch.training.state import PopulationState, new_state
 from lfads_torch.training.step import gather, training_step
 from lfads_torch.training.task import Task, build_task
 
-__all__ = ["Step", "build", "build_eager", "eager_gradients", "incumbent_settings"]
+__all__ = ["Step", "build", "build_eager", "eager_gradients", "eager_model", "incumbent_settings"]
 
 CPU = torch.device("cpu")
 
@@ -94,10 +94,15 @@ def build(
     return Step(run, task.kernels.name, state)
 
 
-def build_eager(shape: Shape) -> Step:
-    """The stand-in of the incumbent's step, from the same weights, on the same batch."""
+def eager_model(shape: Shape) -> Eager:
+    """The stand-in of the incumbent, from the same weights."""
     task, own = task_of(shape, "reference", torch.float32)
-    eager = Eager(_named(task, own), _eager_settings(task, own, is_quiet=False))
+    return Eager(_named(task, own), _eager_settings(task, own, is_quiet=False))
+
+
+def build_eager(shape: Shape) -> Step:
+    """Its step on the same batch."""
+    eager = eager_model(shape)
     batch = torch.as_tensor(counts(shape, shape.trials), dtype=torch.float32)
     return Step(lambda: eager.step(batch), "eager stand-in")
 

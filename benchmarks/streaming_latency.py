@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tree import sources
 
 from lfads_torch import LFADS
 from lfads_torch.outputs.run_record import library_versions, machine_text
@@ -67,6 +68,7 @@ def main() -> None:
         "machine": machine_text(),
         "threads": 1,
         "versions": library_versions(),
+        **sources(),
         "model": "preset medium, causal, 137 encoded of 182 units",
         "bins_timed": (given.trials - 1) * (N_BINS - IC_BINS),
         "by_samples": {str(n): latencies(model, n, counts) for n in SAMPLES},

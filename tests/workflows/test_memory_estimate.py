@@ -20,7 +20,8 @@ SIZES = DataSizes(
 )  # fmt: skip
 # Trains an epoch of so many members, so many at once, and prints the bytes that were added.
 CHILD = """
-import resource, sys
+import sys
+from pathlib import Path
 import numpy as np, torch
 from lfads_torch.config.read import read_settings
 from lfads_torch.data.recording import Recording, Split
@@ -40,15 +41,16 @@ recording = Recording(
 def assembled(n):
     own = read_settings(preset="medium", overrides=(f"run.n_seeds={n}", "training.batch_size=64"))
     return assemble(recording, own, kernels=backend, device=torch.device("cpu"))
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+def held(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))
 assembled(1)
-before, assembly = resident(), assembled(n_members)
+before, assembly = held("VmRSS"), assembled(n_members)
 advance(
     start_state(assembly), assembly.task, assembly.training_data(), seed=0, n_epochs=1,
     observe=lambda report: None, options=AdvanceOptions(members_at_once=n_at_once),
 )
-print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(held("VmHWM") - before)
 """
 
 

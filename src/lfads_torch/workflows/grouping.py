@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lfads_torch.workflows.assemble import Assembly
     from lfads_torch.workflows.fit import Observer
 
-__all__ = ["members_at_once"]
+__all__ = ["members_at_once", "members_by_estimate"]
 
 
 def members_at_once(run: RunFolder, assembly: Assembly, watcher: Observer) -> int:
@@ -23,14 +23,14 @@ def members_at_once(run: RunFolder, assembly: Assembly, watcher: Observer) -> in
     if isinstance(record.grouping, int):
         return record.grouping
     n_members = assembly.settings.run.n_seeds
-    n_at_once = min(_by_estimate(assembly), n_members)
+    n_at_once = min(members_by_estimate(assembly), n_members)
     run.write_record(replace(record, grouping=n_at_once))
     if n_at_once < n_members:
         watcher.message(f"{n_members} members train in turn, {n_at_once} at once")
     return n_at_once
 
 
-def _by_estimate(assembly: Assembly) -> int:
+def members_by_estimate(assembly: Assembly) -> int:
     """What was asked for (`run.members_at_once`), or by the estimate of `lfads check`."""
     from lfads_torch.data.check import estimate
 

@@ -1,0 +1,25 @@
+"""The largest memory that this process has held."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+__all__ = ["peak_mb"]
+
+_STATUS = Path("/proc/self/status")
+
+
+def peak_mb() -> float:
+    """In MB of 10^6 bytes.
+
+    Linux's own figure where there is one, for `getrusage` of a new program begins with the memory
+    of the process that started it.
+    """
+    if _STATUS.exists():
+        lines = _STATUS.read_text().splitlines()
+        (line,) = (line for line in lines if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024e-6
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size * (1e-6 if sys.platform == "darwin" else 1024e-6)
