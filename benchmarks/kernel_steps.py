@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -139,10 +140,16 @@ class OwnProcess:
             target=serve, args=(there, shape, variant, threads), daemon=True
         )
         self._process.start()
-        self.said: dict[str, Any] = self._line.recv()  # JSON values
+
+    @cached_property
+    def said(self) -> dict[str, Any]:  # JSON values
+        """What it says once it is ready; several can make ready at once."""
+        found: dict[str, Any] = self._line.recv()
+        return found
 
     def times(self) -> tuple[float, float]:
         """Of one more step: seconds of the processor, and of the clock."""
+        assert self.said
         self._line.send(True)
         processor, clock = self._line.recv()
         return processor, clock
@@ -166,6 +173,7 @@ def taking_turns(
 ) -> dict[Variant, list[float]]:
     """Seconds of every variant's step in every round; the processes end."""
     times: dict[Variant, list[float]] = {variant: [] for variant in processes}
+    assert all(process.said for process in processes.values())  # all are ready before any is timed
     for _ in range(rounds):
         for variant, process in processes.items():
             times[variant].append(process.times()[0 if threads == 1 else 1])
