@@ -1,6 +1,7 @@
 """A whole epoch against one of the eager stand-in: steps, validation, metrics, checkpoint.
 
     python benchmarks/whole_epoch.py [--data ../shared/data] [--rounds 5] [--threads 1]
+        [--precision float32]
 
 Ours is a real fit of the preset `maze_peer` on the maze recording (one model, split as the peer
 does), with `training.checkpoint_interval_s=0`: an epoch lasts from one report to the next, with its
@@ -24,7 +25,6 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,13 +32,13 @@ from typing import Any
 import numpy as np
 import torch
 from kernel_steps import checked, processor
-from maze_single import settings_of_the_peer
 from population_cost import recording_of
 from step_shapes import Shape
 from step_variants import eager_model
 from torch import Tensor
 from tree import sources
 
+from lfads_torch.config.read import read_settings
 from lfads_torch.config.tree import Settings
 from lfads_torch.data.recording import Recording
 from lfads_torch.outputs.run_record import library_versions, now_text
@@ -50,11 +50,17 @@ RESULTS = Path(__file__).parent / "results" / "whole_epoch.json"
 BATCH_SIZE = 64
 
 
-def settings_of_ours(threads: int) -> Settings:
-    settings = settings_of_the_peer(1, BATCH_SIZE)
-    training = replace(settings.training, patience=0, checkpoint_interval_s=0.0)
-    return replace(
-        settings, training=training, run=replace(settings.run, threads=threads, device="cpu")
+def settings_of_ours(threads: int, precision: str) -> Settings:
+    values = {
+        "training.patience": 0,
+        "training.batch_size": BATCH_SIZE,
+        "training.checkpoint_interval_s": 0,
+        "run.threads": threads,
+        "run.precision": precision,
+        "run.device": "cpu",
+    }
+    return read_settings(
+        None, "maze_peer", tuple(f"{name}={value}" for name, value in values.items())
     )
 
 
@@ -141,9 +147,11 @@ class Turns:
         self._since = self._now()
 
 
-def measured(recording: Recording, rounds: int, threads: int) -> dict[str, Any]:  # JSON
+def measured(
+    recording: Recording, rounds: int, *, threads: int, precision: str
+) -> dict[str, Any]:  # JSON
     torch.set_num_threads(threads)
-    settings = settings_of_ours(threads)
+    settings = settings_of_ours(threads, precision)
     shape = shape_of(recording, settings)
     errors = checked(shape)
     with tempfile.TemporaryDirectory() as name:
@@ -152,6 +160,8 @@ def measured(recording: Recording, rounds: int, threads: int) -> dict[str, Any]:
         fit_run(recording, settings, folder / "run", observer=turns)
     ours, eager = median(turns.ours), median(turns.eager)
     return {
+        "threads": threads,
+        "precision": precision,
         "backend": turns.backend,
         "gradient_error": {key: float(f"{error:.1e}") for key, error in errors.items()},
         "ours_s": round(ours, 3),
@@ -167,6 +177,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--precision", nargs="+", default=["float32"], help="run.precision of ours")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     if not (given.data / "mc_maze_large_subset.h5").exists():
@@ -183,7 +194,11 @@ def main() -> None:
         **sources(),
         "measured": now_text(),
         "rounds": given.rounds,
-        "threads": {str(n): measured(recording, given.rounds, n) for n in given.threads},
+        "epochs": [
+            measured(recording, given.rounds, threads=threads, precision=precision)
+            for threads in given.threads
+            for precision in given.precision
+        ],
     }
     given.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))

@@ -8,12 +8,13 @@ __all__ = ["whole_epoch"]
 
 
 def whole_epoch(result: dict[str, Any]) -> str:  # JSON
-    """A row per number of threads."""
+    """A row per number of threads and precision."""
     machine = result["machine"]
     rows = [
-        f"| {threads} | {each['backend']} | {each['ours_s']:.2f} ({each['ours_fastest_s']:.2f}) | "
+        f"| {each['threads']} | {each['backend']}, {each['precision']} | "
+        f"{each['ours_s']:.2f} ({each['ours_fastest_s']:.2f}) | "
         f"{each['eager_s']:.2f} ({each['eager_fastest_s']:.2f}) | {each['times_faster']:.1f} |"
-        for threads, each in result["threads"].items()
+        for each in result["epochs"]
     ]
     lines = [
         "## A whole epoch",
