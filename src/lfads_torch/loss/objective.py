@@ -15,6 +15,7 @@ from lfads_torch.loss.reconstruction import (
     IndexedTarget,
     Target,
     indexed_reconstruction,
+    one_pass_reconstruction,
     session_mean,
     session_reconstruction,
 )
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lfads_torch.loss.settings import LossSettings
     from lfads_torch.model.lfads import ModelOutput
     from lfads_torch.model.priors.base import Prior
+    from lfads_torch.model.sessions import ReadOut
 
 __all__ = ["LossTerms", "LossWeights", "Priors", "objective"]
 
@@ -73,9 +75,7 @@ def objective(
 ) -> LossTerms:
     """All terms of one batch. `observations` and `targets` follow the sessions of the batch."""
     parts = [
-        indexed_reconstruction(target, readout, settings.reconstruction)
-        if isinstance(target, IndexedTarget)
-        else session_reconstruction(family, readout.parameters(), target, settings.reconstruction)
+        _reconstruction(family, readout, target, settings)
         for family, readout, target in zip(observations, output.readouts, targets, strict=True)
     ]
     n_trials = [target.n_trials for target in targets]
@@ -93,3 +93,13 @@ def objective(
     divergence = weights.kl_initial_condition * kl_ic + weights.kl_inputs * kl_inputs
     total = reconstruction + weights.ramp_l2 * l2 + weights.ramp_kl * divergence
     return LossTerms(settings.scale * total, reconstruction, kl_ic, kl_inputs, l2)
+
+
+def _reconstruction(
+    family: Observation, readout: ReadOut, target: Target | IndexedTarget, settings: LossSettings
+) -> Float[Tensor, " P"]:
+    if isinstance(target, IndexedTarget):
+        return indexed_reconstruction(target, readout, settings.reconstruction)
+    if target.likelihood is not None:
+        return one_pass_reconstruction(target, readout, settings.reconstruction)
+    return session_reconstruction(family, readout.parameters(), target, settings.reconstruction)

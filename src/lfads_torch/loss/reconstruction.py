@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +22,7 @@ __all__ = [
     "IndexedTarget",
     "Target",
     "indexed_reconstruction",
+    "one_pass_reconstruction",
     "session_mean",
     "session_reconstruction",
 ]
@@ -38,6 +40,8 @@ class Target:
     is_present: Bool[Tensor, "P B T N"] | None = None
     has_gradient: Bool[Tensor, "P B T N"] | None = None  # coordinated dropout
     n_trial_bins: Int[Tensor, "P B"] | None = None  # generated bins of each trial; None: T
+    # Where the family is Poisson of a linear read-out: `poisson_nats`, from factors in one pass.
+    likelihood: Callable[..., Float[Tensor, " P"]] | None = None
 
     @property
     def n_trials(self) -> int:
@@ -87,17 +91,43 @@ def session_reconstruction(
         nll = torch.where(target.has_gradient, nll, nll.detach())
     if target.is_present is not None:
         nll = torch.where(target.is_present, nll, 0.0)
-        n_present = target.is_present.flatten(1).sum(1).to(nll.dtype)
+    return _reduced(nll.flatten(1).sum(1), target, reduction)
+
+
+def one_pass_reconstruction(
+    target: Target, readout: ReadOut, reduction: Literal["mean", "sum"]
+) -> Float[Tensor, " P"]:
+    """What `session_reconstruction` gives, by the target's own likelihood."""
+    assert target.likelihood is not None
+    weights = readout.weights
+    assert isinstance(weights, LinearWeights)  # it is chosen for linear read-outs alone
+    total = target.likelihood(
+        readout.factors,
+        weights.weight,
+        weights.bias,
+        counts=target.counts,
+        is_present=target.is_present,
+        has_gradient=target.has_gradient,
+    )
+    return _reduced(total, target, reduction).to(readout.factors.dtype)
+
+
+def _reduced(
+    total: Float[Tensor, " P"], target: Target, reduction: Literal["mean", "sum"]
+) -> Float[Tensor, " P"]:
+    """The nats of all trials, without the constant, as the mean or the sum."""
+    if target.is_present is not None:
+        n_present = target.is_present.flatten(1).sum(1).to(total.dtype)
     else:
-        n_present = nll.new_full((len(nll),), float(nll[0].numel()))
-    total = nll.flatten(1).sum(1) + target.constant.sum(1)
+        n_present = total.new_full((len(total),), float(target.counts[0].numel()))
+    total = total + target.constant.sum(1)
     mean = total / n_present.clamp_min(1.0)
     if reduction == "mean":
         return mean
-    n_units = float(nll.shape[3])
+    n_units = float(target.counts.shape[3])
     if target.n_trial_bins is not None:
-        return mean * target.n_trial_bins.to(nll.dtype).mean(1) * n_units
-    return mean * float(nll.shape[2]) * n_units
+        return mean * target.n_trial_bins.to(total.dtype).mean(1) * n_units
+    return mean * float(target.counts.shape[2]) * n_units
 
 
 def session_mean(

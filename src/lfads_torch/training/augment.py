@@ -122,7 +122,7 @@ class CoordinatedDropout(Augmentation):
             n_bins, n_units,
         ) if may_act(rates.coordinated_dropout_pass_rate) else None  # fmt: skip
         scale = (1.0 / (1.0 - rate)).view(-1, 1, 1, 1)
-        factor = kept * scale
+        factor = kept.view(torch.uint8) * scale  # a third of the time of a Boolean
         if self.first_bin:
             factor = torch.nn.functional.pad(factor, (0, 0, self.first_bin, 0), value=1.0)
         return hide(batch, factor, self._gradient(batch, kept, passed, rate))

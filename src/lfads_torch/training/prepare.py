@@ -11,6 +11,7 @@ from torch import Tensor
 from lfads_torch.kernels.compiled.batch import BatchSizes, Thinning, Thinnings, WhichNumbers
 from lfads_torch.kernels.compiled.gru import fits
 from lfads_torch.kernels.compiled.poisson import IndexedCounts
+from lfads_torch.kernels.poisson import poisson_nats
 from lfads_torch.loss.observations.poisson import Poisson
 from lfads_torch.loss.reconstruction import IndexedTarget, Target
 from lfads_torch.model.inputs import input_sizes
@@ -170,10 +171,18 @@ def prepared_batch(
             batch.is_present,
             batch.has_gradient,
             generated_ends(trials[s], indices[s], task),
+            poisson_nats if _has_one_pass(task, s) else None,
         )
         for batch, s in zip(batches, used, strict=True)
     )
     return PreparedBatch(given, tuple(targets))
+
+
+def _has_one_pass(task: Task, session: int) -> bool:
+    """Whether read-out and likelihood of a session can be one operation; the reference has none."""
+    is_linear = task.parts.read_out is None
+    is_known = is_linear and type(task.observations[session]) is Poisson
+    return is_known and task.kernels.name != "reference"
 
 
 def _keeps_places(chain: tuple[Augmentation, ...], trials: ResidentTrials) -> bool:

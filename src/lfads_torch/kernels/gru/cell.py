@@ -15,6 +15,9 @@ from torch import Tensor
 
 __all__ = ["CellBackward", "CellForward", "CellTape", "new_tape", "project", "time_blocks"]
 
+# One pass each, where products and sums of their own would be three.
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input
 _BLOCK_ROWS = 768  # trials times steps; 500 to 1500 are equally fast on a core with 512 KB of L2
 
 
@@ -170,38 +173,52 @@ class CellBackward:
         n_cells, _, n_trials, _ = tape.candidate.shape
         if input_weight is None:
             input_weight = recurrent[:, :0]
-        self._tape = tape
+        self._tape, self._n_inputs = tape, input_weight.shape[1]
+        # Columns as those of the tape's operands: [state, inputs] and [inputs, reset state].
+        to_first = torch.cat([recurrent, input_weight], 1)[..., : 2 * size]
+        to_second = torch.cat([input_weight, recurrent], 1)[..., 2 * size :]
         self._from_update_reset = recurrent[..., : 2 * size].mT.contiguous()
         self._from_candidate = recurrent[..., 2 * size :].mT.contiguous()
         self._from_inputs = input_weight.mT
+        self._of_first, self._of_second = torch.zeros_like(to_first), torch.zeros_like(to_second)
         self._update = tape.update_reset[..., :size].unbind(1)
         self._reset = tape.update_reset[..., size:].unbind(1)
+        self._candidate = tape.candidate.unbind(1)
         self._unclipped = tape.unclipped.unbind(1)
         length = max((b.stop - b.start for b in blocks), default=0)
         self._workspace = recurrent.new_empty(n_cells, length, n_trials, 3 * size)
+        self._inputs = recurrent.new_empty(n_cells, n_trials, self._n_inputs)
         self._reset_state = recurrent.new_empty(n_cells, n_trials, size)
-        self._inputs = recurrent.new_empty(n_cells, n_trials, input_weight.shape[1])
-        self.recurrent = torch.zeros_like(recurrent)
-        self.input_weight = torch.zeros_like(input_weight)
+        self._not_kept = torch.empty_like(self._reset_state)
+        self._slope = torch.empty_like(self._reset_state)
         self.bias = recurrent.new_zeros(n_cells, 3 * size)
 
-    def open(self, block: slice) -> None:
-        """Prepare the slopes of a block: few calls, for they do not depend on any gradient.
+    @property
+    def recurrent(self) -> Tensor:
+        """The gradient of the recurrent weights, once all blocks are closed: [G, H, 3H]."""
+        size = self._tape.size
+        return torch.cat([self._of_first[:, :size], self._of_second[:, self._n_inputs :]], 2)
 
-        Slope: the gradient before the nonlinearity per gradient of the new state (update and
-        candidate) or of the reset state (reset).
+    @property
+    def input_weight(self) -> Tensor:
+        """That of the weights of the inputs: [G, K, 3H]."""
+        size = self._tape.size
+        return torch.cat([self._of_first[:, size:], self._of_second[:, : self._n_inputs]], 2)
+
+    def open(self, block: slice) -> None:
+        """Prepare what a block's gates do not owe to any gradient: few calls, for many steps.
+
+        For the update gate the difference of state and candidate; for the reset gate the slope,
+        the gradient before the nonlinearity per gradient of the reset state.
         """
         tape, size = self._tape, self._tape.size
         self._block = block
         self.gates = self._workspace[:, : block.stop - block.start]
         for_update, for_reset, for_candidate = torch.split(self.gates, size, -1)
-        update, reset = torch.split(tape.update_reset[:, block], size, -1)
-        candidate = tape.candidate[:, block]
         reset_states = tape.reset_states[:, block]
+        reset = tape.update_reset[:, block, :, size:]
         torch.addcmul(reset_states, reset_states, reset, value=-1, out=for_reset)
-        keep = 1 - update
-        torch.sub(tape.states[:, block], candidate, out=for_update).mul_(update).mul_(keep)
-        torch.addcmul(keep, keep * candidate, candidate, value=-1, out=for_candidate)
+        torch.sub(tape.states[:, block], tape.candidate[:, block], out=for_update)
         self._update_reset_gates = self.gates[..., : 2 * size].unbind(1)
         self._all_gates = self.gates.unbind(1)
         self._update_gates, self._reset_gates = for_update.unbind(1), for_reset.unbind(1)
@@ -211,12 +228,15 @@ class CellBackward:
         """Turn the gradient `state` of state t+1 into that of state t, in place."""
         if t < len(self._unclipped):
             state.mul_(self._unclipped[t])
-        i = t - self._block.start
-        candidate = self._candidate_gates[i].mul_(state)
-        self._update_gates[i].mul_(state)
+        i, update = t - self._block.start, self._update[t]
+        slope = _sigmoid_backward(state, update, grad_input=self._slope)
+        self._update_gates[i].mul_(slope)
+        not_kept = torch.addcmul(state, state, update, value=-1, out=self._not_kept)
+        candidate = self._candidate_gates[i]
+        _tanh_backward(not_kept, self._candidate[t], grad_input=candidate)
         reset_state = torch.bmm(candidate, self._from_candidate, out=self._reset_state)
         self._reset_gates[i].mul_(reset_state)
-        state.mul_(self._update[t]).addcmul_(reset_state, self._reset[t])
+        state.mul_(update).addcmul_(reset_state, self._reset[t])
         state.baddbmm_(self._update_reset_gates[i], self._from_update_reset)
 
     def inputs(self, t: int) -> Tensor:
@@ -226,13 +246,9 @@ class CellBackward:
 
     def close(self) -> None:
         """Add what the block gives to the gradients of the weights."""
-        size, tape = self._tape.size, self._tape
+        size = self._tape.size
         gates = self.gates.flatten(1, 2)
-        states = tape.states[:, self._block].flatten(1, 2)
-        reset_states = tape.reset_states[:, self._block].flatten(1, 2)
-        self.recurrent[..., : 2 * size].baddbmm_(states.mT, gates[..., : 2 * size])
-        self.recurrent[..., 2 * size :].baddbmm_(reset_states.mT, gates[..., 2 * size :])
-        if self.input_weight.shape[1]:
-            inputs = tape.inputs[:, self._block].flatten(1, 2)
-            self.input_weight.baddbmm_(inputs.mT, gates)
+        operands = self._tape.operands[:, self._block].flatten(1, 2)
+        self._of_first.baddbmm_(operands[..., :-size].mT, gates[..., : 2 * size])
+        self._of_second.baddbmm_(operands[..., size:].mT, gates[..., 2 * size :])
         self.bias.add_(gates.sum(1))
