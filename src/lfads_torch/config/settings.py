@@ -28,7 +28,8 @@ class RunSettings:
     memory_gb: float = setting(
         0.0,
         "memory that training may take, by the estimate of `lfads check`; members that go beyond "
-        "it train in turn; 0: 60 % of what is free",
+        "it train in turn, counts that do are read by trial (data.read_by); 0: 60 % of what is "
+        "free",
         unit="GB",
         at_least=0.0,
     )

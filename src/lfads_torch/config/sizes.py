@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lfads_torch.errors import DataError
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
 
 __all__ = ["DataSizes", "sizes_of"]
+
+_VALUES_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +43,6 @@ class DataSizes:
 
 def sizes_of(recording: Recording) -> DataSizes:
     """The sizes of a recording that carries its split."""
-    import numpy as np
-
     split = recording.split
     if split is None:
         raise DataError(
@@ -50,8 +50,6 @@ def sizes_of(recording: Recording) -> DataSizes:
             "train. Split it first (`lfads split`, or lfads_torch.data.splitting)."
         )
     training = split.trials("train")
-    counts = recording.counts[training]
-    may_miss = counts.size > 0 and np.issubdtype(counts.dtype, np.floating)
     external, of_trial = recording.external_inputs, recording.trial_inputs
     ends = recording.n_trial_bins
     return DataSizes(
@@ -65,8 +63,21 @@ def sizes_of(recording: Recording) -> DataSizes:
         trial_share=_trial_share(recording, training),
         shortest_trial_bins=None if ends is None else int(ends.min()),
         n_trial_inputs=0 if of_trial is None else int(of_trial.shape[1]),
-        present_share=1.0 - float(np.isnan(counts).mean()) if may_miss else 1.0,
+        present_share=_present_share(recording.counts, training),
     )
+
+
+def _present_share(counts: NDArray[Any], trials: NDArray[np.int64]) -> float:
+    """Of the entries of these trials, those not missing; in blocks, for they may be in a file."""
+    import numpy as np
+
+    _, n_bins, n_units = counts.shape
+    if not len(trials) or not np.issubdtype(counts.dtype, np.floating):
+        return 1.0
+    at_once = max(1, _VALUES_AT_ONCE // (n_bins * n_units))
+    starts = range(0, len(trials), at_once)
+    missing: int = sum(int(np.isnan(counts[trials[n : n + at_once]]).sum()) for n in starts)
+    return 1.0 - missing / float(len(trials) * n_bins * n_units)
 
 
 def _trial_share(recording: Recording, training: NDArray[np.int64]) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lfads_torch.config.settings import RunSettings
 from lfads_torch.config.yaml_text import scalar_text
-from lfads_torch.data.settings import ChopSettings, SplitSettings
+from lfads_torch.data.settings import ChopSettings, DataSettings, SplitSettings
 from lfads_torch.declare import OwnSettings, PluginSettings, setting_fields
 from lfads_torch.loss.settings import LossSettings
 from lfads_torch.model.settings import ModelSettings, SessionSettings
@@ -34,6 +34,7 @@ class Settings:
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
+    data: DataSettings = field(default_factory=DataSettings)
     chop: ChopSettings = field(default_factory=ChopSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)

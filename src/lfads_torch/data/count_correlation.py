@@ -54,6 +54,7 @@ def _blocks(counts: NDArray[Any]) -> list[NDArray[Any]]:
 def _mean(blocks: list[NDArray[Any]], n_units: int) -> NDArray[np.float64]:
     total, present = np.zeros(n_units), np.zeros(n_units)
     for block in blocks:
+        block = np.asarray(block)
         finite = np.isfinite(block)
         total += np.where(finite, block, 0.0).sum(axis=(0, 1), dtype=np.float64)
         present += finite.sum(axis=(0, 1))

@@ -11,6 +11,7 @@ from lfads_torch.errors import SettingsError
 
 __all__ = ["NEAR_DUPLICATE_CORRELATION", "choose_held_out_units", "units_that_belong_together"]
 
+VALUES_AT_ONCE = 2**22
 NEAR_DUPLICATE_CORRELATION = 0.8  # of counts, bin against bin
 
 
@@ -91,9 +92,14 @@ def _n_wanted(n_units: int, fraction: float) -> int:
 
 
 def _mean_counts(recording: Recording) -> NDArray[np.float64]:
-    finite = np.isfinite(recording.counts)
-    total = np.where(finite, recording.counts, 0).sum(axis=(0, 1), dtype=np.float64)
-    return np.asarray(total / np.maximum(finite.sum(axis=(0, 1)), 1))
+    total, n_present = np.zeros(recording.n_units), np.zeros(recording.n_units)
+    size = max(1, VALUES_AT_ONCE // (recording.n_bins * recording.n_units))
+    for start in range(0, recording.n_trials, size):
+        counts = np.asarray(recording.counts[start : start + size])
+        finite = np.isfinite(counts)
+        total += np.where(finite, counts, 0).sum(axis=(0, 1), dtype=np.float64)
+        n_present += finite.sum(axis=(0, 1))
+    return np.asarray(total / np.maximum(n_present, 1))
 
 
 def _draw_over_rates(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.chopping import Chops
+from lfads_torch.data.trials_in_file import TrialsInFile, in_file, in_memory
 from lfads_torch.errors import DataError
 
 __all__ = ["TEST", "TRAIN", "UNUSED", "VALID", "Recording", "Split"]
@@ -47,7 +48,9 @@ class Recording:
 
     Missing entries of `counts` are NaN (which needs a floating type). Everything with a trial,
     bin or unit axis has the length of `counts` there; construction checks that. Trials may end
-    before others: `n_trial_bins` says where, and counts beyond it are NaN.
+    before others: `n_trial_bins` says where, and counts beyond it are NaN. Of a recording that is
+    larger than memory `counts` and `true_rates` stay in the file (`TrialsInFile`, which is read
+    like an array, some trials at a time).
     """
 
     counts: NDArray[Any]  # [B, L, N]; whole numbers for spikes, any real number otherwise
@@ -126,9 +129,15 @@ class Recording:
                 f"n_trial_bins go from {ends.min()} to {ends.max()}; the counts have {self.n_bins} "
                 f"bins, so 1 to {self.n_bins} is needed."
             )
-        for trial in np.flatnonzero(ends < self.n_bins):
-            beyond = self.counts[trial, ends[trial] :]
-            if beyond.dtype.kind != "f" or not np.isnan(beyond).all():
+        if self.in_file is None:  # else the reader looks once, for it takes a pass over the file
+            self.check_missing_ends()
+
+    def check_missing_ends(self) -> None:
+        """Raise DataError where there are counts beyond the end of a trial."""
+        ends = self.bins_of_trials
+        for trial, values in enumerate(self.counts):
+            beyond = values[ends[trial] :]
+            if len(beyond) and (beyond.dtype.kind != "f" or not np.isnan(beyond).all()):
                 raise DataError(
                     f"trial {self.trial_ids[trial]} has {ends[trial]} bins, but there are counts "
                     "beyond its end; NaN is needed there (and so counts of a floating type)."
@@ -158,6 +167,17 @@ class Recording:
     @property
     def n_units(self) -> int:
         return int(self.counts.shape[2])
+
+    @property
+    def in_file(self) -> TrialsInFile | None:
+        """The counts where they stay in their file; None where they are in memory."""
+        return in_file(self.counts)
+
+    def in_memory(self) -> Recording:
+        """The same with counts and true rates read, as far as they are in a file."""
+        if self.in_file is None:
+            return self
+        return replace(self, counts=in_memory(self.counts), true_rates=in_memory(self.true_rates))
 
     @property
     def bins_of_trials(self) -> NDArray[np.int64]:

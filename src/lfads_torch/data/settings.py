@@ -7,7 +7,18 @@ from typing import Literal
 
 from lfads_torch.declare import setting
 
-__all__ = ["ChopSettings", "SplitSettings"]
+__all__ = ["ChopSettings", "DataSettings", "SplitSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """How a data file is read."""
+
+    read_by: Literal["auto", "memory", "trial"] = setting(
+        "auto",
+        "memory: counts are read whole; trial: they stay in the file and each batch reads its "
+        "own; auto: by trial where the file allows it and the counts do not fit in run.memory_gb",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

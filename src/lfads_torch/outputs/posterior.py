@@ -20,6 +20,7 @@ from lfads_torch.model.inputs import known_inputs
 from lfads_torch.model.noise import Silence
 from lfads_torch.model.sessions import read_in, read_out
 from lfads_torch.model.weights import ModelWeights
+from lfads_torch.training.filed import at_hand
 from lfads_torch.training.score import trials_at_once
 from lfads_torch.training.step import external_inputs, gather, trial_inputs
 from lfads_torch.training.streams import Streams
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from lfads_torch.model.encoder import Encoded
     from lfads_torch.model.inputs import KnownInputs
+    from lfads_torch.training.filed import Trials
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.task import Task
 
@@ -101,7 +103,7 @@ def posterior_averages(
     weights: Float[Tensor, "1 n"],
     member: int,
     task: Task,
-    trials: ResidentTrials,
+    trials: Trials,
     options: PosteriorOptions,
     *,
     session: int = 0,
@@ -126,7 +128,8 @@ def posterior_averages(
         )
         visible = None if is_visible is None else is_visible[chunk]
         with torch.no_grad():
-            encoded, known = _encode(arranged, task, trials, chunk, session, visible)
+            (held,), (index,) = at_hand((trials,), (chunk[None],))
+            encoded, known = _encode(arranged, task, held, index[0], session, visible)
             yield _generate(
                 arranged, task, known, encoded, noise, copies=copies, start=start,
                 session=session, keeps_states=options.has_generator_states,

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor
 
 from lfads_torch.errors import DivergenceError
 from lfads_torch.training.batches import alternating_batches, balanced_batches, total_size
+from lfads_torch.training.filed import read_ahead
 from lfads_torch.training.graphs import Sums
 from lfads_torch.training.memory import freed_memory_kept
 from lfads_torch.training.prepare import augmentations
+from lfads_torch.training.resident import ResidentTrials
 from lfads_torch.training.sample_validation import sample_validation_score
 from lfads_torch.training.score import validation_reconstruction
 from lfads_torch.training.state import CHECKED_TERMS
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
     from lfads_torch.loss.objective import LossWeights
-    from lfads_torch.training.resident import ResidentTrials
+    from lfads_torch.training.augment import Augmentation
+    from lfads_torch.training.filed import Trials
     from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import Task
 
@@ -38,8 +41,8 @@ _MAX_ROLLBACKS = 5
 class TrainingData:
     """Training and validation trials of every session."""
 
-    train: tuple[ResidentTrials, ...]
-    valid: tuple[ResidentTrials, ...]
+    train: tuple[Trials, ...]
+    valid: tuple[Trials, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,17 +174,33 @@ def _train(state: PopulationState, task: Task, data: TrainingData, seed: int) ->
     batches = _batches(state, task, data, Streams(seed, state.members))
     chain = augmentations(task, state.hyperparameters)
     if state.weights.device.type == "cuda":
-        replayed: Sums | None = task.graphs.epoch(
-            state, task, data.train, batches, seed=seed, chain=chain
-        )
+        replayed = _replayed(state, task, data, batches, seed=seed, chain=chain)
         if replayed is not None:
             return replayed
     sums = Sums.start(state.n_members, state.weights.device)
     n_trials = sum(part.n_trials for part in data.train)
-    for batch in batches:
-        report = training_step(state, task, data.train, batch, seed=seed, chain=chain)
+    for trials, batch in read_ahead(data.train, batches):
+        report = training_step(state, task, trials, batch, seed=seed, chain=chain)
         sums.add(report, total_size(batch) / n_trials)
     return sums
+
+
+def _replayed(
+    state: PopulationState,
+    task: Task,
+    data: TrainingData,
+    batches: list[tuple[Tensor, ...]],
+    *,
+    seed: int,
+    chain: tuple[Augmentation, ...],
+) -> Sums | None:
+    """The epoch as replays of recorded steps; None, and no change, where there are none."""
+    if not all(isinstance(part, ResidentTrials) for part in data.train):
+        task.graphs.refusal = "trials are read from the file as they are needed"
+        return None
+    # The tuple itself, for what is recorded belongs to it.
+    resident = cast("tuple[ResidentTrials, ...]", data.train)
+    return task.graphs.epoch(state, task, resident, batches, seed=seed, chain=chain)
 
 
 def _batches(

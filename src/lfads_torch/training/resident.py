@@ -15,9 +15,46 @@ if TYPE_CHECKING:
 
     from lfads_torch.loss.observations.base import Observation
 
-__all__ = ["ResidentTrials", "reside"]
+__all__ = ["VALUES_AT_ONCE", "KnownOfTrials", "ResidentTrials", "known_of", "reside"]
 
-_VALUES_AT_ONCE = 2**22
+VALUES_AT_ONCE = 2**22
+
+
+@dataclass(frozen=True)
+class KnownOfTrials:
+    """What is known of trials beside their counts, on the device; see `ResidentTrials`."""
+
+    rows: Int[Tensor, " B"]
+    external_inputs: Float[Tensor, "B L X"] | None
+    n_trial_bins: Int[Tensor, " B"] | None
+    trial_inputs: Float[Tensor, "B C"] | None
+
+    def take(self, positions: Int[Tensor, " B"]) -> KnownOfTrials:
+        """Of these trials only."""
+        return KnownOfTrials(
+            rows=self.rows[positions],
+            external_inputs=_taken(self.external_inputs, positions),
+            n_trial_bins=_taken(self.n_trial_bins, positions),
+            trial_inputs=_taken(self.trial_inputs, positions),
+        )
+
+    def resident(
+        self,
+        *,
+        counts: Float[Tensor, "B L N"],
+        is_present: Bool[Tensor, "B L N"] | None,
+        constant: Float[Tensor, " B"],
+    ) -> ResidentTrials:
+        """The trials with their counts."""
+        return ResidentTrials(
+            counts=counts,
+            is_present=is_present,
+            constant=constant,
+            external_inputs=self.external_inputs,
+            rows=self.rows,
+            n_trial_bins=self.n_trial_bins,
+            trial_inputs=self.trial_inputs,
+        )
 
 
 @dataclass(frozen=True)
@@ -41,14 +78,12 @@ class ResidentTrials:
         return replace(
             self,
             counts=self.counts[positions],
-            is_present=None if self.is_present is None else self.is_present[positions],
+            is_present=_taken(self.is_present, positions),
             constant=self.constant[positions],
-            external_inputs=None
-            if self.external_inputs is None
-            else self.external_inputs[positions],
+            external_inputs=_taken(self.external_inputs, positions),
             rows=self.rows[positions],
-            n_trial_bins=None if self.n_trial_bins is None else self.n_trial_bins[positions],
-            trial_inputs=None if self.trial_inputs is None else self.trial_inputs[positions],
+            n_trial_bins=_taken(self.n_trial_bins, positions),
+            trial_inputs=_taken(self.trial_inputs, positions),
         )
 
 
@@ -73,7 +108,7 @@ def reside(
     values = torch.empty(counts.shape, device=device, dtype=dtype)
     constant = torch.empty(len(values), device=device, dtype=torch.float64)
     is_missing: Tensor | None = None
-    at_once = max(1, _VALUES_AT_ONCE // max(values[0].numel(), 1))
+    at_once = max(1, VALUES_AT_ONCE // max(values[0].numel(), 1))
     for start in range(0, len(values), at_once):
         part = slice(start, start + at_once)
         block = torch.as_tensor(counts[part].astype("float64")).to(device=device, dtype=dtype)
@@ -87,17 +122,41 @@ def reside(
         entries = observation.constant(block[:, ic_bins:].double())
         entries = torch.where(missing[:, ic_bins:], 0.0, entries)
         constant[part] = entries.sum((1, 2))
-    numbers = torch.arange(len(values)) if rows is None else torch.as_tensor(rows)
+    known = known_of(
+        len(values),
+        device=device,
+        dtype=dtype,
+        external_inputs=external_inputs,
+        trial_inputs=trial_inputs,
+        rows=rows,
+        n_trial_bins=n_trial_bins,
+    )
+    return known.resident(
+        counts=values,
+        is_present=None if is_missing is None else ~is_missing,
+        constant=constant.to(dtype),
+    )
+
+
+def known_of(
+    n_trials: int,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    external_inputs: NDArray[Any] | None,  # any numeric type
+    trial_inputs: NDArray[Any] | None,  # any numeric type
+    rows: NDArray[np.int64] | None,
+    n_trial_bins: NDArray[np.int64] | None,
+) -> KnownOfTrials:
+    """What is known beside the counts, moved to the device."""
+    numbers = torch.arange(n_trials) if rows is None else torch.as_tensor(rows)
     external = None
     if external_inputs is not None and external_inputs.shape[-1] > 0:
         external = torch.as_tensor(external_inputs.astype("float64")).to(device=device, dtype=dtype)
         external = torch.where(external.isnan(), 0.0, external)
-    return ResidentTrials(
-        counts=values,
-        is_present=None if is_missing is None else ~is_missing,
-        constant=constant.to(dtype),
-        external_inputs=external,
+    return KnownOfTrials(
         rows=numbers.to(device=device, dtype=torch.int64),
+        external_inputs=external,
         n_trial_bins=None
         if n_trial_bins is None
         else torch.as_tensor(n_trial_bins).to(device=device, dtype=torch.int64),
@@ -105,3 +164,7 @@ def reside(
         if trial_inputs is None or trial_inputs.shape[-1] == 0
         else torch.as_tensor(trial_inputs.astype("float64")).to(device=device, dtype=dtype),
     )
+
+
+def _taken(values: Tensor | None, positions: Tensor) -> Tensor | None:
+    return None if values is None else values[positions]

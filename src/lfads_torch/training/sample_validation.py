@@ -14,6 +14,7 @@ import torch
 from lfads_torch.model.lfads import ModelInput, lfads
 from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.augment import Augmentation, SessionBatch
+from lfads_torch.training.filed import at_hand
 from lfads_torch.training.noise import StreamNoise
 from lfads_torch.training.score import trials_at_once, validation_noise
 from lfads_torch.training.step import gather, trial_inputs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
 
+    from lfads_torch.training.filed import Trials
     from lfads_torch.training.hyperparameters import Hyperparameters
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.settings import AugmentationSettings
@@ -83,7 +85,7 @@ class SampleValidation(Augmentation):
 
 @torch.no_grad()
 def sample_validation_score(
-    state: PopulationState, task: Task, trials: tuple[ResidentTrials, ...], *, seed: int
+    state: PopulationState, task: Task, trials: tuple[Trials, ...], *, seed: int
 ) -> Float[Tensor, " P"]:
     """Mean nats per held-out, present entry of these trials given the others; NaN without any.
 
@@ -95,8 +97,8 @@ def sample_validation_score(
     for session, part in enumerate(trials):
         for start in range(0, part.n_trials, size):
             chunk = torch.arange(start, min(start + size, part.n_trials), device=task.device)
-            index = chunk.expand(state.n_members, -1)
-            nats, n = _chunk(state, task, part, index, session, seed)
+            (held,), (index,) = at_hand((part,), (chunk.expand(state.n_members, -1),))
+            nats, n = _chunk(state, task, held, index, session, seed)
             total += nats
             n_counted += n
     return total / n_counted

@@ -11,6 +11,7 @@ from lfads_torch.kernels.compiled.poisson import IndexedCounts
 from lfads_torch.model.layout import LinearWeights
 from lfads_torch.model.lfads import lfads
 from lfads_torch.model.weights import ModelWeights
+from lfads_torch.training.filed import at_hand
 from lfads_torch.training.noise import StreamNoise
 from lfads_torch.training.prepare import fused_for, plain_input
 from lfads_torch.training.streams import Streams
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from lfads_torch.model.lfads import ModelOutput
     from lfads_torch.model.noise import Noise
+    from lfads_torch.training.filed import Trials
     from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import Task
@@ -63,7 +65,7 @@ def counted_entries(
 
 @torch.no_grad()
 def validation_reconstruction(
-    state: PopulationState, task: Task, trials: tuple[ResidentTrials, ...], *, seed: int
+    state: PopulationState, task: Task, trials: tuple[Trials, ...], *, seed: int
 ) -> Float[Tensor, " P"]:
     """Mean nats per counted entry, pooled over all trials of all sessions; NaN if none counts.
 
@@ -79,8 +81,8 @@ def validation_reconstruction(
         counted = counted_entries(task, session, task.training.score_entries)
         for start in range(0, part.n_trials, size):
             chunk = torch.arange(start, min(start + size, part.n_trials), device=task.device)
-            index = chunk.expand(state.n_members, -1)
-            nats, present = _chunk(state, task, part, index, session, weights, counted, seed)
+            (held,), (index,) = at_hand((part,), (chunk.expand(state.n_members, -1),))
+            nats, present = _chunk(state, task, held, index, session, weights, counted, seed)
             total += nats
             n_counted += present
     return total / n_counted

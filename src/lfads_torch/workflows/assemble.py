@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from lfads_torch.loss.observations.base import Observation, UnitMoments
     from lfads_torch.model.sizes import ModelSizes
     from lfads_torch.model.weights import GivenStart, Layout
+    from lfads_torch.training.filed import Trials
     from lfads_torch.training.loop import TrainingData
-    from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import SessionTreatment, Task
     from lfads_torch.workflows.sessions.starts import Alignment
@@ -39,12 +39,14 @@ __all__ = [
     "unit_moments",
 ]
 
+_VALUES_AT_ONCE = 2**22
+
 
 @dataclass(frozen=True)
 class SessionTrials:
     """One session's trials on the device, in the file's order, and its split."""
 
-    trials: ResidentTrials
+    trials: Trials
     split: Split
 
 
@@ -58,7 +60,7 @@ class Assembly:
     data_sizes: DataSizes
 
     @property
-    def trials(self) -> ResidentTrials:
+    def trials(self) -> Trials:
         """Of the first session, which in inference is the only one."""
         return self.sessions[0].trials
 
@@ -82,7 +84,7 @@ class Assembly:
         scored = "valid" if self.has_validation else "train"
         return TrainingData(self._sets("train"), self._sets(scored))
 
-    def _sets(self, name: str) -> tuple[ResidentTrials, ...]:
+    def _sets(self, name: str) -> tuple[Trials, ...]:
         import torch
 
         device = self.task.device
@@ -206,20 +208,22 @@ def _resident(
     observation: Observation,
     task: Task,
     rows: NDArray[np.int64],
-) -> ResidentTrials:
+) -> Trials:
+    from lfads_torch.training.filed import file_trials
     from lfads_torch.training.resident import reside
 
-    return reside(
-        recording.counts,
-        observation,
-        ic_bins=settings.model.first_generated_bin,
-        device=task.device,
-        dtype=task.dtype,
-        external_inputs=recording.external_inputs,
-        trial_inputs=recording.trial_inputs,
-        rows=rows,
-        n_trial_bins=recording.n_trial_bins,
-    )
+    known: dict[str, Any] = {  # arguments that both take
+        "ic_bins": settings.model.first_generated_bin,
+        "device": task.device,
+        "dtype": task.dtype,
+        "external_inputs": recording.external_inputs,
+        "trial_inputs": recording.trial_inputs,
+        "rows": rows,
+        "n_trial_bins": recording.n_trial_bins,
+    }
+    if recording.in_file is not None:
+        return file_trials(recording.in_file, observation, **known)
+    return reside(recording.counts, observation, **known)
 
 
 def layout_of(recordings: Sequence[Recording], settings: Settings) -> Layout:
@@ -304,19 +308,37 @@ def _model_sizes(
     )
 
 
-def unit_moments(counts: NDArray[np.float64]) -> UnitMoments:
-    """Mean, variance, number and share of zeros of the present training entries of each unit."""
+def unit_moments(counts: NDArray[Any]) -> UnitMoments:
+    """Mean, variance, number and share of zeros of the present training entries of each unit.
+
+    In blocks of trials, so that counts that stay in a file give the same numbers.
+    """
     import torch
 
     from lfads_torch.loss.observations.base import UnitMoments
 
-    values = counts.reshape(-1, counts.shape[-1]).astype(np.float64)
-    present = ~np.isnan(values)
-    n_entries = present.sum(0)
-    filled = np.where(present, values, 0.0)
-    mean = filled.sum(0) / np.maximum(n_entries, 1)
-    squared = np.where(present, (values - mean) ** 2, 0.0)
-    variance = squared.sum(0) / np.maximum(n_entries, 1)
-    zero_share = (present & (filled == 0.0)).sum(0) / np.maximum(n_entries, 1)
+    n_units = counts.shape[-1]
+    n_entries, n_zero = np.zeros(n_units, dtype=np.int64), np.zeros(n_units, dtype=np.int64)
+    total, squares = np.zeros(n_units), np.zeros(n_units)
+    for values, present in _filled_blocks(counts):
+        n_entries += present.sum(0)
+        n_zero += (present & (values == 0.0)).sum(0)
+        total += values.sum(0)
+    mean = total / np.maximum(n_entries, 1)
+    for values, present in _filled_blocks(counts):
+        squares += np.where(present, (values - mean) ** 2, 0.0).sum(0)
+    variance, zero_share = (each / np.maximum(n_entries, 1) for each in (squares, n_zero))
     moments = (mean, variance, n_entries, zero_share)
     return UnitMoments(*(torch.as_tensor(each, dtype=torch.float64) for each in moments))
+
+
+def _filled_blocks(
+    counts: NDArray[Any],
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+    """Values [bins, N], 0 where they are missing, and which are present."""
+    size = max(1, _VALUES_AT_ONCE // max(counts.shape[1] * counts.shape[2], 1))
+    for start in range(0, len(counts), size):
+        block = np.asarray(counts[start : start + size])
+        values = block.reshape(-1, counts.shape[-1]).astype(np.float64)
+        present = ~np.isnan(values)
+        yield np.where(present, values, 0.0), present

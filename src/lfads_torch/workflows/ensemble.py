@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.posterior import PosteriorAverages, PosteriorOptions
     from lfads_torch.outputs.run_folder import RunFolder
-    from lfads_torch.training.resident import ResidentTrials
+    from lfads_torch.training.filed import Trials
     from lfads_torch.workflows.stored import TrainedModel
 
 __all__ = ["EnsembleAverages", "ensemble_averages", "ensemble_note", "load_ensemble"]
@@ -115,7 +115,7 @@ def _listed(members: Sequence[int]) -> str:
 
 def ensemble_averages(
     models: Sequence[TrainedModel],
-    trials: ResidentTrials,
+    trials: Trials,
     options: PosteriorOptions,
     *,
     is_visible: Bool[Tensor, "B E N"] | None = None,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lfads_torch.data.recording import TRAIN, VALID
 from lfads_torch.errors import DataError, RunError
+from lfads_torch.workflows.sample import as_many_as_fit
 from lfads_torch.workflows.scores.record import Evaluation, Score, to_json, to_rows
 from lfads_torch.workflows.scores.trials import Case, Protocol, ScoredTrials, Signals
 
@@ -92,7 +93,8 @@ def evaluate(run: RunFolder, request: Request) -> Evaluation:
     from lfads_torch.workflows.stored import betas_of
 
     source = _source(run, request)
-    positions = _positions(source, request)
+    every = _positions(source, request)
+    positions = as_many_as_fit(source.recording, every)
     case = _case(run, source, positions, request)
     return Evaluation(
         run=run.path.name,
@@ -109,7 +111,11 @@ def evaluate(run: RunFolder, request: Request) -> Evaluation:
             **asdict(request.protocol),
             "n_posterior_samples": n_posterior_samples(source.model.settings),
         },
-        notes=(*_notes(source, request), *_ensemble_notes(run, source, request)),
+        notes=(
+            *_notes(source, request),
+            *_ensemble_notes(run, source, request),
+            *_notes_of_sample(len(positions), len(every)),
+        ),
     )
 
 
@@ -155,7 +161,7 @@ class Source:
             return stored_signals(self.rates, positions, self.model)
 
         return ScoredTrials(
-            recording=self.recording.take_trials(positions),
+            recording=self.recording.take_trials(positions).in_memory(),
             first_bin=self.model.settings.model.first_generated_bin,
             count_factor=1.0 / counts_to_rates(self.model, self.recording.bin_width_s),
             fetch=fetch,
@@ -265,7 +271,7 @@ def _training_trials(
     """The trials that decoders and averages are fitted on; or None and why there are none."""
     split = source.recording.split
     if split is not None and len(split.trials(TRAIN)):
-        return source.trials(split.trials(TRAIN)), ""
+        return source.trials(as_many_as_fit(source.recording, split.trials(TRAIN))), ""
     if not source.is_new:
         return None, "the run has no training trials"
     try:
@@ -273,7 +279,17 @@ def _training_trials(
     except RunError as error:
         return None, f"no training trials to fit on: {error}"
     assert own.recording.split is not None  # the run's own recording always carries its split
-    return own.trials(own.recording.split.trials(TRAIN)), ""
+    training = as_many_as_fit(own.recording, own.recording.split.trials(TRAIN))
+    return own.trials(training), ""
+
+
+def _notes_of_sample(n_scored: int, n_trials: int) -> list[str]:
+    if n_scored == n_trials:
+        return []
+    return [
+        f"scores are of {n_scored} of the {n_trials} trials, spread evenly over them, and fitted "
+        "on as many training trials at most: counts are read by trial, and so many fit in memory"
+    ]
 
 
 def _notes(source: Source, request: Request) -> tuple[str, ...]:

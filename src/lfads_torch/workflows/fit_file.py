@@ -14,7 +14,7 @@ from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED
 from lfads_torch.workflows.choose_split import SplitChoice, choices_of, with_chosen_split
 from lfads_torch.workflows.finish import finish_run, missing_results
-from lfads_torch.workflows.read_options import with_chops
+from lfads_torch.workflows.read_options import told_of_reading, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +71,7 @@ def train_file(
     from lfads_torch.workflows.device import choose_device
     from lfads_torch.workflows.fit import FitOptions
 
-    read_options = with_chops(request.read_options, request.settings.chop)
+    read_options = with_settings(request.read_options, request.settings)
     options = FitOptions(
         data_path=None if request.more_sources else request.source,
         session_paths=(request.source, *request.more_sources) if request.more_sources else (),
@@ -110,6 +110,8 @@ def read_recordings(request: FitRequest, observer: Observer) -> tuple[Recording,
         if names:
             recording = replace(recording, session=names[n])
         say = _named(observer, recording.session) if len(sources) > 1 else observer.message
+        if (told := told_of_reading(recording)) is not None:
+            say(told)
         found.append(with_chosen_split(recording, choice, request.settings.split, say))
     return tuple(found)
 

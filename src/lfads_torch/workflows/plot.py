@@ -34,5 +34,6 @@ def plot_run(
     from lfads_torch.analysis.figures.encode import write_figure
 
     recipe = choose_figure(figure_name)
-    with figure_inputs(run, recording=recording, rates_path=rates_path) as inputs:
+    shown = () if choice is None else choice.trials
+    with figure_inputs(run, recording=recording, rates_path=rates_path, shown=shown) as inputs:
         return write_figure(target, draw_figure(recipe, inputs, choice))

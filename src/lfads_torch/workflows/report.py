@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lfads_torch.errors import LfadsError, RunError, SettingsError
+from lfads_torch.workflows.sample import as_many_as_fit
 
 if TYPE_CHECKING:
+    import xarray
+
     from lfads_torch.analysis.figures.base import FigureInputs
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
@@ -28,12 +33,17 @@ def report_run(run: RunFolder, *, recording: Recording | None = None) -> Path:
 
 @contextmanager
 def figure_inputs(
-    run: RunFolder, *, recording: Recording | None = None, rates_path: Path | None = None
+    run: RunFolder,
+    *,
+    recording: Recording | None = None,
+    rates_path: Path | None = None,
+    shown: Sequence[str | int] = (),
 ) -> Iterator[FigureInputs]:
     """Everything of a run that figures are drawn from; the rates stay open while the body runs.
 
     `recording` is the one that the rates (`rates_path`, or the run's own) were inferred from; the
-    run's own is read where it still is. What is missing is left empty: figures say so.
+    run's own is read where it still is. What is missing is left empty: figures say so. Of a
+    recording that is read by trial, as many trials as fit are there, those `shown` among them.
     """
     from lfads_torch.analysis.figures.base import FigureInputs
     from lfads_torch.config.tree import to_dict
@@ -47,8 +57,10 @@ def figure_inputs(
     path = rates_path or run.rates_path
     with ExitStack() as stack:
         has_rates = rates_path is not None or path.is_file()
+        rates = stack.enter_context(open_rates(path)) if has_rates else None
+        rates, recording = _sample(rates, recording, shown)
         yield FigureInputs(
-            rates=stack.enter_context(open_rates(path)) if has_rates else None,
+            rates=rates,
             recording=recording,
             metrics=run.metrics.read(),
             scores=run.read_scores() if run.scores_path.is_file() else {},
@@ -59,6 +71,24 @@ def figure_inputs(
             space=_space_of(run),
             alignment=_alignment_of(run),
         )
+
+
+def _sample(
+    rates: xarray.Dataset | None, recording: Recording | None, shown: Sequence[str | int]
+) -> tuple[xarray.Dataset | None, Recording | None]:
+    """As many trials of both as fit in memory, where the counts are in a file; else all."""
+    if recording is None or recording.in_file is None:
+        return rates, recording
+    ids = [str(one) for one in recording.trial_ids.tolist()]
+    asked = [ids.index(str(one)) for one in shown if str(one) in ids]
+    chosen = as_many_as_fit(recording, np.arange(recording.n_trials))
+    chosen = np.union1d(chosen, np.array(asked, dtype=np.int64))
+    recording = recording.take_trials(chosen).in_memory()
+    if rates is None:
+        return None, recording
+    own = {str(one) for one in recording.trial_ids.tolist()}
+    of_rates = [n for n, one in enumerate(rates["trial_id"].values.tolist()) if str(one) in own]
+    return rates.isel(trial=np.array(of_rates, dtype=np.int64)), recording
 
 
 def _alignment_of(run: RunFolder) -> dict[str, Any]:  # JSON values, see docs/formats.md

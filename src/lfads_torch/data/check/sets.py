@@ -61,10 +61,11 @@ def check_sets(context: CheckContext) -> list[Finding]:
 def check_copies(context: CheckContext) -> list[Finding]:
     """Trials with exactly the same counts."""
     trials_of: dict[bytes, list[int]] = {}
-    counts, statistics = context.recording.counts, context.statistics
-    for trial in np.flatnonzero(statistics.sums.sum(axis=1) >= FEWEST_SPIKES):
-        digest = hashlib.blake2b(np.ascontiguousarray(counts[trial]).tobytes()).digest()
-        trials_of.setdefault(digest, []).append(int(trial))
+    has_spikes = context.statistics.sums.sum(axis=1) >= FEWEST_SPIKES
+    for trial, counts in enumerate(context.recording.counts):
+        if has_spikes[trial]:
+            digest = hashlib.blake2b(np.ascontiguousarray(counts).tobytes()).digest()
+            trials_of.setdefault(digest, []).append(trial)
     copies = [trials for trials in trials_of.values() if len(trials) > 1]
     if not copies:
         return []

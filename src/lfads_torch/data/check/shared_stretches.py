@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lfads_torch.data.check.context import CheckContext
 from lfads_torch.data.check.report import Finding
-from lfads_torch.data.recording import TEST, TRAIN, VALID
+from lfads_torch.data.recording import TEST, TRAIN, VALID, Recording
 
 __all__ = ["SharedStretch", "check_shared_stretches", "shared_stretches"]
 
@@ -23,6 +23,7 @@ SPARE_BITS = 24  # beyond those that make a chance match unlikely among all pair
 FEWEST_ENTRIES = 10  # above 0 in a run: silence matches silence
 LONGEST_SHARE = 0.5  # of a trial; sets that share less than a run of this length are not found
 VALUES_AT_ONCE = 2**22
+BINS_AT_MOST = 2**24  # of a recording that is read by trial: what they need is about 50 bytes each
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that powers of it stay distinct
 
 
@@ -40,6 +41,8 @@ def check_shared_stretches(context: CheckContext) -> list[Finding]:
     if context.split is None or context.recording.n_trials < 2:
         return []
     recording = context.recording
+    if recording.in_file is not None and recording.n_trials * recording.n_bins > BINS_AT_MOST:
+        return [_not_looked_for(recording)]
     found = shared_stretches(recording.counts, context.split.trial_set)
     # Whole copies are reported by `check_copies`.
     found = [each for each in found if each.n_bins < recording.n_bins]
@@ -63,6 +66,18 @@ def check_shared_stretches(context: CheckContext) -> list[Finding]:
             "then does so by itself; scores of this split mean nothing.",
         )
     ]
+
+
+def _not_looked_for(recording: Recording) -> Finding:
+    return Finding(
+        severity="note",
+        code="overlap_not_looked_for",
+        message=f"The recording is read by trial and has {recording.n_trials * recording.n_bins} "
+        "bins, too many to be compared with each other: whether trials of different sets share "
+        "bins is not known.",
+        remedy="If trials were cut from a continuous recording with overlap, divide them in "
+        "blocks of time (`lfads split FILE --method blocks`).",
+    )
 
 
 def shared_stretches(counts: NDArray[Any], sets: NDArray[np.str_]) -> list[SharedStretch]:
@@ -97,7 +112,7 @@ def _run_length(counts: NDArray[Any]) -> int | None:
     Two entries of a unit are equal with probability `sum_k p_k^2`.
     """
     n_trials, n_bins, n_units = counts.shape
-    sample = counts[:: max(1, n_trials // 200)].reshape(-1, n_units)
+    sample = np.asarray(counts[:: max(1, n_trials // 200)]).reshape(-1, n_units)
     bits = 0.0
     for unit in range(n_units):
         values = sample[:, unit]

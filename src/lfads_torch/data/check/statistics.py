@@ -51,7 +51,7 @@ class CountStatistics:
     units: UnitStatistics
     sums: NDArray[np.float64]  # [B, N], over bins
     n_present: NDArray[np.int64]  # [B, N], bins
-    n_active_units: NDArray[np.int64]  # [B, L], units with a value above 0
+    n_active_units: NDArray[np.integer[Any]]  # [B, L], units with a value above 0
     smallest: float
     largest: float
 
@@ -80,7 +80,8 @@ def count_statistics(counts: NDArray[Any]) -> CountStatistics:
     n_trials, n_bins, n_units = counts.shape
     sums = np.zeros((n_trials, n_units))
     n_present = np.zeros((n_trials, n_units), dtype=np.int64)
-    n_active = np.zeros((n_trials, n_bins), dtype=np.int64)
+    # The smallest type that will do: there is one number for each bin of the recording.
+    n_active = np.zeros((n_trials, n_bins), dtype=np.min_scalar_type(n_units))
     infinite, negative, fractional = OddValues(), OddValues(), OddValues()
     n_missing, smallest, largest = 0, np.inf, -np.inf
     gathered = _UnitSums(n_units)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +16,24 @@ __all__ = ["check_synchronous_bins", "synchronous_bins"]
 STANDARD_DEVIATIONS = 6.0  # of a count of units that fire independently
 ARTEFACT_S = 0.006  # longer volleys may be physiological
 NEIGHBOURS_BINS = 10
+VALUES_AT_ONCE = 2**22
 
 
 def check_synchronous_bins(context: CheckContext) -> list[Finding]:
     """Bins of artefact, with the bin's position where most fall on the same one."""
     if not context.statistics.is_spike_counts:
         return []
-    found = synchronous_bins(
-        context.statistics.n_active_units,
-        n_units=context.recording.n_units,
-        bin_width_s=context.recording.bin_width_s,
-    )
+    active = context.statistics.n_active_units
+    size = max(1, VALUES_AT_ONCE // active.shape[1])
+    parts = [
+        synchronous_bins(
+            active[start : start + size],
+            n_units=context.recording.n_units,
+            bin_width_s=context.recording.bin_width_s,
+        )
+        for start in range(0, len(active), size)
+    ]
+    found = np.concatenate(parts)
     n_found = int(found.sum())
     if n_found == 0:
         return []
@@ -47,7 +55,7 @@ def check_synchronous_bins(context: CheckContext) -> list[Finding]:
 
 
 def synchronous_bins(
-    n_active_units: NDArray[np.int64], *, n_units: int, bin_width_s: float
+    n_active_units: NDArray[np.integer[Any]], *, n_units: int, bin_width_s: float
 ) -> NDArray[np.bool_]:
     """Bins with many more active units than their surroundings, [B, L].
 

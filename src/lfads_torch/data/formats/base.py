@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError, FormatError
@@ -38,12 +38,15 @@ class ReadOptions:
     reader: str | None = None  # name of one, or "package.module:Class"; None: by the content
     chop_s: float | None = None  # of a continuous session: trials in a row of this length
     chop_overlap_s: float = 0.0  # that these share
+    read_by: Literal["auto", "memory", "trial"] = "auto"  # trial: counts stay in the file
+    memory_gb: float = 0.0  # that counts may take for `auto`; 0: a share of what is free
 
 
 class Reader(ABC):
     """Reads one layout. Instances carry no state."""
 
     name: ClassVar[str]  # how messages, provenance and `reader=` call it
+    reads_by_trial: ClassVar[bool] = False  # whether counts may stay in the file (TrialsInFile)
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:

@@ -46,16 +46,31 @@ def read_recording(
             f"{path}: the reader {reader!r} gives trials, and chop.length_s cuts a continuous "
             "session into them; leave one of the two out."
         )
+    if options.chop_s is not None and options.read_by == "trial":
+        raise FormatError(
+            f"{path}: data.read_by=trial needs a file of trials, and chop.length_s cuts a "
+            "continuous session into them. Cut it first: `lfads prepare --chop SECONDS`."
+        )
     if options.chop_s is not None:
         from lfads_torch.data.prepare import chopped_recording
 
         return chopped_recording(path, options)
     if reader is not None:
-        return _load(reader, reader_places()).read(path, options)
+        return _read(_load(reader, reader_places()), path, options)
     for candidate in _readers():
         if candidate.recognises(path):
-            return candidate.read(path, options)
+            return _read(candidate, path, options)
     raise FormatError(what_cannot_be_read(path, file_kind(path)))
+
+
+def _read(reader: Reader, path: Path, options: ReadOptions) -> Recording:
+    if options.read_by == "trial" and not reader.reads_by_trial:
+        raise FormatError(
+            f"{path}: data.read_by=trial needs a recording file of lfads-torch or the HDF5 layout "
+            f"of the earlier lfads-torch; this one is read by the reader {reader.name!r}, which "
+            "takes counts whole. Write it anew with `lfads prepare`, or leave data.read_by out."
+        )
+    return reader.read(path, options)
 
 
 def reader_places() -> dict[str, str]:

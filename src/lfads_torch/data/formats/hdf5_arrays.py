@@ -20,12 +20,15 @@ __all__ = ["dataset_values", "open_hdf5", "stored_hdf5"]
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """The open file, for reading; damage found now or while reading is a FormatError."""
+def open_hdf5(path: Path, **options: int) -> Iterator[h5py.File]:
+    """The open file, for reading; damage found now or while reading is a FormatError.
+
+    `options` are those of `h5py.File` for its cache of chunks.
+    """
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", **options) as file:
             yield file
     except LfadsError:  # OutputError is an OSError as well
         raise

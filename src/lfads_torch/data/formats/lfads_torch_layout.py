@@ -8,7 +8,7 @@ per bin; here true rates are in spikes/s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,13 @@ from lfads_torch.data.formats.base import Reader, ReadOptions, agreed_bin_width,
 from lfads_torch.data.formats.containers import open_stored
 from lfads_torch.data.formats.content import file_kind
 from lfads_torch.data.formats.hdf5_arrays import open_hdf5
+from lfads_torch.data.formats.lfads_torch_by_trial import (
+    Layout,
+    counts_in_file,
+    encoded_in_file,
+    reason_by_trial,
+    truth_in_file,
+)
 from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.data.recording import TEST, TRAIN, VALID, Recording, Split
 from lfads_torch.errors import DataError, FormatError
@@ -26,6 +33,7 @@ from lfads_torch.errors import DataError, FormatError
 __all__ = ["LfadsTorchLayout"]
 
 SETS = (TRAIN, VALID, TEST)
+VALUES_AT_ONCE = 2**22
 KNOWN_PARTS = ("encod_data", "recon_data", "ext_input", "truth", "inds")
 
 
@@ -38,6 +46,7 @@ class LfadsTorchLayout(Reader):
     """
 
     name = "lfads_torch"
+    reads_by_trial = True
 
     def recognises(self, path: Path) -> bool:
         if file_kind(path) != "hdf5":
@@ -67,9 +76,17 @@ def _recording(stored: StoredArrays, options: ReadOptions) -> Recording:
     bin_width_s = agreed_bin_width(stored.path, _bin_width_in(stored), options.bin_width_s)
     trial_ids, why_ids = _trial_ids(stored, sizes, options.trial_ids)
     is_encoded = np.arange(sizes.n_units) < sizes.n_encoded_units
+    layout = Layout(
+        stored=stored,
+        options=options,
+        n_trials=sizes.n_trials,
+        n_bins=sizes.n_bins,
+        n_units=sizes.n_units,
+    )
+    reason = reason_by_trial(layout)
     condition = options.condition or ("condition" if _in_all(stored, sizes, "condition") else None)
     return Recording(
-        counts=_counts(stored, sizes),
+        counts=_counts(stored, sizes) if reason is None else _checked_counts(layout, reason),
         bin_width_s=bin_width_s,
         trial_ids=trial_ids,
         unit_ids=_unit_ids(stored, sizes, options.unit_ids),
@@ -78,7 +95,7 @@ def _recording(stored: StoredArrays, options: ReadOptions) -> Recording:
         condition=None if condition is None else _labels(stored, sizes, condition, "condition"),
         external_inputs=_external_inputs(stored, sizes, options.external_inputs),
         behaviour={name: _joined(stored, sizes, name, "behaviour") for name in options.behaviour},
-        true_rates=_true_rates(stored, sizes, bin_width_s),
+        true_rates=_true_rates(layout, bin_width_s, reason),
         split=Split(
             trial_set=np.repeat(list(sizes.n_trials), list(sizes.n_trials.values())),
             is_encoded=is_encoded,
@@ -153,22 +170,40 @@ def _counts(stored: StoredArrays, sizes: _Sizes) -> NDArray[Any]:
     return np.concatenate(parts)
 
 
-def _need_same(name: str, seen: NDArray[Any], target: NDArray[Any]) -> None:
+def _need_same(name: str, seen: NDArray[Any], target: NDArray[Any], *, first: int = 0) -> None:
     """The encoder sees the beginning of what is reconstructed; other targets are no recording."""
     differs = ~((seen == target) | (np.isnan(seen) & np.isnan(target)))
     if differs.any():
         trial, position, unit = np.argwhere(differs)[0].tolist()
         raise DataError(
             f"{name}_encod_data and the beginning of {name}_recon_data differ in "
-            f"{int(differs.sum())} entries, the first at trial {trial}, bin {position}, unit "
-            f"{unit}. Here the encoded counts are part of the reconstructed ones; store the same "
-            "values in both."
+            f"{int(differs.sum())} entries, the first at trial {first + trial}, bin {position}, "
+            f"unit {unit}. Here the encoded counts are part of the reconstructed ones; store the "
+            "same values in both."
         )
 
 
-def _true_rates(stored: StoredArrays, sizes: _Sizes, bin_width_s: float) -> NDArray[Any] | None:
+def _checked_counts(layout: Layout, reason: str) -> NDArray[Any]:
+    """As `_counts`, of counts that stay in the file."""
+    stored = layout.stored
+    for name in layout.n_trials:
+        if f"{name}_recon_data" not in stored.arrays:
+            continue
+        part = replace(layout, n_trials={name: layout.n_trials[name]})
+        seen, target = encoded_in_file(layout, name, reason), counts_in_file(part, reason)
+        size = max(1, VALUES_AT_ONCE // max(layout.n_bins * layout.n_units, 1))
+        for start in range(0, len(seen), size):
+            rows = slice(start, start + size)
+            own = np.asarray(seen[rows])
+            of_target = np.asarray(target[rows])[:, : own.shape[1], : own.shape[2]]
+            _need_same(name, own, of_target, first=start)
+    return counts_in_file(layout, reason)
+
+
+def _true_rates(layout: Layout, bin_width_s: float, reason: str | None) -> NDArray[Any] | None:
     """truth / conversion_factor / bin width, spikes/s; NaN where set, bin or unit has no truth."""
-    if not any(f"{name}_truth" in stored.arrays for name in sizes.n_trials):
+    stored, names = layout.stored, [f"{name}_truth" for name in layout.n_trials]
+    if not any(name in stored.arrays for name in names):
         return None
     factor = stored.scalar("conversion_factor")
     if factor is None or not np.isfinite(factor) or factor == 0:
@@ -178,18 +213,23 @@ def _true_rates(stored: StoredArrays, sizes: _Sizes, bin_width_s: float) -> NDAr
             "truth is per bin)."
         )
     parts = []
-    for name, n_trials in sizes.n_trials.items():
-        part = np.full((n_trials, sizes.n_bins, sizes.n_units), np.nan)
-        if f"{name}_truth" in stored.arrays:
-            truth = stored.numbers(f"{name}_truth", "true rates")
-            fits = truth.ndim == 3 and truth.shape[0] == n_trials
-            if not (fits and truth.shape[1] <= sizes.n_bins and truth.shape[2] <= sizes.n_units):
-                raise DataError(
-                    f"{name}_truth has shape {truth.shape}; at most {part.shape}, that of "
-                    f"{name}_recon_data, is needed."
-                )
+    for name, n_trials in zip(names, layout.n_trials.values(), strict=True):
+        whole = (n_trials, layout.n_bins, layout.n_units)
+        shape = stored.arrays[name].shape if name in stored.arrays else whole
+        fits = len(shape) == 3 and shape[0] == n_trials
+        if not (fits and shape[1] <= whole[1] and shape[2] <= whole[2]):
+            raise DataError(
+                f"{name} has shape {shape}; at most {whole}, that of recon_data, is needed."
+            )
+        if reason is not None:
+            continue
+        part = np.full(whole, np.nan)
+        if name in stored.arrays:
+            truth = stored.numbers(name, "true rates")
             part[:, : truth.shape[1], : truth.shape[2]] = truth / factor / bin_width_s
         parts.append(part)
+    if reason is not None:
+        return truth_in_file(layout, (factor, bin_width_s), reason)
     return np.concatenate(parts)
 
 

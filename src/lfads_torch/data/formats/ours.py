@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from lfads_torch.atomic import write_bytes
 from lfads_torch.data.chopping import Chops
 from lfads_torch.data.formats.base import Reader, ReadOptions, agreed_bin_width, naming
+from lfads_torch.data.formats.by_trial import trials_in_file, why_by_trial
 from lfads_torch.data.formats.content import file_kind
 from lfads_torch.data.formats.hdf5_arrays import dataset_values, open_hdf5
 from lfads_torch.data.recording import Recording, Split
+from lfads_torch.data.trials_in_file import Piece
 from lfads_torch.errors import DataError, FormatError
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "OurFormat", "write_recording"]
 
 FORMAT = "lfads-torch recording"
 FORMAT_VERSION = 1
+CHUNK_BYTES = 2**16
+OF_UNITS = ("counts", "true_rates")  # the large ones, which can be read by trial
 OPTIONAL = (
     "condition", "unit_groups", "observation", "external_inputs", "trial_inputs", "true_rates",
     "true_latents", "true_inputs", "n_trial_bins",
@@ -52,6 +56,7 @@ class OurFormat(Reader):
     """Reads what `write_recording` writes."""
 
     name = "recording"
+    reads_by_trial = True
 
     def recognises(self, path: Path) -> bool:
         if file_kind(path) != "hdf5":
@@ -114,10 +119,21 @@ def _write(file: h5py.File, name: str, values: NDArray[Any]) -> h5py.Dataset:
             "numbers or text are needed."
         )
     can_be_packed = values.ndim > 0 and values.size > 0  # HDF5 packs neither scalars nor nothing
-    packing = (
+    packing: dict[str, Any] = (  # options of h5py
         {"compression": "gzip", "compression_opts": 4, "shuffle": True} if can_be_packed else {}
     )
+    if can_be_packed and name in OF_UNITS:
+        packing["chunks"] = _whole_trials(values)
     return file.create_dataset(name, data=values, **packing)
+
+
+def _whole_trials(values: NDArray[Any]) -> tuple[int, ...]:
+    """Chunks of whole trials, so that a trial can be read by itself; long ones in parts."""
+    n_trials, n_bins, n_units = values.shape
+    per_bin = n_units * values.dtype.itemsize
+    bins = max(1, min(n_bins, CHUNK_BYTES // per_bin))
+    trials = max(1, min(n_trials, CHUNK_BYTES // (bins * per_bin)))
+    return trials, bins, n_units
 
 
 def _json(values: Mapping[str, Any]) -> str:  # JSON values
@@ -180,11 +196,17 @@ def _read_contents(path: Path, file: h5py.File, options: ReadOptions) -> Recordi
                 f"{path}: {name!r} is missing, which every recording file has (docs/formats.md). "
                 "Write the file again."
             )
-    optional = {name: dataset_values(file[name]) for name in OPTIONAL if name in file}
+    large = _large(path, file, options)
+    optional = {
+        name: large[name] if name in large else dataset_values(file[name])
+        for name in OPTIONAL
+        if name in file
+    }
     behaviour = _group(file, "behaviour")
     in_file = file.attrs.get("bin_width_s")
-    return Recording(
-        counts=_real_numbers(path, dataset_values(file["counts"])),
+    counts = large["counts"] if large else dataset_values(file["counts"])
+    recording = Recording(
+        counts=_real_numbers(path, counts),
         bin_width_s=agreed_bin_width(
             path, None if in_file is None else float(in_file), options.bin_width_s
         ),
@@ -204,6 +226,37 @@ def _read_contents(path: Path, file: h5py.File, options: ReadOptions) -> Recordi
         provenance=_parsed(path, file.attrs),
         **optional,
     )
+    if large and recording.n_trial_bins is not None:
+        recording.check_missing_ends()
+    return recording
+
+
+def _large(path: Path, file: h5py.File, options: ReadOptions) -> dict[str, NDArray[Any]]:
+    """What stays in the file, by name; nothing where counts are read whole."""
+    found = {name: file[name] for name in OF_UNITS if name in file}
+    if any(len(each.shape or ()) != 3 for each in found.values()):
+        return {}  # refused with its shape when it is read
+    n_bytes = sum(each.size * each.dtype.itemsize for each in found.values())
+    counts = found["counts"]
+    reason = why_by_trial(
+        options,
+        counts.size,
+        n_bytes,
+        trials_per_chunk=(counts.chunks or (1,))[0],
+        bytes_per_trial=counts.size * counts.dtype.itemsize // max(len(counts), 1),
+    )
+    if reason is None:
+        return {}
+    return {
+        name: trials_in_file(
+            path,
+            [Piece(name=name, shape=each.shape)],
+            [each.dtype],
+            options=options,
+            reason=reason,
+        )
+        for name, each in found.items()
+    }
 
 
 def _read_chops(path: Path, file: h5py.File) -> Chops | None:

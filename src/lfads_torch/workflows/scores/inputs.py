@@ -137,6 +137,7 @@ def divergence_per_trial(
 
     from lfads_torch.model.priors.autoregressive import AutoregressivePrior
     from lfads_torch.model.weights import ModelWeights
+    from lfads_torch.training.filed import at_hand
     from lfads_torch.training.noise import StreamNoise
     from lfads_torch.training.score import forward, trials_at_once
     from lfads_torch.training.streams import Streams
@@ -153,12 +154,13 @@ def divergence_per_trial(
     streams = Streams(seed, torch.tensor([model.member], device=task.device))
     size, chunks = trials_at_once(task, 1), []
     for start in range(0, trials.n_trials, size):
-        index = torch.arange(start, min(start + size, trials.n_trials), device=task.device)[None]
+        chunk = torch.arange(start, min(start + size, trials.n_trials), device=task.device)[None]
+        (held,), (index,) = at_hand((trials,), (chunk,))
         total = np.zeros((index.shape[1], model.settings.model.n_inferred_inputs))
         for sample in range(N_SAMPLES):
-            noise = StreamNoise(streams, "divergence", sample, trials.rows[index], task.dtype)
+            noise = StreamNoise(streams, "divergence", sample, held.rows[index], task.dtype)
             with torch.no_grad():
-                inputs = forward(task, trials, index, 0, weights, noise).inputs
+                inputs = forward(task, held, index, 0, weights, noise).inputs
                 assert inputs is not None  # there is a prior of them
                 terms = prior.terms(inputs, named)[0].double()
             if inputs.is_counted is not None:
