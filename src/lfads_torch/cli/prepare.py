@@ -15,14 +15,16 @@ __all__ = ["prepare"]
 
 
 def prepare(
-    source: Annotated[Path, Parameter(help="session: .npz, HDF5 or MATLAB file")],
+    source: Annotated[Path, Parameter(help="session: NWB, .npz, HDF5 or MATLAB file")],
     /,
     *,
     out: Annotated[Path, Parameter(help="HDF5 file to write")],
     window: Annotated[
         tuple[float, float] | None, Parameter(help="begin and end around the event, s")
     ] = None,
-    event: Annotated[str | None, Parameter(help="array of event times")] = None,
+    event: Annotated[
+        str | None, Parameter(help="array of event times; of NWB, a column of trials")
+    ] = None,
     stop_event: Annotated[
         str | None, Parameter(help="array of times at which trials end, which may differ in length")
     ] = None,

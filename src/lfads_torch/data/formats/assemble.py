@@ -89,6 +89,13 @@ def _counts_name(stored: StoredArrays, options: ReadOptions) -> tuple[str, str]:
         if plausible
         else "no array looks like counts"
     )
+    if any(name == "spike_times" or name.startswith("spike_times/") for name in stored.arrays):
+        raise FormatError(
+            f"{stored.path}: the file holds spike times of a session, which are cut into trials of "
+            "counts first: `lfads prepare FILE --out TRIALS.h5 --bin-width SECONDS --event NAME "
+            "--window BEGIN END`, or with --chop SECONDS in place of the event. "
+            f"Found: {stored.listing()}."
+        )
     raise FormatError(
         f"{stored.path}: {found}. Name the array [trial, bin, unit] with --counts NAME. "
         f"Found: {stored.listing()}."

@@ -1,4 +1,4 @@
-"""The arrays of a file in any known container: HDF5, npz, npy, MATLAB of both generations."""
+"""The arrays of a file in any known container: HDF5, NWB, npz, npy, MATLAB of both generations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lfads_torch.data.formats.content import file_kind, what_cannot_be_read
 from lfads_torch.data.formats.hdf5_arrays import open_hdf5, stored_hdf5
 from lfads_torch.data.formats.matlab_arrays import stored_matlab, stored_matlab_hdf5
 from lfads_torch.data.formats.numpy_arrays import stored_npy, stored_npz
+from lfads_torch.data.formats.nwb import is_nwb, stored_nwb
 from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.errors import FormatError
 
@@ -22,7 +23,7 @@ def open_stored(path: Path) -> Iterator[StoredArrays]:
     kind = file_kind(path)
     if kind == "hdf5":
         with open_hdf5(path) as file:
-            yield stored_hdf5(path, file)
+            yield stored_nwb(path, file) if is_nwb(file) else stored_hdf5(path, file)
     elif kind == "matlab_hdf5":
         with open_hdf5(path) as file:
             yield stored_matlab_hdf5(path, file)

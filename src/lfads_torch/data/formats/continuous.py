@@ -1,6 +1,7 @@
 """Continuous material in a file: spike times or binned counts of a whole session, events, signals.
 
-The layout that `lfads prepare` reads, in npz, HDF5 and MATLAB files; times in seconds on one clock:
+The layout that `lfads prepare` reads, in npz, HDF5 and MATLAB files; NWB files are given
+the same names (`nwb.py`). Times in seconds on one clock:
 
 | name | shape | what |
 |---|---|---|
@@ -207,19 +208,19 @@ def _signals(
     for name in stored.arrays:
         if f"{name}_times" not in stored.arrays:
             continue
+        short = name.removeprefix("behaviour/").removeprefix("behaviour.")
+        if options.behaviour and short not in options.behaviour:
+            continue
         values = stored.numbers(name, "behaviour")
         times = _times(stored, f"{name}_times", f"times of {name}")
         if values.ndim == 2 and values.shape[0] == 1 != len(times):  # a MATLAB row vector
             values = values.T
-        short = name.removeprefix("behaviour/").removeprefix("behaviour.")
         found[short] = Signal(values=values, times=times, units=_units(stored, name))
-    if not options.behaviour:
-        return found
     for asked in options.behaviour:
         if asked not in found and asked not in (known or ()):
             stored.find(asked, "behaviour")
             stored.find(f"{asked}_times", f"times of behaviour {asked}")
-    return {name: signal for name, signal in found.items() if name in options.behaviour}
+    return found
 
 
 def _units(stored: StoredArrays, name: str) -> str | None:

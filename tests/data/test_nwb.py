@@ -1,0 +1,144 @@
+"""NWB files written to the schema by hand: trials, conditions, behaviour, and what messages say."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from lfads_torch.data.formats.base import ReadOptions
+from lfads_torch.data.formats.choose import read_recording
+from lfads_torch.data.prepare import PrepareOptions, chopped_recording, prepare_recording
+from lfads_torch.errors import DataError, FormatError
+
+TIMES = ([0.05, 0.15, 1.06, 1.07, 3.5], [], [1.01, 2.22, 3.31])  # of three units, s
+
+
+def table(group, kind, ids):
+    group.attrs.update(neurodata_type=kind, namespace="core", object_id="0")
+    group["id"] = np.array(ids)
+    group["id"].attrs["neurodata_type"] = "ElementIdentifiers"
+
+
+def series(group, name, values, kind="TimeSeries", unit="m", **data):
+    made = group.create_group(name)
+    made.attrs.update(neurodata_type=kind, namespace="core")
+    made["data"] = values
+    made["data"].attrs.update(unit=unit, conversion=0.01, resolution=-1.0, **data)
+    return made
+
+
+@pytest.fixture
+def path(tmp_path):
+    """NWB 2.x: /units, /intervals/trials, behaviour at its own times and at a fixed rate."""
+    path = tmp_path / "sub-A_ses-1.nwb"
+    with h5py.File(path, "w") as file:
+        file.attrs.update(nwb_version="2.6.0", neurodata_type="NWBFile", namespace="core")
+        file["identifier"], file["session_description"] = "one", "a session"
+        file.create_group("general")
+        units = file.create_group("units")
+        table(units, "Units", [4, 7, 11])
+        units["spike_times"] = np.concatenate([np.array(each) for each in TIMES])
+        units["spike_times_index"] = np.cumsum([len(each) for each in TIMES]).astype(np.uint64)
+        units["quality"] = np.array(["good", "mua", "good"], dtype=h5py.string_dtype())
+        trials = file.create_group("intervals/trials")
+        table(trials, "TimeIntervals", [10, 11, 12])
+        trials["start_time"], trials["stop_time"] = [0.0, 1.0, 3.0], [0.5, 1.4, 3.6]
+        trials["go_cue_time"] = [0.1, 1.1, np.nan]
+        trials["target"] = np.array(["left", "right", "left"], dtype=h5py.string_dtype())
+        trials["is_correct"] = np.array([True, False, True])
+        trials["timeseries"] = np.arange(5)  # several values per trial
+        trials["timeseries_index"] = np.array([1, 3, 5], dtype=np.uint8)
+        hand = file.create_group("processing/behavior/Position")
+        made = series(hand, "hand", np.stack([np.arange(400), np.ones(400)], 1), "SpatialSeries")
+        made["timestamps"] = np.arange(400) * 0.01
+        pupil = series(file.create_group("acquisition"), "pupil", np.arange(40), unit="mm")
+        pupil["starting_time"] = 0.0
+        pupil["starting_time"].attrs.update(rate=10.0, unit="seconds")
+        raw = series(file["acquisition"], "raw", np.zeros((9, 3)), "ElectricalSeries", unit="V")
+        raw["timestamps"] = np.arange(9.0)
+    return path
+
+
+def prepared(path, **options):
+    read = ReadOptions(condition=options.pop("condition", None),
+                       behaviour=options.pop("behaviour", ()))  # fmt: skip
+    return prepare_recording(path, PrepareOptions(bin_width_s=0.1, read=read, **options))
+
+
+def test_trials_around_an_event_with_conditions_and_behaviour(path):
+    found = prepared(path, event="start_time", window_s=(0.0, 0.4), condition="target")
+    assert found.unit_ids.tolist() == [4, 7, 11]
+    assert found.trial_ids.tolist() == [10, 11, 12]
+    assert found.condition.tolist() == ["left", "right", "left"]
+    wanted = np.zeros((3, 4, 3))
+    wanted[0, [0, 1], 0] = 1
+    wanted[1, 0, 0], wanted[1, 0, 2], wanted[2, 3, 2] = 2, 1, 1
+    np.testing.assert_array_equal(found.counts, wanted)
+    assert set(found.behaviour) == {"hand", "pupil"}
+    assert found.behaviour_units == {"hand": "m", "pupil": "mm"}
+    np.testing.assert_allclose(found.behaviour["hand"][1, :, 0], [1.05, 1.15, 1.25, 1.35], 1e-5)
+    np.testing.assert_allclose(found.behaviour["hand"][..., 1], 0.01, 1e-5)
+    np.testing.assert_allclose(found.behaviour["pupil"][0, 1:3, 0], [0.015, 0.025], 1e-5)
+    assert found.session == "sub-A_ses-1"
+
+
+def test_events_that_a_trial_lacks_flags_and_named_behaviour(path):
+    found = prepared(
+        path, event="go_cue_time", window_s=(-0.1, 0.1), condition="is_correct", behaviour=("hand",)
+    )
+    assert found.trial_ids.tolist() == [10, 11]
+    assert found.condition.tolist() == [1, 0]
+    assert set(found.behaviour) == {"hand"}
+
+
+def test_trials_that_end_with_the_files_own(path):
+    found = prepared(path, event="start_time", stop_event="stop_time", window_s=(0.0, 0.0))
+    assert found.bins_of_trials.tolist() == [5, 4, 6]
+
+
+def test_a_session_in_chops_with_the_gaps_that_all_units_share(path):
+    options = ReadOptions(bin_width_s=0.1, chop_s=0.5)
+    with h5py.File(path, "r+") as file:
+        file["units/obs_intervals"] = np.array([[0.0, 1.5], [3.0, 4.0]] * 3)
+        file["units/obs_intervals_index"] = np.array([2, 4, 6])
+    found = chopped_recording(path, options)
+    assert found.chops.start_bins.tolist() == [0, 5, 10, 30, 35]
+    with h5py.File(path, "r+") as file:
+        file["units/obs_intervals"][2, 0] = 0.1  # units differ: nothing is known of all
+    assert len(chopped_recording(path, options).chops.start_bins) == 7
+
+
+def test_messages_list_what_there_is(path):
+    with pytest.raises(FormatError, match=r"several events.*go_cue_time.*start_time.*--event"):
+        prepared(path, window_s=(0.0, 0.1))
+    with pytest.raises(FormatError, match=r"'targt' for the condition.*mean 'target'.*pupil \[40"):
+        prepared(path, event="start_time", window_s=(0.0, 0.1), condition="targt")
+    with pytest.raises(FormatError, match=r"'hnd' for the behaviour.*mean 'hand'"):
+        prepared(path, event="start_time", window_s=(0.0, 0.1), behaviour=("hnd",))
+    with pytest.raises(FormatError, match=r"spike times of a session.*lfads prepare.*start_time"):
+        read_recording(path)
+
+
+def test_a_file_without_sorted_units_and_a_damaged_table(path):
+    with h5py.File(path, "r+") as file:
+        file["units/spike_times_index"][2] = 99
+    with pytest.raises(FormatError, match=r"3 ids, 3 ends of spike times and 8 times"):
+        prepared(path, event="start_time", window_s=(0.0, 0.1))
+    with h5py.File(path, "r+") as file:
+        del file["units"]
+    with pytest.raises(FormatError, match=r"2\.6\.0.*no sorted units.*acquisition/raw"):
+        prepared(path, event="start_time", window_s=(0.0, 0.1))
+
+
+def test_two_series_of_one_name_go_by_their_paths(path):
+    with h5py.File(path, "r+") as file:
+        file.copy("processing/behavior/Position/hand", file["acquisition"], name="hand")
+    found = prepared(path, event="start_time", window_s=(0.0, 0.2))
+    assert set(found.behaviour) == {"processing/behavior/Position/hand", "acquisition/hand",
+                                    "pupil"}  # fmt: skip
+
+
+def test_a_window_without_spikes_is_refused(path):
+    with pytest.raises(DataError, match=r"sub-A_ses-1\.nwb"):
+        prepared(path, event="stop_time", window_s=(100.0, 100.4))
