@@ -62,6 +62,9 @@ def test_a_fit_writes_rates_of_the_whole_session(run):
         assert merged["rates"].shape == (N_BINS, N_UNITS)
         np.testing.assert_allclose(merged["time"][:2], [100.01, 100.03])
         assert merged["rates"].attrs["units"] == "spikes/s"
+        assert merged["rate_unit"].values.tolist() == ["spikes/s"] * N_UNITS
+        assert merged["observation"].values.tolist() == ["poisson"] * N_UNITS
+        assert {"rate_unit", "observation"} <= set(merged["rates"].coords)
         has_rates = ~np.isnan(merged["rates"].values).any(axis=1)
         expected = np.ones(N_BINS, dtype=bool)
         expected[:2] = expected[300:310] = False  # the gap, and ic_bins of the first chops

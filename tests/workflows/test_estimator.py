@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import xarray
+from safetensors.torch import load_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -26,6 +27,7 @@ from lfads_torch.data.formats.arrays import recording_from_arrays
 from lfads_torch.data.splitting import split_by_ids
 from lfads_torch.errors import DataError, OutputError, RunError, SettingsError
 from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.workflows.warm_start import WarmStart
 
 WIDTH = 0.01
 TINY: dict[str, Any] = {
@@ -597,3 +599,24 @@ def test_what_does_not_fit_the_model_is_told(
 def test_members_are_best_or_all(fitted: LFADS, X: Any) -> None:
     with pytest.raises(SettingsError, match='members is 0; "best" or "all" is needed'):
         fitted.transform(X, members=0)  # type: ignore[arg-type]
+
+
+def test_training_starts_from_a_run_or_from_a_part_of_it(tmp_path):
+    first = tiny(run_folder=tmp_path / "first", bin_width_s=WIDTH).fit(counts())
+    frozen = {"training.train": "readout", "training.epochs": 1}
+    second = tiny(frozen, run_folder=tmp_path / "second", bin_width_s=WIDTH)
+    second.fit(counts(), start_from=str(tmp_path / "first"))
+    before, after = (
+        load_file(RunFolder.open(tmp_path / name).best_checkpoint_path)
+        for name in ("first", "second")
+    )
+    name = next(each for each in before if each.startswith("weights/generator"))
+    assert torch.equal(before[name], after[name])
+    assert any(text.startswith("weights from ") for text in second.messages_)
+    part = WarmStart(run=tmp_path / "first", parts=("generator",))
+    with pytest.raises(RunError, match="no_such_run"):
+        tiny(bin_width_s=WIDTH).fit(counts(), start_from=tmp_path / "no_such_run")
+    third = tiny({"training.freeze": "generator", "training.epochs": 1}, bin_width_s=WIDTH)
+    third.fit(counts(seed=1), start_from=part)
+    assert any(text.startswith("weights from ") for text in third.messages_)
+    assert first.transform(counts()).shape == third.transform(counts()).shape

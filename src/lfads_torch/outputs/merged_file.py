@@ -190,7 +190,7 @@ def _write_labels(file: h5netcdf.File, source: h5py.File, merging: Merging) -> N
     variable = file.create_variable("time", ("time",), np.float64, data=time_s)
     variable.attrs["long_name"] = "centre of the bin on the session's clock"
     variable.attrs["units"] = "s"
-    for name in ("unit_id", "is_encoded"):
+    for name in _unit_labels(source):
         values = source[name][()]
         dtype = h5py.string_dtype() if values.dtype.kind == "O" else values.dtype
         variable = file.create_variable(name, ("unit",), dtype, data=values)
@@ -198,6 +198,12 @@ def _write_labels(file: h5netcdf.File, source: h5py.File, merging: Merging) -> N
     variable = file.create_variable("bin_set", ("time",), h5py.string_dtype())
     variable[...] = _sets_of_bins(source, merging)
     variable.attrs["long_name"], variable.attrs["comment"] = "set of the bin", SET_COMMENT
+
+
+def _unit_labels(file: h5py.File | h5netcdf.File) -> list[str]:
+    """What is said of units; family and unit of measure not in older files."""
+    known = ("unit_id", "is_encoded", "observation", "rate_unit")
+    return [name for name in known if name in file]
 
 
 def _sets_of_bins(source: h5py.File, merging: Merging) -> NDArray[np.object_]:
@@ -221,8 +227,8 @@ def _declare(
     )  # fmt: skip
     for key, value in attributes.items():
         variable.attrs[key] = value
-    unit_labels = " unit_id is_encoded" if dimension == "unit" else ""
-    variable.attrs["coordinates"] = "bin_set" + unit_labels
+    labels = ["bin_set", *(_unit_labels(file) if dimension == "unit" else ())]
+    variable.attrs["coordinates"] = " ".join(labels)
     return variable
 
 

@@ -200,7 +200,8 @@ def _replayed(
         return None
     # The tuple itself, for what is recorded belongs to it.
     resident = cast("tuple[ResidentTrials, ...]", data.train)
-    return task.graphs.epoch(state, task, resident, batches, seed=seed, chain=chain)
+    sums: Sums | None = task.graphs.epoch(state, task, resident, batches, seed=seed, chain=chain)
+    return sums
 
 
 def _batches(

@@ -31,6 +31,7 @@ from lfads_torch.workflows.sessions.estimator_input import (
     session_folders,
 )
 from lfads_torch.workflows.sessions.folder import refresh_sessions, session_runs
+from lfads_torch.workflows.warm_start import as_warm_start
 
 if TYPE_CHECKING:
     import xarray
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from lfads_torch.config.tree import Settings
     from lfads_torch.data.recording import Recording, Split
     from lfads_torch.workflows.stream import RateStream
+    from lfads_torch.workflows.warm_start import WarmStart
 
 __all__ = ["RunEstimator"]
 
@@ -92,6 +94,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         external_inputs: ArrayLike | None = None,
         trial_inputs: ArrayLike | None = None,
         split: Split | ArrayLike | None = None,
+        start_from: str | os.PathLike[str] | WarmStart | None = None,
     ) -> Self:
         """Train on counts X [trial, bin, unit]; y is ignored.
 
@@ -119,7 +122,9 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         settings, name = self._settings(), type(self).__name__
         home, folder = self._place()
         options = FitOptions(
-            command=(f"{name}.fit",), overwrite=home is None and self._owns(folder)
+            command=(f"{name}.fit",),
+            overwrite=home is None and self._owns(folder),
+            start_from=as_warm_start(start_from),
         )
         listener = Listener(is_printing=bool(self.verbose))
         with _threads_restored():

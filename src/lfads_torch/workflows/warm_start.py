@@ -6,6 +6,7 @@ the new run's folder, so that it goes on without the run it came from.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "START",
     "WarmStart",
+    "as_warm_start",
     "given_weights",
     "read_start",
     "same_start",
@@ -44,6 +46,13 @@ class WarmStart:
     member: int | None = None  # None: the best one
     state: Literal["best", "last"] = "best"
     parts: tuple[str, ...] = ()
+
+
+def as_warm_start(given: str | os.PathLike[str] | WarmStart | None) -> WarmStart | None:
+    """A run's folder as its best weights, all of them."""
+    if given is None or isinstance(given, WarmStart):
+        return given
+    return WarmStart(run=Path(given))
 
 
 def read_start(wanted: WarmStart, recordings: Sequence[Recording], settings: Settings) -> Taken:
