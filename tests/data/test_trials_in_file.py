@@ -85,18 +85,21 @@ def test_indexing_reads_as_an_array_does(ours):
 
 
 def test_every_statistic_is_the_same(ours):
-    found = []
+    found, needed = [], []
     for options in (ReadOptions(), BY_TRIAL):
         recording = read_recording(ours, options=options)
         split = split_recording(recording, SplitSettings(held_out_fraction=0.4))
         recording = recording.with_split(split)
         moments = unit_moments(recording.counts[split.trials("train")])
         plan = FitPlan(flops_per_s=1e9)
-        report = check_recording(recording, CheckRequirements(plan=plan)).to_json()
+        checked = check_recording(recording, CheckRequirements(plan=plan))
+        needed.append(checked.estimate.memory_bytes)
+        report = checked.to_json()
         found.append((split.trial_set.tolist(), split.is_encoded.tolist(), sizes_of(recording),
                       [getattr(moments, name).tolist() for name in vars(moments)],
                       report["findings"], report["summary"]))  # fmt: skip
     assert found[0] == found[1]
+    assert needed[0] > needed[1]  # the counts are not in memory
 
 
 def test_auto_chooses_by_what_memory_allows(ours):

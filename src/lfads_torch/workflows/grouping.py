@@ -53,6 +53,7 @@ def _plan(assembly: Assembly) -> FitPlan:
 
 def _sizes(assembly: Assembly) -> DataSizes:
     from lfads_torch.data.check.estimate import DataSizes
+    from lfads_torch.training.filed import FiledTrials
 
     sizes, data = assembly.task.sizes, assembly.data_sizes
     session = max(sizes.sessions, key=lambda each: each.n_units)
@@ -65,6 +66,7 @@ def _sizes(assembly: Assembly) -> DataSizes:
         n_units=session.n_units,
         n_encoded_units=len(session.encoded_units),
         n_external_inputs=sizes.n_external_inputs,
+        is_by_trial=all(isinstance(each.trials, FiledTrials) for each in assembly.sessions),
     )
 
 

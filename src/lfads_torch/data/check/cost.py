@@ -27,6 +27,7 @@ def estimate_for(context: CheckContext) -> FitEstimate:
         n_units=recording.n_units,
         n_encoded_units=recording.n_units if split is None else int(split.is_encoded.sum()),
         n_external_inputs=0 if inputs is None else inputs.shape[2],
+        is_by_trial=recording.in_file is not None,
     )
     return estimate_fit(context.requirements.plan, sizes)
 

@@ -86,6 +86,7 @@ class DataSizes:
     n_units: int
     n_encoded_units: int
     n_external_inputs: int
+    is_by_trial: bool = False  # counts stay in their file
 
 
 def estimate_fit(plan: FitPlan, sizes: DataSizes) -> FitEstimate:
@@ -136,7 +137,7 @@ def members_at_once(plan: FitPlan, sizes: DataSizes, available: float | None) ->
 def memory_of(plan: FitPlan, sizes: DataSizes) -> MemoryEstimate:
     """Of the plan on these data."""
     has_controller = plan.n_inferred_inputs > 0
-    n_counts = sizes.n_trials * sizes.n_bins * sizes.n_units
+    n_counts = 0 if sizes.is_by_trial else sizes.n_trials * sizes.n_bins * sizes.n_units
     return MemoryEstimate.of_sizes(
         SizesOfStep(
             n_trials=_trials_of_a_batch(plan, sizes),
