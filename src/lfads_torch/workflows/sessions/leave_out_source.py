@@ -53,9 +53,9 @@ def request_of_run(
 def request_of_files(request: FitRequest, observer: Observer, **asked: Any) -> LeaveOutRequest:
     """The files of a fit, read and divided as there; `asked` are further fields."""
     from lfads_torch.workflows.fit_file import read_recordings
-    from lfads_torch.workflows.read_options import with_chops
+    from lfads_torch.workflows.read_options import with_settings
 
-    options = with_chops(request.read_options, request.settings.chop)
+    options = with_settings(request.read_options, request.settings)
     return LeaveOutRequest(
         recordings=read_recordings(replace(request, read_options=options), observer),
         settings=_of_one_member(request.settings),
