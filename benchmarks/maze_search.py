@@ -134,6 +134,7 @@ class TestScores:
     """Of the best model, and what is told of the ensemble."""
 
     best: Mapping[str, object]
+    averaged: Mapping[str, object]
     ensemble: dict[str, object]
 
 
@@ -150,6 +151,7 @@ def test_scores(run: RunFolder, recording: Recording) -> TestScores:
     spread = of_test.std(axis=0) / of_test.mean(axis=0)
     return TestScores(
         best=best,
+        averaged=averaged,
         ensemble={
             "ensemble_members": list(taken),
             "n_candidates": len(chosen.candidates),
@@ -223,8 +225,11 @@ def one_comparison(
         if "references" not in result:
             result["references"] = references_of(run)
         if arm != "population":
-            paired = against(found["population"].best, found[arm].best)
-            result["arms"][arm]["population_minus_this"] = paired
+            entry = result["arms"][arm]
+            entry["population_minus_this"] = against(found["population"].best, found[arm].best)
+            entry["population_ensemble_minus_this"] = against(
+                found["population"].averaged, found[arm].averaged
+            )
         store(split_name, seed, size, result)
         print(split_name, seed, arm, json.dumps(result["arms"][arm]["test"]), flush=True)
     return result
@@ -235,9 +240,15 @@ def ensembles_anew(
 ) -> None:
     """Score the ensembles of finished runs again, by the rule of today, in the stored result."""
     result = json.loads(RESULTS.read_text())[key_of(size)][split_name][f"seed {seed}"]
+    found: dict[str, TestScores] = {}
     for arm, entry in result["arms"].items():
         run = finished_run(RunFolder.open(runs / split_name / f"seed_{seed}" / arm))
-        entry |= test_scores(run, recording).ensemble
+        found[arm] = test_scores(run, recording)
+        entry |= found[arm].ensemble
+        if arm != "population":
+            entry["population_ensemble_minus_this"] = against(
+                found["population"].averaged, found[arm].averaged
+            )
         store(split_name, seed, size, result)
         print(split_name, seed, arm, json.dumps(entry["ensemble_minus_best"]), flush=True)
 
