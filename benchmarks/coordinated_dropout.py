@@ -40,6 +40,9 @@ Intervals over seeds are Student's, and with three seeds wide; trial-bootstrap i
 seed stand beside them. Results of an earlier run of seed 0 lack the validation trials' masked
 scores, so it counts for level and rank alone unless it is run again.
 
+The seeds 3 and 4 were added after those three had been seen, for the arm `on` alone: the run was
+stopped before its arm `off`.
+
 Writes results/coordinated_dropout.json after each search; resumable. Searches with coordinated
 dropout come first, so that a run that was stopped has the seeds that agreement is judged by.
 """

@@ -34,7 +34,7 @@ SEARCH_FINDING: tuple[str, ...] = (
     "four scores on both splits. Against the population without exploitation it is above on the peer's split; on the other one three scores are ties and its",
     "PSTH R2 is lower. So the gain over fixed and random settings came back on other trials and units, and the gain of copying over perturbing alone did not.",
     "Where an ensemble is wanted, copying costs what it gains: the models become relatives. Perturbing without copying (`--method explore_only`) kept them",
-    "apart and good, and gave the best averaged rates here, of one seed.",
+    "apart and good, and of one seed here no other arm's averaged rates were above theirs by more than a tie.",
 )
 
 
@@ -170,7 +170,7 @@ def maze_search(result: dict[str, Any]) -> str:
         "([how](search.md#averaging-models)). The rule was settled on validation trials; test trials were looked at once, for what stands",
         "here. A first rule, the best models of four different lines whatever they are, had been measured before on the same test trials",
         f"and lost: co-smoothing minus the best {_first_rule(result)}. With the rule of today",
-        "nothing is worse than the best alone. In a population that copies, the chosen models are members of one line: they are close to each",
+        "no ensemble is worse than the best alone by more than a tie. In a population that copies, the chosen models are members of one line: they are close to each",
         "other, so they gain little: in co-smoothing nothing that the interval knows of, in PSTH R2 something. Independent models gain more. So as",
         "ensembles the population is no longer ahead of the one without exploitation, but behind it, in PSTH R2 on both splits and in co-smoothing",
         "on one; it stays ahead of random search, where nothing helped the best model. Spread between members: median over entries of their",
