@@ -159,6 +159,7 @@ def draw(seeds: dict[str, Any], path: Path) -> None:
         above.set_ylabel(SCORES[name])
         for n, (seed, of_seed) in enumerate(seeds.items()):
             _draw_lines(below, of_seed["arms"]["on"], name, (f"seed {seed}", f"C{n}"))
+        below.locator_params(axis="x", nbins=4)
         below.set_xlabel("encoded, minus the search's mean")
         below.set_ylabel(f"{PARTS[name]}, minus the mean", fontsize=8)
     rows[0, 0].legend(frameon=False, fontsize=7, loc="lower left")
