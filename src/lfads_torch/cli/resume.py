@@ -25,6 +25,10 @@ def resume(
     device: Annotated[
         Literal["auto", "cpu", "cuda"] | None, Parameter(help="compute elsewhere from here on")
     ] = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bf16"] | None,
+        Parameter(help="operands of products from here on; with --allow-different-numbers"),
+    ] = None,
     population: Annotated[
         int | None,
         Parameter(
@@ -61,6 +65,7 @@ def resume(
         kernels=kernels,
         allow_different_numbers=allow_different_numbers,
         device=device,
+        precision=precision,
         population=population,
     )
     with (

@@ -47,6 +47,10 @@ class RunArguments:
     device: Annotated[Literal["auto", "cpu", "cuda"] | None, Parameter(help="where to compute")] = (
         None
     )
+    precision: Annotated[
+        Literal["auto", "float32", "float64", "bf16"] | None,
+        Parameter(help="type of all numbers; bf16: of the operands of products; auto: float32"),
+    ] = None
     threads: Annotated[int | None, Parameter(help="threads of the processor; 0: all")] = None
     memory: Annotated[
         float | None, Parameter(help="GB that training may take; 0: 60 % of what is free")
@@ -82,6 +86,7 @@ class RunArguments:
         return {
             "run.seed": ("--seed", self.seed),
             "run.device": ("--device", self.device),
+            "run.precision": ("--precision", self.precision),
             "run.threads": ("--threads", self.threads),
             "run.memory_gb": ("--memory", self.memory),
         }

@@ -37,7 +37,11 @@ class RunSettings:
         "auto", "where to compute; auto: cuda where there is one"
     )
     threads: int = setting(0, "threads of the processor; 0: all", at_least=0)
-    precision: Literal["float32", "float64"] = setting("float32", "type of all numbers")
+    precision: Literal["auto", "float32", "float64", "bf16"] = setting(
+        "auto",
+        "type of all numbers; bf16: products of bf16 operands in the recurrences, sums and all else "
+        "float32 (fast with AMX and on a GPU; refused where no kernels have it); auto: float32",
+    )
     preset: str = setting(
         "auto", "values that the other settings start from; auto: by training trials and units"
     )

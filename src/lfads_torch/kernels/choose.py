@@ -17,22 +17,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKENDS",
+    "PRECISIONS",
     "Kernels",
     "choose_kernels",
     "describe_compiled",
     "describe_triton",
+    "require_one_precision",
     "with_own_generator",
 ]
 
 BACKENDS = ("reference", "portable", "compiled", "triton")
+PRECISIONS = ("float32", "tf32", "bf16")  # of the operands of products
 
 
 @dataclass(frozen=True)
 class Kernels:
     """The two operations of one backend, and why this backend was chosen.
 
-    `name` says what the numbers depend on: the compiled backend names its instruction set, the
-    Triton backend the precision of its products.
+    `name` says what the numbers depend on: the compiled backend names its instruction set and,
+    where it is not float32, the precision of its products; the Triton backend the precision.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Kernels:
     fused: Fused | None = None
     # Clip and AdamW in one pass, in place; answers whether it could. None: PyTorch operations.
     adamw: Callable[..., bool] | None = None
+    precision: str = "float32"  # of the operands of products, one of PRECISIONS
 
 
 def choose_kernels(
@@ -51,26 +55,42 @@ def choose_kernels(
     *,
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
+    precision: str = "auto",
 ) -> Kernels:
     """The backend asked for; `auto` takes the fastest that can compute in `dtype` on `device`.
 
-    They default to float32 on the CPU. `compiled-avx2` asks for the compiled backend with that
-    instruction set, `compiled` for the best that this machine has; `triton-bf16` for the Triton
-    backend with products of that precision (float32, tf32, bf16), `triton` for float32. Raises
-    SettingsError for an unknown name, and for a forced backend that cannot run.
+    They default to float32 on the CPU. `precision` is run.precision; bf16 asks for products of
+    bf16 operands with float32 sums and states, all else for float32. `compiled-avx2` asks for the
+    compiled backend with that instruction set, `compiled` for the best that this machine has;
+    `triton` for the Triton backend. A name may end with a precision of its own, which then counts:
+    `compiled-avx2-bf16`, `compiled-bf16`, `triton-tf32`. Raises SettingsError for an unknown name,
+    and for a forced backend or precision that cannot run.
     """
+    if precision == "bf16" and wanted in ("reference", "portable"):
+        raise SettingsError(
+            f"kernels: {wanted} computes its products in float32, but run.precision is bf16, which "
+            "only the compiled and the Triton kernels have. Choose run.precision float32, or "
+            "kernels auto."
+        )
     if wanted == "reference":
         return _reference()
     if wanted == "portable":
         return _portable("forced")
     if wanted == "auto":
         on_gpu = device is not None and device.type == "cuda"
-        found = _triton("", device, dtype) if on_gpu else _compiled("", device, dtype)
+        kind = "bf16" if precision == "bf16" else ""
+        found = _triton(kind, device, dtype) if on_gpu else _compiled(kind, device, dtype)
+        if isinstance(found, str) and kind:
+            raise SettingsError(
+                f"run.precision: bf16 cannot run here: {found}. Choose run.precision float32 or auto."
+            )
         if isinstance(found, str):
             return _portable(f"the fastest that can run here: {found}")
         return found
     backend, _, kind = wanted.partition("-")
     if backend in ("compiled", "triton") and (kind or wanted == backend):
+        if precision == "bf16" and not _precision_in(wanted):
+            kind = f"{kind}-bf16" if kind else "bf16"
         found = (_triton if backend == "triton" else _compiled)(kind, device, dtype)
         if isinstance(found, str):
             raise SettingsError(
@@ -83,11 +103,28 @@ def choose_kernels(
     )
 
 
+def require_one_precision(wanted: str, precision: str) -> None:
+    """Raise SettingsError where the backend's name and run.precision say different things."""
+    named = _precision_in(wanted)
+    if named and precision not in ("auto", named):
+        raise SettingsError(
+            f"kernels: {wanted} asks for {named}, but run.precision is {precision}. Leave one of "
+            "them out."
+        )
+
+
+def _precision_in(wanted: str) -> str:
+    """The precision that the name of a backend ends with, or nothing."""
+    last = wanted.rpartition("-")[2]
+    return last if last in PRECISIONS else ""
+
+
 def with_own_generator(kernels: Kernels, cell: str) -> Kernels:
     """The same, but generation goes through the reference scan, for `cell` has no fast version."""
     from lfads_torch.kernels.decoder.reference import decoder_scan
 
-    reason = f"{kernels.reason}; generation by the reference scan, for {cell} has no fast version"
+    scan = "the reference scan" if kernels.precision == "float32" else "the reference scan in float32"
+    reason = f"{kernels.reason}; generation by {scan}, for {cell} has no fast version"
     return replace(kernels, reason=reason, decoder_scan=decoder_scan)
 
 
@@ -129,9 +166,12 @@ def _portable(reason: str) -> Kernels:
 
 
 def _compiled(
-    instructions: str, device: torch.device | None, dtype: torch.dtype | None
+    kind: str, device: torch.device | None, dtype: torch.dtype | None
 ) -> Kernels | str:
-    """The compiled backend, or why it cannot run. No instruction set: the best one."""
+    """The compiled backend, or why it cannot run. `kind`: instruction set, precision, or both.
+
+    No instruction set: the best one. No precision: float32.
+    """
     from lfads_torch.kernels.compiled.library import Absent, find_library
 
     if device is not None and device.type != "cpu":
@@ -141,16 +181,29 @@ def _compiled(
     library = find_library()
     if isinstance(library, Absent):
         return library.reason
-    if instructions and instructions not in library.instruction_sets:
+    bf16 = kind.rpartition("-")[2] == "bf16"
+    instructions = kind.removesuffix("bf16").removesuffix("-") if bf16 else kind
+    if instructions and instructions not in library.instruction_sets + library.emulated:
         known = ", ".join(library.instruction_sets)
         return f"the compiled backend has no {instructions!r} on this machine, but {known}"
     from lfads_torch.kernels.compiled.decoder import CompiledDecoder
     from lfads_torch.kernels.compiled.fused import fused_with
 
-    used = instructions or library.best
+    used = instructions or (library.best_of_bf16 if bf16 else library.best)
     reason = "forced" if instructions else f"the fastest here; the processor has {used}"
-    fused, decoder = fused_with(library, used), CompiledDecoder(library, used)
-    return Kernels(f"compiled-{used}", reason, fused.gru, decoder, fused)
+    fused = fused_with(library, used, bf16=bf16)
+    decoder = CompiledDecoder(library, used, bf16=bf16)
+    if not bf16:
+        return Kernels(f"compiled-{used}", f"{reason}; float32", fused.gru, decoder, fused)
+    reason = f"{reason}; {_told_of_bf16(used)}"
+    return Kernels(f"compiled-{used}-bf16", reason, fused.gru, decoder, fused, precision="bf16")
+
+
+def _told_of_bf16(instructions: str) -> str:
+    what = "products of bf16 operands, sums and states in float32"
+    if instructions == "amx":
+        return f"{what}, on the tiles of AMX"
+    return f"{what}; without AMX they are rounded and multiplied as float32, which is no faster"
 
 
 def _triton(
@@ -173,7 +226,8 @@ def _triton(
     from lfads_torch.kernels.triton.gru import TritonGRU
 
     products = Products(next(p for p in PRECISIONS if p == (precision or PRECISIONS[0])))
-    reason = "forced" if precision else "the fastest on this device in float32"
+    told = f"products of {products.precision} operands, sums and states in float32"
+    reason = told if precision else "the fastest on this device in float32"
     name = f"triton-{products.precision}"
     gru, decoder = TritonGRU(products), TritonDecoder(products)
-    return Kernels(name, reason, gru, decoder, adamw=adamw)
+    return Kernels(name, reason, gru, decoder, adamw=adamw, precision=products.precision)

@@ -134,7 +134,9 @@ def assemble(
         readout_biases={
             each.name: each.existing(biases[each.name].flatten()) for each in model_sizes.sessions
         },
-        kernels=choose_kernels(kernels, device=device, dtype=dtype),
+        kernels=choose_kernels(
+            kernels, device=device, dtype=dtype, precision=settings.run.precision
+        ),
         device=device,
         dtype=dtype,
         augmentation=settings.augmentation,

@@ -67,6 +67,7 @@ class FitOptions:
     overwrite: bool = False
     allow_different_numbers: bool = False
     device: str | None = None  # to resume on; None: where the settings say
+    precision: str | None = None  # to resume in; None: as the settings say
     population: int | None = None  # members of a search to resume with; None: as many as it had
     command: tuple[str, ...] = ()
     refit: Mapping[str, Any] = field(default_factory=dict)  # goes into the record, JSON values
@@ -111,9 +112,11 @@ def train_anew(
     prepared: Prepared, folder: Path, *, options: FitOptions, observer: Observer
 ) -> RunFolder:
     """As `fit_run`, of recordings and settings that are checked and resolved already."""
+    from lfads_torch.kernels.choose import require_one_precision
     from lfads_torch.workflows.description import record_of, store_description
     from lfads_torch.workflows.warm_start import read_start, start_record, store_start, told
 
+    require_one_precision(options.kernels, prepared.settings.run.precision)
     record, taken = record_of(prepared, options), None
     if options.start_from is not None:
         taken = read_start(options.start_from, prepared.recordings, prepared.settings)
@@ -169,12 +172,14 @@ def resume_run(
 
 
 def _kernels_of(run: RunFolder, settings: Settings, options: FitOptions) -> str:
-    """The backend that the run began with, unless another one is asked for, or another device."""
+    """The backend that the run began with, unless another one, precision or device is asked for."""
+    from lfads_torch.kernels.choose import require_one_precision
     from lfads_torch.workflows.device import choose_device
 
     record = run.read_record()
     is_elsewhere = record.device != str(choose_device(settings.run))
-    if options.kernels != "auto" or is_elsewhere:
+    if options.kernels != "auto" or options.precision is not None or is_elsewhere:
+        require_one_precision(options.kernels, options.precision or "auto")
         return options.kernels
     return record.backend or "auto"
 
@@ -301,13 +306,20 @@ def _record_numbers(run: RunFolder, assembly: Assembly) -> None:
     record = replace(
         run.read_record(),
         threads=torch.get_num_threads(),
-        precision=str(assembly.task.dtype).removeprefix("torch."),
+        precision=_precision_of(assembly.task),
         device=str(assembly.task.device),
         backend=assembly.task.kernels.name,
         versions=library_versions(),
         machine=machine_text(),
     )
     run.write_record(record)
+
+
+def _precision_of(task: Task) -> str:
+    """The type of all numbers, or a lower precision of the operands of products."""
+    import torch
+
+    return "float64" if task.dtype == torch.float64 else task.kernels.precision
 
 
 def _require_same_numbers(
@@ -327,7 +339,9 @@ def _require_same_numbers(
     if record.threads != torch.get_num_threads() and settings.run.threads == 0:
         torch.set_num_threads(record.threads)
     dtype = number_type(settings.run)
-    kernels = choose_kernels(options.kernels, device=device, dtype=dtype)
+    kernels = choose_kernels(
+        options.kernels, device=device, dtype=dtype, precision=settings.run.precision
+    )
     now = {
         "device": (record.device, str(device)),
         "threads": (record.threads, torch.get_num_threads()),

@@ -1,4 +1,4 @@
-"""What may be changed when a run goes on: the device, and how many members a search has."""
+"""What may be changed when a run goes on: device, precision, how many members a search has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _WHY_FIXED = {
 
 def require_unchanged(run: RunFolder, options: FitOptions) -> None:
     """Raise RunError where a run that has finished is asked to go on in another way."""
-    given = {"--population": options.population, "--device": options.device}
+    given = {
+        "--population": options.population,
+        "--device": options.device,
+        "--precision": options.precision,
+    }
     named = " and ".join(name for name, value in given.items() if value is not None)
     if named:
         raise RunError(
@@ -32,15 +36,17 @@ def require_unchanged(run: RunFolder, options: FitOptions) -> None:
 
 
 def changed_settings(run: RunFolder, settings: Settings, options: FitOptions) -> Settings:
-    """The run's settings with the device and the population that are asked for.
+    """The run's settings with the device, precision and population that are asked for.
 
-    Raises RunError where the population cannot change, SettingsError where it is no number of
-    members. Nothing is written.
+    Raises RunError where one of them cannot change, SettingsError where the population is no number
+    of members. Nothing is written.
     """
     if options.device is not None:
         from lfads_torch.config.check import replace_values
 
         settings = replace_values(settings, {"run.device": options.device})
+    if options.precision is not None:
+        settings = _with_precision(run, settings, options.precision)
     if options.population is None:
         return settings
     _require_population(run, settings, options.population)
@@ -57,6 +63,22 @@ def store_settings(run: RunFolder, settings: Settings) -> None:
     run.write_settings(to_yaml(settings))
     record = replace(run.read_record(), grouping=None, n_members=settings.run.n_seeds)
     run.write_record(record)
+
+
+def _with_precision(run: RunFolder, settings: Settings, precision: str) -> Settings:
+    from lfads_torch.config.check import replace_values
+
+    if "float64" in (precision, settings.run.precision) and precision != settings.run.precision:
+        raise RunError(
+            f"{run.path}: its numbers are stored in {_stored_as(settings.run.precision)}, so it "
+            f"cannot go on in {precision}. Leave --precision out, or begin another run that starts "
+            "from this one: lfads fit --from RUN."
+        )
+    return replace_values(settings, {"run.precision": precision})
+
+
+def _stored_as(precision: str) -> str:
+    return "float64" if precision == "float64" else "float32"
 
 
 def _require_population(run: RunFolder, settings: Settings, n_members: int) -> None:

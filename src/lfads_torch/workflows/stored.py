@@ -143,6 +143,9 @@ def load_models(
     aligned = replace(card.aligned(recording), session=card.session)
     recording = with_model_split(aligned, card)
     device = choose_device(settings.run)
+    if settings.run.precision == "bf16":
+        # What was trained is applied in float32: the weights are, and any machine can.
+        settings = replace(settings, run=replace(settings.run, precision="float32"))
     assembly = assemble(recording, settings, kernels=kernels, device=device)
     best = load_best(run.best_checkpoint_path, assembly.task.layout, device)
     there = best.members.tolist()

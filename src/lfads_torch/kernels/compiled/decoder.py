@@ -1,4 +1,4 @@
-"""The generation recurrence in the compiled library, float32 on the CPU. See decoder/README.md.
+"""The generation recurrence in the compiled library, on the CPU. See decoder/README.md.
 
 Axes as in decoder/reference.py.
 """
@@ -48,10 +48,14 @@ _Arrays = Mapping[str, Tensor | None]
 
 @dataclass(frozen=True)
 class CompiledDecoder:
-    """`decoder_scan` of the compiled library with one instruction set."""
+    """`decoder_scan` of the compiled library with one instruction set.
+
+    With `bf16` the operands of its products are rounded; all else is float32.
+    """
 
     library: Library
     instructions: str
+    bf16: bool = False
 
     def __call__(
         self, given: DecoderInput, weights: DecoderWeights, *, clip: float
@@ -65,7 +69,7 @@ class CompiledDecoder:
         present = [t for t in arguments.values() if t is not None]
         if not all(fits(t) for t in present) or not _has_all_bins(given):
             return portable.decoder_scan(given, weights, clip=clip)
-        call = _Call(self.library, self.instructions, given.n_bins, clip)
+        call = _Call(self.library, self.instructions, given.n_bins, clip, bf16=self.bf16)
         if torch.is_grad_enabled() and any(t.requires_grad for t in present):
             made = _Generation.apply(call, *arguments.values())  # type: ignore[no-untyped-call]
             return DecoderOutput(*made)
@@ -128,6 +132,7 @@ class _Call:
     instructions: str
     n_bins: int
     clip: float
+    bf16: bool
 
     def _sizes(self, given: _Arrays) -> dict[str, int]:
         state, read = given["generator_state"], given["to_factors"]
@@ -147,6 +152,7 @@ class _Call:
             factors=read.shape[1],
             threads=torch.get_num_threads(),
             clipped=n_clipped(self.n_bins, self.clip),
+            bf16=int(self.bf16),
         )
 
     def forward(

@@ -25,10 +25,10 @@ class Fused:
     adamw: CompiledAdamW
 
 
-def fused_with(library: Library, instructions: str) -> Fused:
-    """All operations of the library with these instructions."""
+def fused_with(library: Library, instructions: str, *, bf16: bool = False) -> Fused:
+    """All operations of the library with these instructions; `bf16` concerns the scan."""
     return Fused(
-        gru=CompiledGRU(library, instructions),
+        gru=CompiledGRU(library, instructions, bf16=bf16),
         lagged=CompiledLagged(library, instructions),
         poisson=CompiledPoisson(library, instructions),
         batch=CompiledBatch(library, instructions),

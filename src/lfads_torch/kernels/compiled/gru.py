@@ -1,4 +1,4 @@
-"""The encoder recurrence in the compiled library, float32 on the CPU. See gru/README.md.
+"""The encoder recurrence in the compiled library, on the CPU. See gru/README.md.
 
 Axes as in gru/reference.py.
 """
@@ -24,10 +24,14 @@ __all__ = ["CompiledGRU", "fits", "last_states", "n_clipped"]
 
 @dataclass(frozen=True)
 class CompiledGRU:
-    """`gru_scan` of the compiled library with one instruction set."""
+    """`gru_scan` of the compiled library with one instruction set.
+
+    With `bf16` the operands of its products are rounded; all else is float32.
+    """
 
     library: Library
     instructions: str
+    bf16: bool = False
 
     def __call__(
         self,
@@ -71,7 +75,7 @@ class CompiledGRU:
         self, tensors: tuple[Tensor, ...], reverse: tuple[bool, ...], clip: float
     ) -> tuple[Tensor, Tensor]:
         """All states and the last ones."""
-        call = _Call(self.library, self.instructions, reverse, clip)
+        call = _Call(self.library, self.instructions, reverse, clip, bf16=self.bf16)
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
             states, ends = _Scan.apply(call, *tensors)  # type: ignore[no-untyped-call]
             return states, ends
@@ -103,6 +107,7 @@ class _Call:
     instructions: str
     reverse: tuple[bool, ...]
     clip: float
+    bf16: bool
 
     def _numbers(self, x: Tensor, start: Tensor) -> dict[str, int | float]:
         members, bins, trials, inputs = x.shape
@@ -117,6 +122,7 @@ class _Call:
             reversed=sum(1 << d for d, backward in enumerate(self.reverse) if backward),
             threads=torch.get_num_threads(),
             clipped=n_clipped(bins, self.clip),
+            bf16=int(self.bf16),
             clip=self.clip,
         )
 

@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["INSTRUCTION_SETS", "Absent", "Library", "find_library"]
+__all__ = ["EMULATED", "INSTRUCTION_SETS", "Absent", "Library", "find_library"]
 
-INTERFACE = 3
-INSTRUCTION_SETS = ("generic", "avx2", "avx512")  # weakest first, numbered as in native/entry.cpp
+INTERFACE = 4
+# Weakest first, numbered as in native/entry.cpp. AMX only adds products of bf16 operands.
+INSTRUCTION_SETS = ("generic", "avx2", "avx512", "amx")
+# The source of the two widest, run by AVX2: for tests, and never chosen by themselves.
+EMULATED = ("avx512_emulated", "amx_emulated")
+_NUMBERED = INSTRUCTION_SETS + EMULATED
 _FILE = "lfads_kernels"
 _HOW = "run `make compiled`, or reinstall where there are CMake and a C++ compiler"
 
@@ -27,7 +31,7 @@ class _Gru(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("members", "directions", "bins", "trials")),
         *((name, ctypes.c_int64) for name in ("inputs", "size", "starts", "reversed")),
-        *((name, ctypes.c_int64) for name in ("threads", "clipped")),
+        *((name, ctypes.c_int64) for name in ("threads", "clipped", "bf16")),
         ("clip", ctypes.c_float),
         *((name, ctypes.c_void_p) for name in ("x", "start", "input", "recurrent", "bias")),
         *((name, ctypes.c_void_p) for name in ("states", "gates", "unclipped")),
@@ -38,7 +42,7 @@ class _Gru(ctypes.Structure):
 
 _DECODER_SIZES = (
     "members", "bins", "trials", "encoded", "controller", "inferred", "external", "generator",
-    "factors", "threads", "clipped",
+    "factors", "threads", "clipped", "bf16",
 )  # fmt: skip
 _DECODER_ARRAYS = (
     "generator_state", "encoder_states", "external_inputs", "noise", "first_mask",
@@ -154,9 +158,16 @@ class Library:
 
     handle: ctypes.CDLL
     instruction_sets: tuple[str, ...]
+    emulated: tuple[str, ...] = ()
 
     @property
     def best(self) -> str:
+        """The fastest instruction set for float32."""
+        return [name for name in self.instruction_sets if name != "amx"][-1]
+
+    @property
+    def best_of_bf16(self) -> str:
+        """The fastest for products of bf16 operands."""
         return self.instruction_sets[-1]
 
     def call(
@@ -172,7 +183,7 @@ class Library:
             if tensor is not None:
                 setattr(given, name, tensor.data_ptr())
         answer = getattr(self.handle, f"lfads_{function}")(
-            INSTRUCTION_SETS.index(instructions), ctypes.byref(given)
+            _NUMBERED.index(instructions), ctypes.byref(given)
         )
         if answer == 1:
             raise MemoryError(f"the compiled {function} found no memory for its working arrays")
@@ -198,6 +209,10 @@ def find_library(folder: Path | None = None) -> Library | Absent:
             f"the compiled library has interface {interface}, {INTERFACE} is needed; {_HOW}"
         )
     supported = tuple(
-        name for i, name in enumerate(INSTRUCTION_SETS) if handle.lfads_supports(ctypes.c_int32(i))
+        name for i, name in enumerate(_NUMBERED) if handle.lfads_supports(ctypes.c_int32(i))
     )
-    return Library(handle, supported)
+    return Library(
+        handle,
+        instruction_sets=tuple(name for name in supported if name in INSTRUCTION_SETS),
+        emulated=tuple(name for name in supported if name in EMULATED),
+    )

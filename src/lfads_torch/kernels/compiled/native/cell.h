@@ -32,6 +32,7 @@ INLINE void masked(float *to, const float *from, const float *mask, int64_t n) {
 }
 
 // The three gates of a weight [K, 3H], packed one after the other.
+template <class Operand>
 struct GateWeights {
   const float *packed;
   int64_t K, H, each;
@@ -39,33 +40,43 @@ struct GateWeights {
   INLINE const float *gate(int64_t g) const { return packed + g * each; }
 };
 
-INLINE GateWeights gate_weights(const float *packed, int64_t K, int64_t H) {
-  return {packed, K, H, packed_size(K, H)};
+template <class Operand>
+INLINE GateWeights<Operand> gate_weights(const float *packed, int64_t K, int64_t H) {
+  return {packed, K, H, Operand::packed_size(K, H)};
 }
 
 // The same weight packed transposed, each gate [H, K].
-INLINE GateWeights transposed_weights(const float *packed, int64_t K, int64_t H) {
-  return {packed, K, H, packed_size(H, K)};
+template <class Operand>
+INLINE GateWeights<Operand> transposed_weights(const float *packed, int64_t K, int64_t H) {
+  return {packed, K, H, Operand::packed_size(H, K)};
 }
 
 // For products with [K, 3H] from the right: gates of H columns.
+template <class Operand>
 float *pack_gates(const float *weight, int64_t K, int64_t H, float *out) {
-  for (int64_t g = 0; g < kGates; ++g, out += packed_size(K, H)) {
-    pack(weight + g * H, 3 * H, 1, K, H, out);
+  for (int64_t g = 0; g < kGates; ++g, out += Operand::packed_size(K, H)) {
+    Operand::pack(weight + g * H, 3 * H, 1, K, H, out);
   }
   return out;
 }
 
 // For products with the transpose: gates of H rows and K columns.
+template <class Operand>
 float *pack_gates_transposed(const float *weight, int64_t K, int64_t H, float *out) {
-  for (int64_t g = 0; g < kGates; ++g, out += packed_size(H, K)) {
-    pack(weight + g * H, 1, 3 * H, H, K, out);
+  for (int64_t g = 0; g < kGates; ++g, out += Operand::packed_size(H, K)) {
+    Operand::pack(weight + g * H, 1, 3 * H, H, K, out);
   }
   return out;
 }
 
-INLINE int64_t gates_size(int64_t K, int64_t H) { return kGates * packed_size(K, H); }
-INLINE int64_t gates_transposed_size(int64_t K, int64_t H) { return kGates * packed_size(H, K); }
+template <class Operand>
+INLINE int64_t gates_size(int64_t K, int64_t H) {
+  return kGates * Operand::packed_size(K, H);
+}
+template <class Operand>
+INLINE int64_t gates_transposed_size(int64_t K, int64_t H) {
+  return kGates * Operand::packed_size(H, K);
+}
 
 // One tile's gates of one bin: gate g begins at `first + g * stride`.
 struct Gates {
@@ -77,15 +88,17 @@ struct Gates {
 
 // Add what an input contributes to `bias` [3H], or, without one, to what the gates hold. Rows of
 // `input` are `stride` apart.
-INLINE void add_input(int64_t n_trials, const float *input, int64_t stride, GateWeights weights,
-                      const float *bias, Gates gates) {
+template <class Operand>
+INLINE void add_input(int64_t n_trials, const float *input, int64_t stride,
+                      GateWeights<Operand> weights, const float *bias, Gates gates) {
+  Product products[kGates];
   for (int64_t g = 0; g < kGates; ++g) {
     float *to = gates.gate(g);
     Begin begin = {to, weights.H};
     if (bias != nullptr) begin = {bias + g * weights.H, 0};
-    multiply(n_trials, weights.H, weights.K, {input, stride, 1}, weights.gate(g), begin, to,
-             weights.H);
+    products[g] = {weights.gate(g), begin, to};
   }
+  Operand::multiply(n_trials, weights.H, weights.K, input, stride, products, weights.H);
 }
 
 // The same from the entries of an input, with the weights [K, 3H] as they are.
@@ -105,19 +118,22 @@ struct Clip {
 
 // From the gates before their nonlinearity and the state before to the state after. `reset_state`
 // is working memory.
-INLINE void step_cell(int64_t n_trials, GateWeights recurrent, Gates gates, const float *before,
-                      float *after, float *reset_state, Clip clip) {
+template <class Operand>
+INLINE void step_cell(int64_t n_trials, GateWeights<Operand> recurrent, Gates gates,
+                      const float *before, float *after, float *reset_state, Clip clip) {
   int64_t H = recurrent.H, n = n_trials * H;
   float *z = gates.gate(kUpdate), *r = gates.gate(kReset), *c = gates.gate(kCandidate);
-  multiply(n_trials, H, H, {before, H, 1}, recurrent.gate(kUpdate), {z, H}, z, H);
-  multiply(n_trials, H, H, {before, H, 1}, recurrent.gate(kReset), {r, H}, r, H);
+  const Product of_before[] = {{recurrent.gate(kUpdate), {z, H}, z},
+                               {recurrent.gate(kReset), {r, H}, r}};
+  Operand::multiply(n_trials, H, H, before, H, of_before, H);
   sweep(n, [&](int64_t i, auto part) {
     Vector reset = sigmoid(load(r + i, part));
     store(r + i, reset, part);
     store(z + i, sigmoid(load(z + i, part)), part);
     store(reset_state + i, reset * load(before + i, part), part);
   });
-  multiply(n_trials, H, H, {reset_state, H, 1}, recurrent.gate(kCandidate), {c, H}, c, H);
+  const Product of_reset[] = {{recurrent.gate(kCandidate), {c, H}, c}};
+  Operand::multiply(n_trials, H, H, reset_state, H, of_reset, H);
   sweep(n, [&](int64_t i, auto part) {
     Vector candidate = hyperbolic_tangent(load(c + i, part)), update = load(z + i, part);
     Vector state = update * load(before + i, part) + (same(1.0f) - update) * candidate;
@@ -139,9 +155,10 @@ INLINE void step_cell(int64_t n_trials, GateWeights recurrent, Gates gates, cons
 // From the gradient `of_state` of the state after to that of the state before, in place; the
 // gradients before the nonlinearities go to `of_gates`. `recurrent` is packed transposed,
 // `unclipped` null where the clip cannot act, `memory` holds n_trials * H numbers.
-INLINE void step_cell_back(int64_t n_trials, GateWeights recurrent, Gates gates, Gates of_gates,
-                           const float *before, const float *unclipped, float *of_state,
-                           float *memory) {
+template <class Operand>
+INLINE void step_cell_back(int64_t n_trials, GateWeights<Operand> recurrent, Gates gates,
+                           Gates of_gates, const float *before, const float *unclipped,
+                           float *of_state, float *memory) {
   int64_t H = recurrent.H, n = n_trials * H;
   const float *z = gates.gate(kUpdate), *r = gates.gate(kReset), *c = gates.gate(kCandidate);
   float *of_z = of_gates.gate(kUpdate), *of_r = of_gates.gate(kReset);
@@ -155,23 +172,28 @@ INLINE void step_cell_back(int64_t n_trials, GateWeights recurrent, Gates gates,
     store(of_z + i, new_part * update * (load(before + i, part) - candidate), part);
     store(of_state + i, kept, part);
   });
-  multiply(n_trials, H, H, {of_c, H, 1}, recurrent.gate(kCandidate), {nullptr, 0}, memory, H);
+  const Product through_c[] = {{recurrent.gate(kCandidate), {nullptr, 0}, memory}};
+  Operand::multiply(n_trials, H, H, of_c, H, through_c, H);
   sweep(n, [&](int64_t i, auto part) {
     Vector through = load(memory + i, part) * load(r + i, part);
     store(of_r + i, through * load(before + i, part) * (same(1.0f) - load(r + i, part)), part);
     store(of_state + i, load(of_state + i, part) + through, part);
   });
-  multiply(n_trials, H, H, {of_z, H, 1}, recurrent.gate(kUpdate), {of_state, H}, of_state, H);
-  multiply(n_trials, H, H, {of_r, H, 1}, recurrent.gate(kReset), {of_state, H}, of_state, H);
+  const Product through_z[] = {{recurrent.gate(kUpdate), {of_state, H}, of_state}};
+  const Product through_r[] = {{recurrent.gate(kReset), {of_state, H}, of_state}};
+  Operand::multiply(n_trials, H, H, of_z, H, through_z, H);
+  Operand::multiply(n_trials, H, H, of_r, H, through_r, H);
 }
 
 // The gradient of an input from that of the gates, from `begin`: [n_rows, K]. `weights` packed
 // transposed.
-INLINE void input_gradient(int64_t n_rows, GateWeights weights, Gates of_gates, Begin begin,
-                           float *out, int64_t out_stride) {
+template <class Operand>
+INLINE void input_gradient(int64_t n_rows, GateWeights<Operand> weights, Gates of_gates,
+                           Begin begin, float *out, int64_t out_stride) {
   for (int64_t g = 0; g < kGates; ++g) {
-    multiply(n_rows, weights.K, weights.H, {of_gates.gate(g), weights.H, 1}, weights.gate(g),
-             begin, out, out_stride);
+    const Product through[] = {{weights.gate(g), begin, out}};
+    Operand::multiply(n_rows, weights.K, weights.H, of_gates.gate(g), weights.H, through,
+                      out_stride);
     begin = {out, out_stride};
   }
 }
@@ -195,6 +217,7 @@ struct CellSum {
 };
 
 // The gates from `first` to before `last`; no number depends on how they are cut into tasks.
+template <class Operand>
 INLINE void add_cell_weights(const CellSum &cell, const Summand *summands, int64_t n,
                              int64_t first, int64_t last, float *memory) {
   int64_t H = cell.H, n_rest = (cell.n_bins - 1) * cell.n_trials;
@@ -210,11 +233,11 @@ INLINE void add_cell_weights(const CellSum &cell, const Summand *summands, int64
                part.is_sparse};
   }
   fill(cell.of_bias + first * H, (last - first) * H, 0.0f);
-  add_weights(cell.n_trials, {cell.of_edge, cell.apart, nullptr, first, last}, H, edge, n,
-              cell.of_bias, memory);
+  add_weights<Operand>(cell.n_trials, {cell.of_edge, cell.apart, nullptr, first, last}, H, edge,
+                       n, cell.of_bias, memory);
   if (n_rest > 0) {
-    add_weights(n_rest, {cell.of_rest, cell.apart, nullptr, first, last}, H, rest, n,
-                cell.of_bias, memory);
+    add_weights<Operand>(n_rest, {cell.of_rest, cell.apart, nullptr, first, last}, H, rest, n,
+                         cell.of_bias, memory);
   }
 }
 

@@ -37,6 +37,7 @@ INLINE Clip clip_at(const LfadsDecoder &call, float *unclipped, int64_t H, Place
   return {call.clip, notes ? unclipped + unclipped_row(call, at) * H : nullptr, acts};
 }
 
+template <class Operand>
 struct DecoderForward {
   const LfadsDecoder &call;
   Tiles tiles;
@@ -49,32 +50,32 @@ struct DecoderForward {
       : call(given), tiles(given.trials, given.members, given.threads), E(given.encoded),
         C(given.controller), U(given.inferred), X(given.external), G(given.generator),
         F(given.factors) {
-    at_factors = gates_size(E, C);
-    at_control = at_factors + (C > 0 ? gates_size(F, C) : 0);
-    at_output = at_control + gates_size(C, C);
-    at_inferred = at_output + 2 * packed_size(C, U);
-    at_external = at_inferred + gates_size(U, G);
-    at_generator = at_external + gates_size(X, G);
-    at_read = at_generator + gates_size(G, G);
-    packed_each = at_read + packed_size(G, F);
+    at_factors = gates_size<Operand>(E, C);
+    at_control = at_factors + (C > 0 ? gates_size<Operand>(F, C) : 0);
+    at_output = at_control + gates_size<Operand>(C, C);
+    at_inferred = at_output + 2 * Operand::packed_size(C, U);
+    at_external = at_inferred + gates_size<Operand>(U, G);
+    at_generator = at_external + gates_size<Operand>(X, G);
+    at_read = at_generator + gates_size<Operand>(G, G);
+    packed_each = at_read + Operand::packed_size(G, F);
   }
 
   bool pack(int64_t p) const {
     float *out = packed + p * packed_each;
     if (C > 0) {
       const float *input = call.controller_input + p * (E + F) * 3 * C;
-      pack_gates(input, E, C, out);
-      pack_gates(input + E * 3 * C, F, C, out + at_factors);
-      pack_gates(call.controller_recurrent + p * C * 3 * C, C, C, out + at_control);
+      pack_gates<Operand>(input, E, C, out);
+      pack_gates<Operand>(input + E * 3 * C, F, C, out + at_factors);
+      pack_gates<Operand>(call.controller_recurrent + p * C * 3 * C, C, C, out + at_control);
       const float *output = call.output_weight + p * C * 2 * U;
-      lfads::pack(output, 2 * U, 1, C, U, out + at_output);
-      lfads::pack(output + U, 2 * U, 1, C, U, out + at_output + packed_size(C, U));
+      Operand::pack(output, 2 * U, 1, C, U, out + at_output);
+      Operand::pack(output + U, 2 * U, 1, C, U, out + at_output + Operand::packed_size(C, U));
     }
     const float *input = call.generator_input + p * (U + X) * 3 * G;
-    pack_gates(input, U, G, out + at_inferred);
-    pack_gates(input + U * 3 * G, X, G, out + at_external);
-    pack_gates(call.generator_recurrent + p * G * 3 * G, G, G, out + at_generator);
-    lfads::pack(call.to_factors + p * F * G, 1, G, G, F, out + at_read);
+    pack_gates<Operand>(input, U, G, out + at_inferred);
+    pack_gates<Operand>(input + U * 3 * G, X, G, out + at_external);
+    pack_gates<Operand>(call.generator_recurrent + p * G * 3 * G, G, G, out + at_generator);
+    Operand::pack(call.to_factors + p * F * G, 1, G, G, F, out + at_read);
     return true;
   }
 
@@ -106,8 +107,8 @@ struct DecoderForward {
       masked(tile.dropped, state, mask, tile.n * G);
       given = tile.dropped;
     }
-    multiply(tile.n, F, G, {given, G, 1}, packed + p * packed_each + at_read, {nullptr, 0},
-             factors, F);
+    const Product read[] = {{packed + p * packed_each + at_read, {nullptr, 0}, factors}};
+    Operand::multiply(tile.n, F, G, given, G, read, F);
   }
 
   void step_controller(const Tile &tile, Place at, const float *before, const float *factors,
@@ -116,14 +117,14 @@ struct DecoderForward {
     Gates gates = call.controller_gates == nullptr
         ? Gates{tile.spare_control, tile.n * C}
         : gates_at(call, call.controller_gates, C, at);
-    add_input(tile.n, rows_at(call, call.encoder_states, E, at), E, gate_weights(weights, E, C),
-              call.controller_bias + at.p * 3 * C, gates);
+    add_input(tile.n, rows_at(call, call.encoder_states, E, at), E,
+              gate_weights<Operand>(weights, E, C), call.controller_bias + at.p * 3 * C, gates);
     const float *mask = rows_at(call, call.factor_mask, F, at);
     if (mask != nullptr) masked(tile.seen, factors, mask, tile.n * F);
     add_input(tile.n, mask == nullptr ? factors : tile.seen, F,
-              gate_weights(weights + at_factors, F, C), nullptr, gates);
-    step_cell(tile.n, gate_weights(weights + at_control, C, C), gates, before, after,
-              tile.reset_state, clip_at(call, call.controller_unclipped, C, at));
+              gate_weights<Operand>(weights + at_factors, F, C), nullptr, gates);
+    step_cell(tile.n, gate_weights<Operand>(weights + at_control, C, C), gates, before,
+              after, tile.reset_state, clip_at(call, call.controller_unclipped, C, at));
   }
 
   void infer(const Tile &tile, Place at, const float *control_state, float *inputs) const {
@@ -131,9 +132,10 @@ struct DecoderForward {
     const float *bias = call.output_bias + at.p * 2 * U;
     float *mean = rows_at(call, call.means, U, at);
     float *log_variance = rows_at(call, call.log_variances, U, at);
-    multiply(tile.n, U, C, {control_state, C, 1}, weights, {bias, 0}, mean, U);
-    multiply(tile.n, U, C, {control_state, C, 1}, weights + packed_size(C, U), {bias + U, 0},
-             log_variance, U);
+    const Product products[] = {
+        {weights, {bias, 0}, mean},
+        {weights + Operand::packed_size(C, U), {bias + U, 0}, log_variance}};
+    Operand::multiply(tile.n, U, C, control_state, C, products, U);
     const float *noise = rows_at(call, call.noise, U, at);
     if (noise == nullptr) {
       std::memcpy(inputs, mean, tile.n * U * sizeof(float));
@@ -153,18 +155,20 @@ struct DecoderForward {
         : gates_at(call, call.generator_gates, G, at);
     const float *bias = call.generator_bias + at.p * 3 * G;
     // Without inferred inputs (U = 0) this only begins with the bias.
-    add_input(tile.n, inputs, U, gate_weights(weights + at_inferred, U, G), bias, gates);
+    add_input(tile.n, inputs, U, gate_weights<Operand>(weights + at_inferred, U, G), bias,
+              gates);
     if (X > 0) {
       add_input(tile.n, rows_at(call, call.external_inputs, X, at), X,
-                gate_weights(weights + at_external, X, G), nullptr, gates);
+                gate_weights<Operand>(weights + at_external, X, G), nullptr, gates);
     }
-    step_cell(tile.n, gate_weights(weights + at_generator, G, G), gates, before, after,
-              tile.reset_state, clip_at(call, call.generator_unclipped, G, at));
+    step_cell(tile.n, gate_weights<Operand>(weights + at_generator, G, G), gates, before,
+              after, tile.reset_state, clip_at(call, call.generator_unclipped, G, at));
   }
 
   bool walk(int64_t task) const {
     int64_t p = task / tiles.n, b = task % tiles.n * tiles.size, B = call.trials;
     int64_t n = B - b < tiles.size ? B - b : tiles.size;
+    [[maybe_unused]] typename Operand::Ready ready;
     float *memory = thread_memory(memory_each(n));
     if (memory == nullptr) return false;
     Tile tile = tile_memory(n, memory);
@@ -199,13 +203,15 @@ struct DecoderForward {
   }
 };
 
+template <class Operand>
 bool run(const LfadsDecoder &call) {
-  DecoderForward pass(call);
+  using Pass = DecoderForward<Operand>;
+  Pass pass(call);
   CallMemory memory(call.members * pass.packed_each);
   if (memory.floats() == nullptr) return false;
   pass.packed = memory.floats();
-  return run_all<&DecoderForward::pack>(call.members, call.threads, pass) &&
-         run_all<&DecoderForward::walk>(call.members * pass.tiles.n, call.threads, pass);
+  return run_all<&Pass::pack>(call.members, call.threads, pass) &&
+         run_all<&Pass::walk>(call.members * pass.tiles.n, call.threads, pass);
 }
 
 }  // namespace

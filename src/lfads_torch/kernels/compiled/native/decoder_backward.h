@@ -6,6 +6,7 @@
 namespace lfads {
 namespace {
 
+template <class Operand>
 struct DecoderBackward {
   const LfadsDecoder &call;
   Tiles tiles;
@@ -25,21 +26,21 @@ struct DecoderBackward {
       : call(given), tiles(given.trials, given.members, given.threads), E(given.encoded),
         C(given.controller), U(given.inferred), X(given.external), G(given.generator),
         F(given.factors) {
-    at_encoder = gates_transposed_size(C, C);
-    at_factors = at_encoder + gates_transposed_size(E, C);
-    at_output = at_factors + (C > 0 ? gates_transposed_size(F, C) : 0);
-    at_inferred = at_output + 2 * packed_size(U, C);
-    at_external = at_inferred + gates_transposed_size(U, G);
-    at_generator = at_external + gates_transposed_size(X, G);
-    at_read = at_generator + gates_transposed_size(G, G);
-    packed_each = at_read + packed_size(F, G);
+    at_encoder = gates_transposed_size<Operand>(C, C);
+    at_factors = at_encoder + gates_transposed_size<Operand>(E, C);
+    at_output = at_factors + (C > 0 ? gates_transposed_size<Operand>(F, C) : 0);
+    at_inferred = at_output + 2 * Operand::packed_size(U, C);
+    at_external = at_inferred + gates_transposed_size<Operand>(U, G);
+    at_generator = at_external + gates_transposed_size<Operand>(X, G);
+    at_read = at_generator + gates_transposed_size<Operand>(G, G);
+    packed_each = at_read + Operand::packed_size(F, G);
     int64_t rows = call.bins * call.trials;
     at_of_control = kGates * rows * G;
     at_of_mean = at_of_control + kGates * rows * C;
     at_of_log_variance = at_of_mean + rows * U;
     at_of_factors = at_of_log_variance + rows * U;  // the first factors, then those of every bin
     at_of_start = at_of_factors + (rows + call.trials) * F;
-    kept_each = at_of_start + call.trials * C;
+    kept_each = round_up(at_of_start + call.trials * C, 16);  // packed weights follow: whole lines
     row_blocks = (rows + kRows - 1) / kRows;
     cuts = gate_tasks(2 * call.members, call.threads);
   }
@@ -49,18 +50,19 @@ struct DecoderBackward {
     float *out = packed + i * packed_each;
     if (C > 0) {
       const float *input = call.controller_input + p * (E + F) * 3 * C;
-      pack_gates_transposed(call.controller_recurrent + p * C * 3 * C, C, C, out);
-      pack_gates_transposed(input, E, C, out + at_encoder);
-      pack_gates_transposed(input + E * 3 * C, F, C, out + at_factors);
+      pack_gates_transposed<Operand>(call.controller_recurrent + p * C * 3 * C, C, C, out);
+      pack_gates_transposed<Operand>(input, E, C, out + at_encoder);
+      pack_gates_transposed<Operand>(input + E * 3 * C, F, C, out + at_factors);
       const float *output = call.output_weight + p * C * 2 * U;
-      lfads::pack(output, 1, 2 * U, U, C, out + at_output);
-      lfads::pack(output + U, 1, 2 * U, U, C, out + at_output + packed_size(U, C));
+      Operand::pack(output, 1, 2 * U, U, C, out + at_output);
+      Operand::pack(output + U, 1, 2 * U, U, C, out + at_output + Operand::packed_size(U, C));
     }
     const float *input = call.generator_input + p * (U + X) * 3 * G;
-    pack_gates_transposed(input, U, G, out + at_inferred);
-    pack_gates_transposed(input + U * 3 * G, X, G, out + at_external);
-    pack_gates_transposed(call.generator_recurrent + p * G * 3 * G, G, G, out + at_generator);
-    lfads::pack(call.to_factors + p * F * G, G, 1, F, G, out + at_read);
+    pack_gates_transposed<Operand>(input, U, G, out + at_inferred);
+    pack_gates_transposed<Operand>(input + U * 3 * G, X, G, out + at_external);
+    pack_gates_transposed<Operand>(call.generator_recurrent + p * G * 3 * G, G, G,
+                                   out + at_generator);
+    Operand::pack(call.to_factors + p * F * G, G, 1, F, G, out + at_read);
     return true;
   }
 
@@ -99,7 +101,8 @@ struct DecoderBackward {
   void through_factors(const Tile &tile, int64_t i, const float *of_factors,
                        const float *mask) const {
     const float *weights = packed + i * packed_each + at_read;
-    multiply(tile.n, G, F, {of_factors, F, 1}, weights, {nullptr, 0}, tile.of_dropped, G);
+    const Product through[] = {{weights, {nullptr, 0}, tile.of_dropped}};
+    Operand::multiply(tile.n, G, F, of_factors, F, through, G);
     if (mask == nullptr) {
       // In the order of the masked sum: a mask of ones gives the same bits.
       add(tile.of_state, tile.of_dropped, tile.n * G);
@@ -122,11 +125,11 @@ struct DecoderBackward {
     const float *arriving = rows_at(call, call.of_generator_states, G, at);
     if (arriving != nullptr) add(tile.of_state, arriving, tile.n * G);
     const float *weights = packed + i * packed_each;
-    step_cell_back(tile.n, transposed_weights(weights + at_generator, G, G),
+    step_cell_back(tile.n, transposed_weights<Operand>(weights + at_generator, G, G),
                    gates_at(call, call.generator_gates, G, at), of_generator(i, row), before,
                    unclipped, tile.of_state, tile.room);
     if (U > 0) {
-      input_gradient(tile.n, transposed_weights(weights + at_inferred, U, G),
+      input_gradient(tile.n, transposed_weights<Operand>(weights + at_inferred, U, G),
                      of_generator(i, row), {nullptr, 0}, tile.of_inputs, U);
     }
   }
@@ -154,9 +157,11 @@ struct DecoderBackward {
     });
     const float *weights = packed + i * packed_each + at_output;
     Begin begin = {tile.of_control, C};
-    multiply(tile.n, C, U, {of_mean, U, 1}, weights, begin, tile.of_control, C);
-    multiply(tile.n, C, U, {of_log_variance, U, 1}, weights + packed_size(U, C), begin,
-             tile.of_control, C);
+    const Product through_mean[] = {{weights, begin, tile.of_control}};
+    Operand::multiply(tile.n, C, U, of_mean, U, through_mean, C);
+    weights += Operand::packed_size(U, C);
+    const Product through_log_variance[] = {{weights, begin, tile.of_control}};
+    Operand::multiply(tile.n, C, U, of_log_variance, U, through_log_variance, C);
   }
 
   void through_controller(const Tile &tile, int64_t i, Place at) const {
@@ -170,11 +175,11 @@ struct DecoderBackward {
     const float *arriving = rows_at(call, call.of_controller_states, C, at);
     if (arriving != nullptr) add(tile.of_control, arriving, tile.n * C);
     const float *weights = packed + i * packed_each;
-    step_cell_back(tile.n, transposed_weights(weights, C, C),
+    step_cell_back(tile.n, transposed_weights<Operand>(weights, C, C),
                    gates_at(call, call.controller_gates, C, at), of_controller(i, row), before,
                    unclipped, tile.of_control, tile.room);
-    input_gradient(tile.n, transposed_weights(weights + at_factors, F, C), of_controller(i, row),
-                   {nullptr, 0}, tile.of_seen, F);
+    input_gradient(tile.n, transposed_weights<Operand>(weights + at_factors, F, C),
+                   of_controller(i, row), {nullptr, 0}, tile.of_seen, F);
     const float *mask = rows_at(call, call.factor_mask, F, at);
     if (mask != nullptr) masked(tile.of_seen, tile.of_seen, mask, tile.n * F);
   }
@@ -192,6 +197,7 @@ struct DecoderBackward {
   bool walk(int64_t task) const {
     int64_t i = task / tiles.n, p = first + i, b = task % tiles.n * tiles.size;
     int64_t B = call.trials, n = B - b < tiles.size ? B - b : tiles.size;
+    [[maybe_unused]] typename Operand::Ready ready;
     float *memory = thread_memory(memory_each(n));
     if (memory == nullptr) return false;
     Tile tile = tile_memory(n, memory);
@@ -224,7 +230,8 @@ struct DecoderBackward {
   bool sum_weights(int64_t task) const {
     int64_t i = task / n_sums(), sum = task % n_sums();
     int64_t longest = largest(largest(E, F), largest(largest(G, X), largest(C, U)));
-    float *memory = thread_memory(weight_memory(longest, longest, kGates));
+    [[maybe_unused]] typename Operand::Ready ready;
+    float *memory = thread_memory(weight_memory<Operand>(longest, longest, kGates));
     if (memory == nullptr) return false;
     int64_t gate = sum % cuts, last_gate = cuts == 1 ? +kGates : gate + 1;
     if (sum < cuts) {
@@ -267,7 +274,7 @@ struct DecoderBackward {
     Gates of_all = of_generator(i, 0);
     CellSum cell = {of_all.first, of_all.first + B * G, of_all.stride, B, call.bins, G,
                     call.of_generator_bias + p * kGates * G};
-    add_cell_weights(cell, summands, n, first_gate, last_gate, memory);
+    add_cell_weights<Operand>(cell, summands, n, first_gate, last_gate, memory);
   }
 
   void sum_controller(int64_t i, int64_t first_gate, int64_t last_gate, float *memory) const {
@@ -290,7 +297,7 @@ struct DecoderBackward {
     Gates of_all = of_controller(i, 0);
     CellSum cell = {of_all.first, of_all.first + B * C, of_all.stride, B, call.bins, C,
                     call.of_controller_bias + p * kGates * C};
-    add_cell_weights(cell, summands, 4, first_gate, last_gate, memory);
+    add_cell_weights<Operand>(cell, summands, 4, first_gate, last_gate, memory);
   }
 
   // The means' and the log-variances' halves of the output weight.
@@ -302,7 +309,7 @@ struct DecoderBackward {
     WeightSum sum = {{rows_at(call, call.controller_states, C, {p, 0, 0}), C, nullptr, 0}, C, out,
                      2 * U, 0, 2};
     int64_t apart = at_of_log_variance - at_of_mean;
-    add_weights(call.bins * call.trials,
+    add_weights<Operand>(call.bins * call.trials,
                 {kept + i * kept_each + at_of_mean, apart, nullptr, 0, 2}, U, &sum, 1, of_bias,
                 memory);
   }
@@ -321,10 +328,10 @@ struct DecoderBackward {
     const float *first_mask = call.first_mask == nullptr ? nullptr : call.first_mask + p * B * G;
     fill(out, F * G, 0.0f);
     WeightSum sum = {{of_factors, F, nullptr, 0}, F, out, G, 0, 1};
-    add_weights(B, {call.generator_state + p * B * G, 0, first_mask, 0, 1}, G, &sum, 1, nullptr,
-                memory);
+    add_weights<Operand>(B, {call.generator_state + p * B * G, 0, first_mask, 0, 1}, G, &sum, 1,
+                         nullptr, memory);
     sum.left = sum.left.from(B);
-    add_weights(call.bins * B,
+    add_weights<Operand>(call.bins * B,
                 {rows_at(call, call.generator_states, G, {p, 0, 0}), 0,
                  rows_at(call, call.generator_mask, G, {p, 0, 0}), 0, 1},
                 G, &sum, 1, nullptr, memory);
@@ -334,21 +341,24 @@ struct DecoderBackward {
     int64_t i = task / row_blocks, row = task % row_blocks * kRows;
     int64_t n_rows = call.bins * call.trials, n = n_rows - row < kRows ? n_rows - row : kRows;
     int64_t at = (first + i) * n_rows + row;
+    [[maybe_unused]] typename Operand::Ready ready;
     const float *weights = packed + i * packed_each;
     if (call.of_encoder_states != nullptr) {
-      input_gradient(n, transposed_weights(weights + at_encoder, E, C), of_controller(i, row),
-                     {nullptr, 0}, call.of_encoder_states + at * E, E);
+      input_gradient(n, transposed_weights<Operand>(weights + at_encoder, E, C),
+                     of_controller(i, row), {nullptr, 0}, call.of_encoder_states + at * E, E);
     }
     if (call.of_external_inputs != nullptr) {
-      input_gradient(n, transposed_weights(weights + at_external, X, G), of_generator(i, row),
-                     {nullptr, 0}, call.of_external_inputs + at * X, X);
+      input_gradient(n, transposed_weights<Operand>(weights + at_external, X, G),
+                     of_generator(i, row), {nullptr, 0}, call.of_external_inputs + at * X, X);
     }
     return true;
   }
 };
 
+template <class Operand>
 bool run_back(const LfadsDecoder &call) {
-  DecoderBackward pass(call);
+  using Pass = DecoderBackward<Operand>;
+  Pass pass(call);
   int64_t threads = call.threads, each = pass.kept_each + pass.packed_each;
   int64_t group = members_at_once(each, pass.tiles.n, threads);
   if (group > call.members) group = call.members;
@@ -360,10 +370,10 @@ bool run_back(const LfadsDecoder &call) {
   for (pass.first = 0; pass.first < call.members; pass.first += group) {
     int64_t n = call.members - pass.first < group ? call.members - pass.first : group;
     bool done =
-        run_all<&DecoderBackward::pack>(n, threads, pass) &&
-        run_all<&DecoderBackward::walk>(n * pass.tiles.n, threads, pass) &&
-        run_all<&DecoderBackward::sum_weights>(n * pass.n_sums(), threads, pass) &&
-        (!has_signals || run_all<&DecoderBackward::through_signals>(n * pass.row_blocks, threads, pass));
+        run_all<&Pass::pack>(n, threads, pass) &&
+        run_all<&Pass::walk>(n * pass.tiles.n, threads, pass) &&
+        run_all<&Pass::sum_weights>(n * pass.n_sums(), threads, pass) &&
+        (!has_signals || run_all<&Pass::through_signals>(n * pass.row_blocks, threads, pass));
     if (!done) return false;
   }
   return true;

@@ -7,7 +7,7 @@
 #pragma once
 #include <cstdint>
 
-#define LFADS_INTERFACE 3
+#define LFADS_INTERFACE 4
 
 extern "C" {
 
@@ -17,6 +17,7 @@ struct LfadsGru {
   int64_t reversed;   // bit d: direction d reads the bins from last to first
   int64_t threads;
   int64_t clipped;    // steps at which the clip can act: 0, 1 or T
+  int64_t bf16;       // not 0: operands of products are rounded to bf16, and summed in float32
   float clip;
   const float *x;          // [P, T, B, I]
   const float *start;      // [P, D, starts, H]
@@ -37,6 +38,7 @@ struct LfadsDecoder {
   int64_t members, bins, trials, encoded, controller, inferred, external, generator, factors;
   int64_t threads;
   int64_t clipped;
+  int64_t bf16;
   float clip;
   // What is given. Without a controller everything that belongs to it is null and of size 0.
   const float *generator_state;   // [P, B, G]
@@ -144,7 +146,8 @@ struct LfadsLagged {
   float *of_states;
 };
 
-// Instruction sets, weakest first. 0: what the compiler makes for any machine of this kind.
+// Instruction sets, weakest first. 0: what the compiler makes for any machine of this kind. The
+// last two are for tests: the source of AVX-512 and AMX, run by AVX2.
 int32_t lfads_interface(void);
 int32_t lfads_supports(int32_t instructions);
 int32_t lfads_gru_forward(int32_t instructions, const LfadsGru *call);

@@ -18,15 +18,15 @@ struct PoissonLoss {
 
   explicit PoissonLoss(const LfadsPoisson &given)
       : call(given), T(given.bins), B(given.trials), F(given.factors), N(given.units),
-        packed_each(packed_size(given.factors, given.units) +
-                    packed_size(given.units, given.factors)),
+        packed_each(Single::packed_size(given.factors, given.units) +
+                    Single::packed_size(given.units, given.factors)),
         residual_each(given.of_factors == nullptr ? 0 : given.bins * given.trials * given.units) {}
 
   bool pack(int64_t i) const {
     const float *weight = call.weight + (first + i) * F * N;
     float *out = packed + i * packed_each;
-    lfads::pack(weight, N, 1, F, N, out);
-    lfads::pack(weight, 1, N, N, F, out + packed_size(F, N));
+    Single::pack(weight, N, 1, F, N, out);
+    Single::pack(weight, 1, N, N, F, out + Single::packed_size(F, N));
     return true;
   }
 
@@ -44,7 +44,7 @@ struct PoissonLoss {
       multiply(n, N, F, {factors, F, 1}, weights, {call.bias + p * N, 0}, theta, N);
       for (int64_t k = 0; k < n; ++k) add_trial(p, t, b + k, theta + k * N, sum);
       if (residual_each == 0) continue;
-      multiply(n, F, N, {theta, N, 1}, weights + packed_size(F, N), {nullptr, 0},
+      multiply(n, F, N, {theta, N, 1}, weights + Single::packed_size(F, N), {nullptr, 0},
                call.of_factors + ((p * T + t) * B + b) * F, F);
     }
     return true;
@@ -94,7 +94,7 @@ struct PoissonLoss {
     for (int64_t t = 0; t < T; ++t) total += sums[2 * (i * T + t)], n_entries += sums[2 * (i * T + t) + 1];
     call.total[p] = total, call.n_present[p] = n_entries;
     if (residual_each == 0) return true;
-    float *memory = thread_memory(weight_memory(F, N, 1));
+    float *memory = thread_memory(weight_memory<Single>(F, N, 1));
     if (memory == nullptr) return false;
     float *out = call.of_weight + p * F * N, *of_bias = call.of_bias + p * N;
     fill(out, F * N, 0.0f);
@@ -105,8 +105,8 @@ struct PoissonLoss {
     for (int64_t t = 0; t < n_parts; ++t) {
       const float *factors = call.made_factors + p * call.member_stride + t * call.bin_stride;
       WeightSum sum = {{factors, F, nullptr, 0}, F, out, N, 0, 1};
-      add_weights(n_rows, {residuals + i * residual_each + t * B * N, 0, nullptr, 0, 1}, N, &sum, 1,
-                  of_bias, memory);
+      add_weights<Single>(n_rows, {residuals + i * residual_each + t * B * N, 0, nullptr, 0, 1}, N,
+                          &sum, 1, of_bias, memory);
     }
     return true;
   }

@@ -18,5 +18,8 @@ namespace lfads {
 LFADS_DECLARE(generic)
 LFADS_DECLARE(avx2)
 LFADS_DECLARE(avx512)
+LFADS_DECLARE(amx)
+LFADS_DECLARE(avx512_emulated)
+LFADS_DECLARE(amx_emulated)
 
 }  // namespace lfads

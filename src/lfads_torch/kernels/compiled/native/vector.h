@@ -7,7 +7,8 @@
 #include <immintrin.h>
 #endif
 
-#if defined(__AVX512F__)
+// LFADS_EMULATED: vectors as wide as those of AVX-512 on a processor without it, for tests.
+#if defined(__AVX512F__) || defined(LFADS_EMULATED)
 #define LANES 16
 #define ROWS 8
 #elif defined(__AVX2__)
@@ -42,7 +43,7 @@ INLINE void store(float *p, Vector x, All) { *reinterpret_cast<Anywhere *>(p) = 
 INLINE uint32_t nonzero(Vector x) {
   return _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
 }
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(LFADS_EMULATED)
 INLINE uint32_t nonzero(Vector x) {
   __m256 differs = _mm256_cmp_ps((__m256)x, _mm256_setzero_ps(), _CMP_NEQ_UQ);
   return static_cast<uint32_t>(_mm256_movemask_ps(differs));
@@ -63,7 +64,7 @@ INLINE Vector load(const float *p, First part) {
 INLINE void store(float *p, Vector x, First part) {
   _mm512_mask_storeu_ps(p, mask(part), (__m512)x);
 }
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(LFADS_EMULATED)
 INLINE __m256i mask(First part) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(part.n)),
                             _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
