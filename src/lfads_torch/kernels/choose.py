@@ -123,7 +123,9 @@ def with_own_generator(kernels: Kernels, cell: str) -> Kernels:
     """The same, but generation goes through the reference scan, for `cell` has no fast version."""
     from lfads_torch.kernels.decoder.reference import decoder_scan
 
-    scan = "the reference scan" if kernels.precision == "float32" else "the reference scan in float32"
+    scan = (
+        "the reference scan" if kernels.precision == "float32" else "the reference scan in float32"
+    )
     reason = f"{kernels.reason}; generation by {scan}, for {cell} has no fast version"
     return replace(kernels, reason=reason, decoder_scan=decoder_scan)
 
@@ -165,9 +167,7 @@ def _portable(reason: str) -> Kernels:
     return Kernels("portable", reason, gru_scan, decoder_scan)
 
 
-def _compiled(
-    kind: str, device: torch.device | None, dtype: torch.dtype | None
-) -> Kernels | str:
+def _compiled(kind: str, device: torch.device | None, dtype: torch.dtype | None) -> Kernels | str:
     """The compiled backend, or why it cannot run. `kind`: instruction set, precision, or both.
 
     No instruction set: the best one. No precision: float32.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.search.history import GenerationReport
     from lfads_torch.training.loop import EpochReport
+    from lfads_torch.training.task import Task
     from lfads_torch.workflows.assemble import Assembly
     from lfads_torch.workflows.warm_start import WarmStart
 
