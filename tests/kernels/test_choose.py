@@ -13,6 +13,7 @@ from lfads_torch.kernels.choose import (
     choose_kernels,
     describe_compiled,
     describe_triton,
+    require_one_precision,
 )
 from lfads_torch.kernels.compiled import library as library_module
 from lfads_torch.kernels.compiled.library import Absent, find_library
@@ -91,6 +92,66 @@ def test_an_instruction_set_can_be_asked_for_and_is_part_of_the_name():
     assert choose_kernels("compiled").name == f"compiled-{library.best}"
     with pytest.raises(SettingsError, match="has no 'mmx' on this machine, but generic"):
         choose_kernels("compiled-mmx")
+
+
+def with_library():
+    library = find_library()
+    if isinstance(library, Absent):
+        pytest.skip(library.reason)
+    return library
+
+
+@pytest.mark.parametrize(
+    ("wanted", "precision"), [("auto", "bf16"), ("compiled", "bf16"), ("compiled-bf16", "auto")]
+)
+def test_bf16_is_part_of_the_name_and_told_with_what_it_brings(wanted, precision):
+    library = with_library()
+    kernels = choose_kernels(wanted, precision=precision)
+    assert kernels.name == f"compiled-{library.best_of_bf16}-bf16"
+    assert kernels.precision == "bf16"
+    assert kernels.gru_scan.bf16
+    assert kernels.decoder_scan.bf16
+    assert kernels.fused.gru.bf16
+    has_amx = library.best_of_bf16 == "amx"
+    assert ("on the tiles of AMX" if has_amx else "which is no faster") in kernels.reason
+    # As it stands in the record of a run, whatever is asked for later.
+    assert choose_kernels(kernels.name, precision="float32").precision == "bf16"
+
+
+def test_precision_auto_is_float32_and_says_so():
+    with_library()
+    kernels = choose_kernels(precision="auto")
+    assert kernels.precision == "float32"
+    assert not kernels.fused.gru.bf16
+    assert "float32" in kernels.reason
+    assert kernels.name == choose_kernels(precision="float32").name
+
+
+def test_bf16_is_refused_where_no_kernels_have_it(monkeypatch, tmp_path, no_triton):
+    for wanted in ("portable", "reference"):
+        with pytest.raises(SettingsError, match=rf"{wanted} computes its products in float32"):
+            choose_kernels(wanted, precision="bf16")
+    with pytest.raises(SettingsError, match=r"run\.precision: bf16 cannot run here: Triton cannot"):
+        choose_kernels(precision="bf16", **GPU)
+    monkeypatch.setattr(library_module, "find_library", lambda: find_library(tmp_path))
+    with pytest.raises(SettingsError, match=r"bf16 cannot run here: .*was not built.*Choose float32"):
+        choose_kernels(precision="bf16")
+
+
+def test_a_name_and_the_setting_must_not_say_different_precisions():
+    require_one_precision("compiled-avx2-bf16", "bf16")
+    require_one_precision("triton-bf16", "auto")
+    require_one_precision("compiled-avx2", "bf16")
+    with pytest.raises(SettingsError, match=r"triton-bf16 asks for bf16, but run\.precision is fl"):
+        require_one_precision("triton-bf16", "float32")
+
+
+def test_what_is_emulated_is_never_chosen_by_itself():
+    library = with_library()
+    assert not set(library.emulated) & set(library.instruction_sets)
+    assert library.best not in ("amx", *library.emulated)
+    for name in library.emulated:
+        assert choose_kernels(f"compiled-{name}-bf16").reason.startswith("forced")
 
 
 def test_the_reference_can_be_forced():

@@ -30,12 +30,13 @@ def fresh_memory_is_nan():
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.fixture(params=INSTRUCTION_SETS)
+# In float32 the set `amx` has the code of `avx512`.
+@pytest.fixture(params=(*INSTRUCTION_SETS, "avx512_emulated"))
 def kernels(request) -> Kernels:
     if isinstance(LIBRARY, Absent):
         pytest.skip(LIBRARY.reason)
-    if request.param not in LIBRARY.instruction_sets:
-        pytest.skip(f"this machine or compiler has no {request.param}")
+    if request.param not in LIBRARY.instruction_sets + LIBRARY.emulated:
+        pytest.skip(f"this machine, compiler or build has no {request.param}")
     return choose_kernels(f"compiled-{request.param}")
 
 

@@ -80,6 +80,26 @@ def test_a_step_agrees_with_the_reference_in_double_precision(name):
         torch.testing.assert_close(own_terms, terms, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["plain", "missing", "free", "one bin", "small clip"])
+def test_a_step_in_bf16_is_near_the_reference_in_double_precision(name):
+    truth, terms = stepped(CASES[name], "reference", torch.float64)
+    found, own_terms = stepped(CASES[name], "compiled-bf16", torch.float32)
+    assert 1e-5 < distance(found, truth) < 1e-2
+    torch.testing.assert_close(own_terms, terms, rtol=4e-3, atol=1e-4)
+    torch.testing.assert_close(own_terms[1], terms[1], rtol=3e-3, atol=0.0)  # reconstruction
+    if name != "plain":
+        return
+    threads, alone = (
+        torch.get_num_threads(),
+        stepped(CASES[name], "compiled-bf16", torch.float32, (4,)),
+    )
+    torch.set_num_threads(3)
+    again, _ = stepped(CASES[name], "compiled-bf16", torch.float32)
+    torch.set_num_threads(threads)
+    assert all(torch.equal(again[k], found[k]) for k in found)
+    assert all(torch.equal(alone[0][k], found[k][1:2]) for k in found)
+
+
 def prepared(tiny: Tiny, kernels: str):
     tiny = replace(tiny, kernels=kernels, dtype=torch.float32)
     task = tiny.task()

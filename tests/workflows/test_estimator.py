@@ -85,6 +85,7 @@ def test_parameters_go_in_and_come_out_as_they_are() -> None:
         "n_seeds": 2,
         "device": "cpu",
         "threads": 1,
+        "precision": "bf16",
         "run_folder": "somewhere",
         "verbose": True,
     }

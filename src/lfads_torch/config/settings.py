@@ -39,8 +39,8 @@ class RunSettings:
     threads: int = setting(0, "threads of the processor; 0: all", at_least=0)
     precision: Literal["auto", "float32", "float64", "bf16"] = setting(
         "auto",
-        "type of all numbers; bf16: products of bf16 operands in the recurrences, sums and all else "
-        "float32 (fast with AMX and on a GPU; refused where no kernels have it); auto: float32",
+        "type of all numbers; bf16: products of bf16 operands in the recurrences, all else float32 "
+        "(faster with AMX and on a GPU; refused where no kernels have it); auto: float32",
     )
     preset: str = setting(
         "auto", "values that the other settings start from; auto: by training trials and units"

@@ -66,27 +66,10 @@ def choose_kernels(
     `compiled-avx2-bf16`, `compiled-bf16`, `triton-tf32`. Raises SettingsError for an unknown name,
     and for a forced backend or precision that cannot run.
     """
-    if precision == "bf16" and wanted in ("reference", "portable"):
-        raise SettingsError(
-            f"kernels: {wanted} computes its products in float32, but run.precision is bf16, which "
-            "only the compiled and the Triton kernels have. Choose run.precision float32, or "
-            "kernels auto."
-        )
-    if wanted == "reference":
-        return _reference()
-    if wanted == "portable":
-        return _portable("forced")
+    if wanted in ("reference", "portable"):
+        return _of_pytorch(wanted, precision)
     if wanted == "auto":
-        on_gpu = device is not None and device.type == "cuda"
-        kind = "bf16" if precision == "bf16" else ""
-        found = _triton(kind, device, dtype) if on_gpu else _compiled(kind, device, dtype)
-        if isinstance(found, str) and kind:
-            raise SettingsError(
-                f"run.precision: bf16 cannot run here: {found}. Choose run.precision float32 or auto."
-            )
-        if isinstance(found, str):
-            return _portable(f"the fastest that can run here: {found}")
-        return found
+        return _fastest(device, dtype, precision)
     backend, _, kind = wanted.partition("-")
     if backend in ("compiled", "triton") and (kind or wanted == backend):
         if precision == "bf16" and not _precision_in(wanted):
@@ -101,6 +84,29 @@ def choose_kernels(
     raise SettingsError(
         f"kernels: {wanted!r} is not a backend; choose auto, {', '.join(BACKENDS)}."
     )
+
+
+def _fastest(device: torch.device | None, dtype: torch.dtype | None, precision: str) -> Kernels:
+    on_gpu = device is not None and device.type == "cuda"
+    kind = "bf16" if precision == "bf16" else ""
+    found = _triton(kind, device, dtype) if on_gpu else _compiled(kind, device, dtype)
+    if not isinstance(found, str):
+        return found
+    if kind:
+        raise SettingsError(
+            f"run.precision: bf16 cannot run here: {found}. Choose float32 or auto."
+        )
+    return _portable(f"the fastest that can run here: {found}")
+
+
+def _of_pytorch(wanted: str, precision: str) -> Kernels:
+    if precision == "bf16":
+        raise SettingsError(
+            f"kernels: {wanted} computes its products in float32, but run.precision is bf16, which "
+            "only the compiled and the Triton kernels have. Choose run.precision float32, or "
+            "kernels auto."
+        )
+    return _reference() if wanted == "reference" else _portable("forced")
 
 
 def require_one_precision(wanted: str, precision: str) -> None:
@@ -203,6 +209,8 @@ def _told_of_bf16(instructions: str) -> str:
     what = "products of bf16 operands, sums and states in float32"
     if instructions == "amx":
         return f"{what}, on the tiles of AMX"
+    if instructions == "amx_emulated":
+        return f"{what}, on tiles of AMX emulated for tests: slow"
     return f"{what}; without AMX they are rounded and multiplied as float32, which is no faster"
 
 

@@ -35,7 +35,7 @@ __all__ = ["AutoLFADS"]
 
 # Settings that are arguments of their own, by the last part of their names.
 _ARGUMENTS = (
-    "run.preset", "run.seed", "run.device", "run.threads", "search.population",
+    "run.preset", "run.seed", "run.device", "run.threads", "run.precision", "search.population",
     "search.generations", "search.generation_epochs", "search.method",
 )  # fmt: skip
 _SpaceArgument = Mapping[str, str | Mapping[str, object] | None]
@@ -51,7 +51,7 @@ class AutoLFADS(RunEstimator):
 
     Parameters
     ----------
-    bin_width_s, preset, seed, device, threads, run_folder, verbose : as of `LFADS`.
+    bin_width_s, preset, seed, device, threads, precision, run_folder, verbose : as of `LFADS`.
     observation : family of the counts, such as "gamma" (docs/observations.md), or a list with that
         of every unit; None: as the settings or the recording say, else poisson.
     settings : values by dotted name, such as {"model.n_factors": 8, "search.start": "halving"};
@@ -98,6 +98,7 @@ class AutoLFADS(RunEstimator):
         seed: int = 0,
         device: str = "auto",
         threads: int = 0,
+        precision: str = "auto",
         run_folder: str | os.PathLike[str] | None = None,
         verbose: bool = False,
     ) -> None:
@@ -115,6 +116,7 @@ class AutoLFADS(RunEstimator):
         self.seed = seed
         self.device = device
         self.threads = threads
+        self.precision = precision
         self.run_folder = run_folder
         self.verbose = verbose
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["LFADS"]
 
 # Settings that are arguments of their own, by the last part of their names.
-_ARGUMENTS = ("run.preset", "run.seed", "run.n_seeds", "run.device", "run.threads")
+_ARGUMENTS = (
+    "run.preset", "run.seed", "run.n_seeds", "run.device", "run.threads", "run.precision",
+)  # fmt: skip
 
 
 class LFADS(RunEstimator):
@@ -42,6 +44,7 @@ class LFADS(RunEstimator):
     seed : seed of everything random but the split (`split.seed`).
     n_seeds : restarts trained together; `transform` uses the best on the validation trials.
     device, threads : auto, cpu or cuda; threads of the processor while it works (0: as they are).
+    precision : auto, float32, float64 or bf16, the last for products of the recurrences alone.
     run_folder : where the run is kept; None: a temporary folder that goes with the estimator.
     verbose : print what the fit decides, and a line for every epoch.
 
@@ -55,7 +58,7 @@ class LFADS(RunEstimator):
 
     is_search = False
 
-    # Ten arguments, for scikit-learn's get_params and clone know of nothing else; they are only
+    # Eleven arguments, for scikit-learn's get_params and clone know of nothing else; they are only
     # stored here and travel on as records.
     def __init__(
         self,
@@ -68,6 +71,7 @@ class LFADS(RunEstimator):
         n_seeds: int = 1,
         device: str = "auto",
         threads: int = 0,
+        precision: str = "auto",
         run_folder: str | os.PathLike[str] | None = None,
         verbose: bool = False,
     ) -> None:
@@ -79,6 +83,7 @@ class LFADS(RunEstimator):
         self.n_seeds = n_seeds
         self.device = device
         self.threads = threads
+        self.precision = precision
         self.run_folder = run_folder
         self.verbose = verbose
 
