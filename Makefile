@@ -28,10 +28,10 @@ TRITON_READY := $(TRITON_VENV)/ready
 TRITON_PYTEST := TRITON_INTERPRET=1 OMP_NUM_THREADS=1 $(TRITON_BIN)/python -m pytest -m "not slow" -q
 
 .DEFAULT_GOAL := help
-.PHONY: help compiled demo test test-slow check check-triton docs format clean
+.PHONY: help compiled demo test test-slow check check-triton check-sanitizers docs format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 compiled: ## build the compiled kernels into the source tree (an install does the same)
 	cmake -S $(NATIVE) -B build/compiled -DCMAKE_BUILD_TYPE=Release
@@ -56,6 +56,9 @@ check: $(CHECK_READY) ## format, lint, types, import order, docs and docstring e
 check-triton: $(TRITON_READY) ## run the Triton kernels in their interpreter, without a GPU
 	$(TRITON_PYTEST) tests/kernels/test_triton_*.py
 	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=src $(TRITON_BIN)/python benchmarks/gpu_check.py --device cpu --tiny --out build/gpu_check_tiny.json
+
+check-sanitizers: $(RUN_READY) ## run the compiled kernels' tests with memory and arithmetic checked
+	$(PYTEST) -m slow tests/kernels/test_compiled_sanitized.py
 
 docs: $(CHECK_READY) ## build the documentation into docs/_build/html
 	$(SPHINX) docs docs/_build/html

@@ -15,6 +15,7 @@ from coordinated_dropout_page import coordinated_dropout
 from curves_page import curves
 from kernel_steps_page import kernel_steps
 from maze_page import maze, selection
+from precision_page import precision
 from sessions_page import sessions
 from tree import told_sources
 from whole_epoch_page import whole_epoch
@@ -322,6 +323,7 @@ def page() -> str:
         ("pulses", pulses),
         ("maze_search", maze_search),
         ("sessions", sessions),
+        ("precision", precision),
         ("population_cost", population_cost),
         ("kernel_steps", kernel_steps),
         ("curves", step_curves),

@@ -134,7 +134,9 @@ def test_bf16_is_refused_where_no_kernels_have_it(monkeypatch, tmp_path, no_trit
     with pytest.raises(SettingsError, match=r"run\.precision: bf16 cannot run here: Triton cannot"):
         choose_kernels(precision="bf16", **GPU)
     monkeypatch.setattr(library_module, "find_library", lambda: find_library(tmp_path))
-    with pytest.raises(SettingsError, match=r"bf16 cannot run here: .*was not built.*Choose float32"):
+    with pytest.raises(
+        SettingsError, match=r"bf16 cannot run here: .*was not built.*Choose float32"
+    ):
         choose_kernels(precision="bf16")
 
 
