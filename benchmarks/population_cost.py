@@ -1,6 +1,7 @@
 """What a member of a population costs: time of an epoch and memory, against one model alone.
 
     python benchmarks/population_cost.py [--data ../shared/data] [--rounds 5] [--members 1 8 20]
+        [--results FILE]
 
 Whole epochs (training, validation, score) of the preset `maze_peer` on the maze recording, split as
 the peer does. Populations take turns epoch by epoch (A B C A B C ...), in one process and one
@@ -150,6 +151,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 20])
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--peak-of", type=int, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -182,7 +184,7 @@ def main() -> None:
         "measured": now_text(),
         "members": per_member(times, peaks),
     }
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    given.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 
 
