@@ -158,7 +158,7 @@ def test_few_trials_of_one_session_and_settings_of_its_training(tmp_path: Path) 
     assert record.sessions[0].updates["added"] == 1
     row = {one["name"]: one for one in record.sessions[0].scores}[CO_SMOOTHING]
     assert not {"together", "alone"} & row.keys()
-    assert said[0] == "1 sessions are left out in turn; runs of each: without, added"
+    assert said[0] == "left out in turn: friday; runs of each: without, added"
 
 
 def test_a_session_that_diverges_is_recorded_and_the_next_begins(

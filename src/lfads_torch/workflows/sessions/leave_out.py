@@ -117,7 +117,8 @@ def _begin(request: LeaveOutRequest, say: Callable[[str], None]) -> LeftOutRecor
         return replace(before, pooled=())
     _require_free(request, new, before)
     kinds = ", ".join(new.sessions[0].runs)
-    say(f"{len(new.sessions)} sessions are left out in turn; runs of each: {kinds}")
+    listed = ", ".join(each.session for each in new.sessions)
+    say(f"left out in turn: {listed}; runs of each: {kinds}")
     request.folder.mkdir(parents=True, exist_ok=True)
     write_left_out(path, new)
     return new
