@@ -121,6 +121,20 @@ def test_a_state_exactly_at_the_clip_keeps_its_gradient():
     assert_same(values_and_gradients(case, portable.gru_scan), expected)
 
 
+@pytest.mark.parametrize("reverse", REVERSE, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_last_states_alone_are_those_of_the_reference(shape, reverse):
+    def ends(*arguments, **settings):
+        states = reference.gru_scan(*arguments, **settings)
+        last = [states[:, d, 0 if back else -1] for d, back in enumerate(reverse)]
+        return torch.stack(last, 1)
+
+    case = random_case(shape, reverse=reverse)
+    expected = values_and_gradients(case, ends)
+    assert_same(values_and_gradients(case, portable.gru_ends), expected)
+    assert_same([case.run(portable.gru_ends)], expected[:1])
+
+
 def test_no_bins_give_no_states():
     case = random_case((2, 0, 3, 4, 5))
     for scan in (reference.gru_scan, portable.gru_scan):

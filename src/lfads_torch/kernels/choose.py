@@ -42,6 +42,8 @@ class Kernels:
     reason: str
     gru_scan: Callable[..., Tensor]
     decoder_scan: Callable[..., DecoderOutput]
+    # As `gru_scan`, but the last state of every direction alone, [P, D, B, H]. None: out of all.
+    gru_ends: Callable[..., Tensor] | None = None
     # The rest of a step in the compiled library. None: PyTorch operations, as for all that it does
     # not know (other observation families, read-ins, precisions and devices).
     fused: Fused | None = None
@@ -168,9 +170,9 @@ def _reference() -> Kernels:
 
 def _portable(reason: str) -> Kernels:
     from lfads_torch.kernels.decoder.portable import decoder_scan
-    from lfads_torch.kernels.gru.portable import gru_scan
+    from lfads_torch.kernels.gru.portable import gru_ends, gru_scan
 
-    return Kernels("portable", reason, gru_scan, decoder_scan)
+    return Kernels("portable", reason, gru_scan, decoder_scan, gru_ends)
 
 
 def _compiled(kind: str, device: torch.device | None, dtype: torch.dtype | None) -> Kernels | str:
@@ -199,10 +201,11 @@ def _compiled(kind: str, device: torch.device | None, dtype: torch.dtype | None)
     reason = "forced" if instructions else f"the fastest here; the processor has {used}"
     fused = fused_with(library, used, bf16=bf16)
     decoder = CompiledDecoder(library, used, bf16=bf16)
-    if not bf16:
-        return Kernels(f"compiled-{used}", f"{reason}; float32", fused.gru, decoder, fused)
-    reason = f"{reason}; {_told_of_bf16(used)}"
-    return Kernels(f"compiled-{used}-bf16", reason, fused.gru, decoder, fused, precision="bf16")
+    name, told, precision = f"compiled-{used}", "float32", "float32"
+    if bf16:
+        name, told, precision = f"{name}-bf16", _told_of_bf16(used), "bf16"
+    operations = (fused.gru, decoder, fused.gru.ends, fused)
+    return Kernels(name, f"{reason}; {told}", *operations, precision=precision)
 
 
 def _told_of_bf16(instructions: str) -> str:

@@ -164,8 +164,8 @@ def _last_states(
     ends: Int[Tensor, "P B"] | None,
 ) -> Float[Tensor, "P B H2"]:
     """The forward state of each trial's last bin, then the backward one of its first."""
-    if ends is None and kernels.fused is not None:
-        found = kernels.fused.gru.ends(
+    if ends is None and kernels.gru_ends is not None:
+        found = kernels.gru_ends(
             x, weights.initial_state, weights.cell, reverse=(False, True), clip=settings.cell_clip
         )
         return found.transpose(1, 2).flatten(2)

@@ -26,7 +26,7 @@ from lfads_torch.kernels.gru.reference import GRUWeights
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["gru_scan", "scan_from"]
+__all__ = ["gru_ends", "gru_scan", "scan_from"]
 
 
 def gru_scan(
@@ -41,6 +41,21 @@ def gru_scan(
     return scan_from(x, initial_state[:, :, None], weights, reverse=reverse, clip=clip)
 
 
+def gru_ends(
+    x: Float[Tensor, "P T B I"],
+    initial_state: Float[Tensor, "P D H"],
+    weights: GRUWeights,
+    *,
+    reverse: tuple[bool, ...],
+    clip: float,
+) -> Float[Tensor, "P D B H"]:
+    """The last state of every direction in its own order of reading, and nothing else.
+
+    Its gradient then is not one array of all bins, nearly all of them zero.
+    """
+    return _scanned(x, initial_state[:, :, None], weights, reverse, clip, only_ends=True)
+
+
 def scan_from(
     x: Float[Tensor, "P T B I"],
     initial_state: Float[Tensor, "P D S H"],
@@ -50,38 +65,55 @@ def scan_from(
     clip: float,
 ) -> Float[Tensor, "P D T B H"]:
     """As `gru_scan`, with an initial state for every trial (S = B) or one for all (S = 1)."""
+    return _scanned(x, initial_state, weights, reverse, clip, only_ends=False)
+
+
+def _scanned(
+    x: Tensor,
+    initial_state: Tensor,
+    weights: GRUWeights,
+    reverse: tuple[bool, ...],
+    clip: float,
+    *,
+    only_ends: bool,
+) -> Tensor:
     if len(reverse) != initial_state.shape[1]:
         raise ValueError(
             f"reverse has {len(reverse)} entries; {initial_state.shape[1]} directions need as many"
         )
     tensors = (x, initial_state, weights.input, weights.recurrent, weights.bias)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        states: Tensor = _Scan.apply(*tensors, reverse, clip)  # type: ignore[no-untyped-call]
-        return states
-    return _in_time(_run(tensors, reverse, clip), reverse)
+        found: Tensor = _Scan.apply(*tensors, reverse, clip, only_ends)  # type: ignore[no-untyped-call]
+        return found
+    return _read_off(_run(tensors, reverse, clip), reverse, only_ends)
 
 
 class _Scan(torch.autograd.Function):
     # Any: autograd's context has no useful type, and PyTorch leaves these signatures open.
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        *tensors, reverse, clip = arguments
+        *tensors, reverse, clip, only_ends = arguments
         tape = _run(tensors, reverse, clip)
         x, initial_state, input_weight, recurrent, _ = tensors
         ctx.save_for_backward(x, input_weight, recurrent, *tape.tensors())
         ctx.reverse, ctx.n_initial = reverse, initial_state.shape[2]
-        return _in_time(tape, reverse)
+        ctx.only_ends = only_ends
+        return _read_off(tape, reverse, only_ends)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, states_gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor | None, ...]:
         x, input_weight, recurrent, *kept = ctx.saved_tensors
         walk = _WalkBack(x, input_weight, _merged(recurrent), CellTape(*kept), ctx.reverse)
-        initial = _split(walk.run(states_gradient, needs_x=ctx.needs_input_grad[0]), x.shape[0])
+        if ctx.only_ends:
+            walk.begin_at(_merged(arriving))
+        else:
+            walk.receive(arriving)
+        initial = _split(walk.run(needs_x=ctx.needs_input_grad[0]), x.shape[0])
         if ctx.n_initial == 1:
             initial = initial.sum(2, keepdim=True)
         cell_gradients = (_split(g, x.shape[0]) for g in (walk.cell.recurrent, walk.cell.bias))
-        return (walk.x, initial, walk.input_weight, *cell_gradients, None, None)
+        return (walk.x, initial, walk.input_weight, *cell_gradients, None, None, None)
 
 
 def _run(tensors: Sequence[Tensor], reverse: tuple[bool, ...], clip: float) -> CellTape:
@@ -118,22 +150,28 @@ class _WalkBack:
         self.cell = CellBackward(tape, recurrent, None, blocks=self._blocks)
         self.input_weight = torch.zeros_like(input_weight)
         self.x: Tensor | None = None
+        self._arriving: list[tuple[Tensor, tuple[Tensor, ...]]] = []  # scan order
 
-    def run(self, states_gradient: Tensor, *, needs_x: bool) -> Tensor:
+    def begin_at(self, ends_gradient: Tensor) -> None:
+        """The gradient of the last states alone, [G, B, H]."""
+        self._state.copy_(ends_gradient)
+
+    def receive(self, states_gradient: Tensor) -> None:
+        """That of all states in the order of time, [P, D, T, B, H]."""
+        for d, backward in enumerate(self._reverse):
+            of_direction = self._state[_cells(d, self._given.shape[0])]
+            gradients = states_gradient[:, d].unbind(1)
+            self._arriving.append((of_direction, gradients[::-1] if backward else gradients))
+
+    def run(self, *, needs_x: bool) -> Tensor:
         """Step back over all bins; gives the gradient of the initial state, [G, B, H]."""
         cell, state = self.cell, self._state
         self.x = torch.zeros_like(self._given) if needs_x else None
-        arriving = [g.unbind(1) for g in states_gradient.unbind(1)]
-        arriving = [
-            g[::-1] if backward else g for g, backward in zip(arriving, self._reverse, strict=True)
-        ]
-        n_members = self._given.shape[0]
-        of_direction = [state[_cells(d, n_members)] for d in range(len(self._reverse))]
         for block in reversed(self._blocks):
             cell.open(block)
             for t in range(block.stop - 1, block.start - 1, -1):
-                for target, gradients in zip(of_direction, arriving, strict=True):
-                    target.add_(gradients[t])
+                for of_direction, gradients in self._arriving:
+                    of_direction.add_(gradients[t])
                 cell.step(t, state)
             cell.close()
             self._through_projection(block)
@@ -167,6 +205,13 @@ def _read(x: Tensor, block: slice, backward: bool) -> Tensor:
 
 def _mirrored(block: slice, n_bins: int) -> slice:
     return slice(n_bins - block.stop, n_bins - block.start)
+
+
+def _read_off(tape: CellTape, reverse: tuple[bool, ...], only_ends: bool) -> Tensor:
+    """What was asked for, out of a tape that is full."""
+    if only_ends:
+        return _split(tape.states[:, -1], tape.candidate.shape[0] // len(reverse)).contiguous()
+    return _in_time(tape, reverse)
 
 
 def _in_time(tape: CellTape, reverse: tuple[bool, ...]) -> Tensor:
