@@ -45,6 +45,6 @@ def _found(result: object) -> list[str]:
     if not isinstance(result, dict):
         return []
     own = result.get("sources")
-    here = [] if own is None else [own["revision"] + ", changed" * own["is_changed"]]
+    here = [] if own is None else [own["revision"] + " (changed)" * own["is_changed"]]
     parts = (part for name, part in result.items() if name != "sources")
     return here + [each for part in parts for each in _found(part)]
