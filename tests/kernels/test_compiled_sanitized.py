@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lfads_torch.kernels.compiled.library import INSTRUCTION_SETS, Absent, find_library
+
 ROOT = Path(__file__).parents[2]
 NATIVE = Path("src/lfads_torch/kernels/compiled/native")
 TESTS = ("test_compiled.py", "test_compiled_bf16.py")
@@ -40,6 +42,10 @@ def test_kernels_under_the_address_and_undefined_behaviour_sanitizers(tmp_path):
     configured = ["cmake", "-S", NATIVE, "-B", build, "-DCMAKE_BUILD_TYPE=Release"]
     # Little optimisation: checked code takes long to compile.
     switches = ["-DLFADS_SANITIZE=ON", "-DLFADS_EMULATED=ON", "-DCMAKE_CXX_FLAGS_RELEASE=-O1"]
+    library = find_library()
+    usable = () if isinstance(library, Absent) else library.instruction_sets
+    unusable = [name for name in INSTRUCTION_SETS[1:] if usable and name not in usable]
+    switches += [f"-DLFADS_HAS_{name.upper()}=OFF" for name in unusable]
     for command in ([*configured, *switches], ["cmake", "--build", build]):
         subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
     environment = {

@@ -98,6 +98,7 @@ def test_numbers_stored_in_float64_cannot_go_on_in_bf16(tmp_path):
 def test_kernels_without_it_are_refused_when_a_run_begins(tmp_path, kernels):
     with pytest.raises(SettingsError, match="computes its products in float32"):
         fit_run(recording(), settings(BF16), tmp_path / "run", options=FitOptions(kernels=kernels))
+    assert not (tmp_path / "run").exists()
 
 
 def test_kernels_that_name_another_precision_are_refused_before_a_folder_is_made(tmp_path):

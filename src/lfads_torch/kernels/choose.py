@@ -93,7 +93,8 @@ def _fastest(device: torch.device | None, dtype: torch.dtype | None, precision: 
     kind = "bf16" if precision == "bf16" else ""
     found = _triton(kind, device, dtype) if on_gpu else _compiled(kind, device, dtype)
     if not isinstance(found, str):
-        return found
+        told = ", as run.precision auto means" if precision == "auto" else ""
+        return replace(found, reason=f"{found.reason}{told}")
     if kind:
         raise SettingsError(
             f"run.precision: bf16 cannot run here: {found}. Choose float32 or auto."
@@ -201,7 +202,7 @@ def _compiled(kind: str, device: torch.device | None, dtype: torch.dtype | None)
     reason = "forced" if instructions else f"the fastest here; the processor has {used}"
     fused = fused_with(library, used, bf16=bf16)
     decoder = CompiledDecoder(library, used, bf16=bf16)
-    name, told, precision = f"compiled-{used}", "float32", "float32"
+    name, told, precision = f"compiled-{used}", "products in float32", "float32"
     if bf16:
         name, told, precision = f"{name}-bf16", _told_of_bf16(used), "bf16"
     operations = (fused.gru, decoder, fused.gru.ends, fused)

@@ -113,11 +113,10 @@ def train_anew(
     prepared: Prepared, folder: Path, *, options: FitOptions, observer: Observer
 ) -> RunFolder:
     """As `fit_run`, of recordings and settings that are checked and resolved already."""
-    from lfads_torch.kernels.choose import require_one_precision
     from lfads_torch.workflows.description import record_of, store_description
     from lfads_torch.workflows.warm_start import read_start, start_record, store_start, told
 
-    require_one_precision(options.kernels, prepared.settings.run.precision)
+    _require_kernels(prepared.settings, options)
     record, taken = record_of(prepared, options), None
     if options.start_from is not None:
         taken = read_start(options.start_from, prepared.recordings, prepared.settings)
@@ -131,6 +130,16 @@ def train_anew(
         return _train(
             run, prepared.recordings, prepared.settings, options, observer, is_resumed=False
         )
+
+
+def _require_kernels(settings: Settings, options: FitOptions) -> None:
+    """Refuse what cannot compute here before a folder is made."""
+    from lfads_torch.kernels.choose import choose_kernels, require_one_precision
+    from lfads_torch.workflows.device import choose_device, number_type
+
+    device, dtype = choose_device(settings.run), number_type(settings.run)
+    require_one_precision(options.kernels, settings.run.precision)
+    choose_kernels(options.kernels, device=device, dtype=dtype, precision=settings.run.precision)
 
 
 def resume_run(
