@@ -1,10 +1,11 @@
 """Peak memory of a fit whose counts stay in the file, against one that reads them whole.
 
-    python benchmarks/read_by_trial.py --trials 10000 --folder work
+    python benchmarks/read_by_trial.py --trials 8000 --folder work
 
-makes a recording of Poisson counts there and trains one epoch each way, in processes of their own
-that also write rates and scores. Each prints its peak, above that of the same fit of a hundredth
-of the trials, which is what the libraries and the model take.
+makes a recording of Poisson counts there, and checks it and trains one epoch each way, in processes
+of their own. It prints the peak of each, and how far that is above the peak of the same with a
+hundredth of the trials, which is what the libraries and the model take. Rates and scores are left
+out: they are written in chunks of trials either way.
 """
 
 from __future__ import annotations
@@ -25,16 +26,23 @@ SETTINGS = (
 )  # fmt: skip
 CHILD = """
 import resource, sys
-from lfads_torch.cli.app import run
-code = run(sys.argv[1:])
+from pathlib import Path
+from lfads_torch.config.read import read_settings
+from lfads_torch.data.formats.base import ReadOptions
+from lfads_torch.data.formats.choose import read_recording
+from lfads_torch.workflows.fit import FitOptions, fit_run
+path, read_by, *settings = sys.argv[1:]
+read = ReadOptions(read_by=read_by, memory_gb=0.1)
+options = FitOptions(data_path=Path(path), read_options=read, overwrite=True)
+recording = read_recording(path, options=read)
+fit_run(recording, read_settings(overrides=settings), Path(path + read_by), options=options)
 print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
-sys.exit(code)
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=10000)
+    parser.add_argument("--trials", type=int, default=8000)
     parser.add_argument("--folder", type=Path, required=True)
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
@@ -69,10 +77,7 @@ def write_counts(path: Path, n_trials: int) -> None:
 
 def peak_of_fit(path: Path, read_by: str) -> int:
     """Bytes that a fit of this file took at most."""
-    arguments = ["fit", str(path), "--out", str(path.with_suffix("")) + read_by, "--overwrite"]
-    for setting in (*SETTINGS, f"data.read_by={read_by}"):
-        arguments += ["--set", setting]
-    command = [sys.executable, "-c", CHILD, *arguments]
+    command = [sys.executable, "-c", CHILD, str(path), read_by, *SETTINGS]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in ended.stdout.splitlines() if line.startswith("PEAK")]
     if not lines or ended.returncode:

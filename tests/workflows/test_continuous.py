@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+
 import h5py
 import numpy as np
 import pytest
 import xarray
+from scipy.io import loadmat
 from tiny_runs import tiny_settings
 
 from lfads_torch.cli.app import run as lfads
@@ -13,6 +16,7 @@ from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.data.prepare import PrepareOptions, prepare_recording
 from lfads_torch.errors import DataError, FormatError
+from lfads_torch.outputs.export import export_rates
 from lfads_torch.outputs.merged_file import open_merged
 from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.workflows.check_file import check_file
@@ -97,6 +101,29 @@ def test_the_file_opens_without_us_and_in_any_program(run):
         assert merged.attrs["merged_with"] == "linear"
     with h5py.File(run.path / "merged.nc") as file:
         assert file["rates"].shape == (N_BINS, N_UNITS)
+
+
+def test_merged_rates_are_exported_like_those_of_trials(run, tmp_path):
+    source = run.path / "merged.nc"
+    with open_merged(source) as merged:
+        rates, hand = merged["rates"].values, merged["behaviour_hand"].values
+        factors, sets = merged["factors"].values, merged["bin_set"].values
+    export_rates(source, tmp_path / "merged.npz", "npz")
+    with np.load(tmp_path / "merged.npz") as found:
+        np.testing.assert_array_equal(found["rates"], rates)
+    export_rates(source, tmp_path / "merged.mat", "mat")
+    np.testing.assert_array_equal(loadmat(tmp_path / "merged.mat")["rates"], rates)
+    written = export_rates(source, tmp_path / "merged.csv", "csv")
+    assert [path.name for path in written] == ["merged.csv", "merged_factors.csv"]
+    of_units, of_bins = (list(csv.DictReader(path.open())) for path in written)
+    assert len(of_units) == N_BINS * N_UNITS
+    at = 40 * N_UNITS + 1
+    assert float(of_units[at]["rates"]) == pytest.approx(rates[40, 1], rel=1e-6)
+    assert of_units[at]["unit_id"] == of_units[1]["unit_id"] != of_units[0]["unit_id"]
+    assert of_units[at]["bin_set"] == of_bins[40]["bin_set"] == sets[40]
+    assert of_units[0]["rates"] == ""  # no chop has a rate there
+    assert float(of_bins[40]["factor_1"]) == pytest.approx(factors[40, 1], rel=1e-6)
+    assert float(of_bins[40]["behaviour_hand_0"]) == pytest.approx(hand[40, 0], rel=1e-6)
 
 
 def test_infer_and_merge_give_the_same_file(run, tmp_path):

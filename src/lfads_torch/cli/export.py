@@ -11,7 +11,7 @@ __all__ = ["export"]
 
 
 def export(
-    rates: Annotated[Path, Parameter(help="rates file, such as RUN/rates.nc")],
+    rates: Annotated[Path, Parameter(help="rates file, such as RUN/rates.nc; or RUN/merged.nc")],
     /,
     *,
     to: Annotated[Literal["mat", "npz", "csv"], Parameter(help="format")],

@@ -1,4 +1,4 @@
-"""`lfads export`: a rates file as MATLAB, NumPy or text files.
+"""`lfads export`: a rates file, or merged rates, as MATLAB, NumPy or text files.
 
 Only one variable (mat) or a few trials (npz, csv) are in memory at a time.
 """
@@ -17,8 +17,13 @@ from numpy.typing import NDArray
 
 from lfads_torch.atomic import atomic_path
 from lfads_torch.errors import OutputError, SettingsError
+from lfads_torch.outputs.export_merged import write_merged_csv
+from lfads_torch.outputs.file_kind import hdf5_attributes
 from lfads_torch.outputs.json_text import json_text
+from lfads_torch.outputs.merged_file import FORMAT as MERGED
+from lfads_torch.outputs.merged_file import open_merged
 from lfads_torch.outputs.rates_file import open_rates
+from lfads_torch.outputs.text_columns import beside, blocks_of, texts
 
 if TYPE_CHECKING:
     import xarray
@@ -28,7 +33,6 @@ __all__ = ["ExportKind", "export_rates"]
 ExportKind = Literal["mat", "npz", "csv"]
 
 MAT_LIMIT_BYTES = 2**31  # of one variable in MATLAB's format 5, which scipy writes
-BLOCK_BYTES = 2**25
 
 
 def export_rates(
@@ -41,16 +45,18 @@ def export_rates(
     npz: every variable under its name, text as Unicode arrays, attributes as JSON text in
     `attributes`; nothing is pickled.
     csv: one line per trial, bin and unit, and a second file `..._factors.csv` with one line per
-    trial and bin: factors and, where there are any, inferred inputs.
+    trial and bin: factors and, where there are any, inferred inputs. Of merged rates, one line per
+    bin of the session and unit, or per bin.
     """
     if kind not in get_args(ExportKind):
         raise SettingsError(
             f"cannot export to {kind!r}; one of {', '.join(get_args(ExportKind))} is needed."
         )
     path = Path(target)
-    with open_rates(rates_path) as rates:
+    is_merged = hdf5_attributes(Path(rates_path)).get("format") == MERGED
+    with open_merged(rates_path) if is_merged else open_rates(rates_path) as rates:
         if kind == "csv":
-            return _write_csv(rates, path)
+            return write_merged_csv(rates, path) if is_merged else _write_csv(rates, path)
         (_write_mat if kind == "mat" else _write_npz)(rates, path)
     return [path]
 
@@ -110,18 +116,12 @@ def _write_npy(file: IO[bytes], variable: xarray.Variable) -> None:
         "shape": variable.shape,
     }
     np.lib.format.write_array_header_2_0(file, header)
-    for block in _blocks(variable.shape[0], variable.nbytes):
+    for block in blocks_of(variable.shape[0], variable.nbytes):
         file.write(np.ascontiguousarray(variable[block].values).tobytes())
 
 
-def _blocks(n_rows: int, n_bytes: int) -> Iterator[slice]:
-    """Stretches of the first axis that take about `BLOCK_BYTES` each."""
-    step = max(1, int(n_rows * BLOCK_BYTES / max(1, n_bytes)))
-    return (slice(start, min(n_rows, start + step)) for start in range(0, n_rows, step))
-
-
 def _write_csv(rates: xarray.Dataset, path: Path) -> list[Path]:
-    factors_path = path.with_name(f"{path.stem}_factors{path.suffix or '.csv'}")
+    factors_path = beside(path)
     with atomic_path(factors_path) as factors_part, atomic_path(path) as part:
         with part.open("w", encoding="utf-8", newline="") as file:
             _write_rate_lines(csv.writer(file), rates)
@@ -135,10 +135,10 @@ def _write_rate_lines(writer: Any, rates: xarray.Dataset) -> None:  # csv names 
     labels = _label_names(rates)
     writer.writerow([*labels, "time", "unit_id", *signals])
     n_bins, n_units = rates.sizes["time"], rates.sizes["unit"]
-    times = np.repeat(_texts(rates["time"].values), n_units)
-    units = np.tile(_texts(rates["unit_id"].values), n_bins)
+    times = np.repeat(texts(rates["time"].values), n_units)
+    units = np.tile(texts(rates["unit_id"].values), n_bins)
     for label, trial in _trials(rates, labels, signals):
-        columns = [_texts(trial[name].reshape(-1)) for name in signals]
+        columns = [texts(trial[name].reshape(-1)) for name in signals]
         repeated = ([value] * (n_bins * n_units) for value in label)
         writer.writerows(zip(*repeated, times, units, *columns, strict=True))
 
@@ -154,9 +154,9 @@ def _write_factor_lines(writer: Any, rates: xarray.Dataset) -> None:  # csv name
         for column in range(rates[name].shape[2])
     ]
     writer.writerow([*labels, "time", *heads])
-    times = _texts(rates["time"].values)
+    times = texts(rates["time"].values)
     for label, trial in _trials(rates, labels, signals):
-        columns = [_texts(column) for name in signals for column in trial[name].T]
+        columns = [texts(column) for name in signals for column in trial[name].T]
         repeated = ([value] * len(times) for value in label)
         writer.writerows(zip(*repeated, times, *columns, strict=True))
 
@@ -170,17 +170,9 @@ def _trials(
 ) -> Iterator[tuple[list[str], dict[str, NDArray[Any]]]]:
     """Each trial's labels and signals; the file is read in blocks of trials."""
     n_bytes = sum(rates[name].nbytes for name in signals)
-    columns = [_texts(rates[name].values) for name in labels]
-    for block in _blocks(rates.sizes["trial"], n_bytes):
+    columns = [texts(rates[name].values) for name in labels]
+    for block in blocks_of(rates.sizes["trial"], n_bytes):
         values = {name: rates[name].isel(trial=block).values for name in signals}
         for position in range(block.stop - block.start):
             label = [column[block.start + position] for column in columns]
             yield label, {name: values[name][position] for name in signals}
-
-
-def _texts(values: NDArray[Any]) -> list[str]:
-    """Numbers with as many digits as their type has; NaN as an empty field."""
-    if values.dtype.kind != "f":
-        return [str(value) for value in values.tolist()]
-    digits = 9 if values.dtype.itemsize <= 4 else 15
-    return ["" if value != value else f"{value:.{digits}g}" for value in values.tolist()]
