@@ -34,8 +34,8 @@ UNUSUAL = {
 def test_the_tree_is_sections_of_values() -> None:
     tree = to_dict(Settings())
     assert list(tree) == [
-        "model", "sessions", "loss", "augmentation", "training", "search", "chop", "split",
-        "inference", "run",
+        "model", "sessions", "loss", "augmentation", "training", "search", "data", "chop",
+        "split", "inference", "run",
     ]  # fmt: skip
     assert list(section_types()) == list(tree)
     assert tree["model"]["n_factors"] == 40

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lfads_torch.errors import FormatError, OutputError, SettingsError
-from lfads_torch.outputs import export
+from lfads_torch.outputs import export, text_columns
 from lfads_torch.outputs.export import export_rates
 from lfads_torch.outputs.rates_file import RatesChunk, RatesHeader, RatesWriter
 
@@ -79,7 +79,7 @@ def test_matlab_refuses_what_its_format_cannot_hold(tmp_path, rates_path, monkey
 
 @pytest.mark.parametrize("block_bytes", [1, 100, 2**25])
 def test_npz_holds_no_pickle(tmp_path, rates_path, chunk, monkeypatch, block_bytes):
-    monkeypatch.setattr(export, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(text_columns, "BLOCK_BYTES", block_bytes)
     export_rates(rates_path, tmp_path / "r.npz", "npz")
     with np.load(tmp_path / "r.npz", allow_pickle=False) as content:
         np.testing.assert_array_equal(content["rates"], chunk.rates)
@@ -92,7 +92,7 @@ def test_npz_holds_no_pickle(tmp_path, rates_path, chunk, monkeypatch, block_byt
 
 @pytest.mark.parametrize("block_bytes", [1, 500, 2**25])
 def test_csv(tmp_path, rates_path, chunk, monkeypatch, block_bytes):
-    monkeypatch.setattr(export, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(text_columns, "BLOCK_BYTES", block_bytes)
     rates, factors = export_rates(rates_path, tmp_path / "r.csv", "csv")
     assert (rates.name, factors.name) == ("r.csv", "r_factors.csv")
 
