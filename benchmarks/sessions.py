@@ -11,10 +11,13 @@ held out. Network k has model seed k. All figures are of test trials, on which n
 Protocol, the same for every model: batches of 64 trials (mixed: of all sessions), at most 3000
 updates, learning rate 4e-3, ramps over the first 400 updates; training ends early where the
 validation score has not fallen for 800 updates, and the best epoch by validation is kept. It was
-set down from validation scores of another network (10): with one training trial per condition a
-single model is at its best after some 650 updates and overfits from then on, also at a higher rate
-(1e-2: earlier, and not as low), while the stitched one still falls after 1500. Earlier runs had
-612 updates, ramps of 150 and 3 training trials per condition, and nothing had converged.
+set down from validation scores of another network (10, one single model and one of five sessions,
+1500 updates): with one training trial per condition the single model is at its best after some 650
+updates and overfits from then on, also at a higher rate (1e-2: earlier, and not as low), while the
+stitched one still falls after 1500. So single models end sooner; what is kept of them would be the
+same with all 3000 updates, unless a later epoch were better. Mixed batches, read-ins of size 10 and
+their start are as by default: nothing else was tried. Earlier runs had 612 updates, ramps of 150
+and 3 training trials per condition, and nothing had converged.
 
 - `stitched`: five sessions in one model, against five models of one session each (`alone`).
 - `shuffled`: as stitched, each session's conditions relabelled at random, so that the averages
