@@ -97,7 +97,7 @@ def test_every_setting_is_declared_with_help_and_a_default_in_range() -> None:
         ("training.checkpoint_interval_s", "a number, at least 0 (s)"),
         ("inference.save_generator_states", "true or false"),
         ("loss.observation", "a text"),
-        ("run.precision", "one of float32, float64"),
+        ("run.precision", "one of auto, float32, float64, bf16"),
     ],
 )
 def test_what_a_setting_needs_is_said_in_words(name: str, needed: str) -> None:
