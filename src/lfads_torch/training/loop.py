@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -11,11 +12,12 @@ import torch
 from torch import Tensor
 
 from lfads_torch.errors import DivergenceError
+from lfads_torch.kernels.compiled.threads import threads_for_library
 from lfads_torch.training.batches import alternating_batches, balanced_batches, total_size
 from lfads_torch.training.filed import read_ahead
 from lfads_torch.training.graphs import Sums
 from lfads_torch.training.memory import freed_memory_kept
-from lfads_torch.training.prepare import augmentations
+from lfads_torch.training.prepare import augmentations, is_in_library
 from lfads_torch.training.resident import ResidentTrials
 from lfads_torch.training.sample_validation import sample_validation_score
 from lfads_torch.training.score import validation_reconstruction
@@ -91,11 +93,18 @@ def advance(
     once every member has stopped, or when `wants_stop` says so between epochs. Raises
     DivergenceError if members roll back and none can go on; frozen ones raise nothing.
     """
-    with freed_memory_kept():
+    with freed_memory_kept(), _threads(state, task, data):
         for _ in range(n_epochs):
             if bool(state.clocks.is_stopped.all()) or wants_stop():
                 return
             observe(_epoch(state, task, data, seed, options))
+
+
+def _threads(
+    state: PopulationState, task: Task, data: TrainingData
+) -> AbstractContextManager[None]:
+    """All for the compiled library where it does nearly the whole step; else PyTorch's too."""
+    return threads_for_library() if is_in_library(state, task, data.train) else nullcontext()
 
 
 def _epoch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from lfads_torch.model.sessions import is_encoded_unit
 from lfads_torch.training.augment import CoordinatedDropout, SessionBatch
 from lfads_torch.training.augmentations import ordered_augmentations
 from lfads_torch.training.noise import StreamNoise
+from lfads_torch.training.resident import ResidentTrials
 from lfads_torch.training.streams import site_key, threshold
 from lfads_torch.training.trial_ends import generated_ends, trial_ends
 
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from lfads_torch.kernels.compiled.fused import Fused
     from lfads_torch.loss.observations.base import Observation
     from lfads_torch.training.augment import Augmentation
+    from lfads_torch.training.filed import Trials
     from lfads_torch.training.hyperparameters import Hyperparameters
-    from lfads_torch.training.resident import ResidentTrials
     from lfads_torch.training.state import PopulationState
     from lfads_torch.training.task import Task
 
@@ -40,6 +42,7 @@ __all__ = [
     "external_inputs",
     "fused_for",
     "gather",
+    "is_in_library",
     "joint_external_inputs",
     "likelihood_constant",
     "plain_input",
@@ -132,6 +135,17 @@ def fused_for(task: Task, trials: ResidentTrials, session: int) -> Fused | None:
     is_linear = task.parts.read_out is None
     is_known = is_linear and type(task.observations[session]) is Poisson and fits(trials.counts)
     return fused if is_known else None
+
+
+def is_in_library(state: PopulationState, task: Task, trials: Sequence[Trials]) -> bool:
+    """Whether batches go through the compiled library, and so does nearly all of a step."""
+    only = trials[0]
+    return (
+        isinstance(only, ResidentTrials)
+        and fused_for(task, only, 0) is not None
+        and _is_alone(task)
+        and _keeps_places(augmentations(task, state.hyperparameters), only)
+    )
 
 
 def prepared_batch(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.kernels.compiled.library import Library
+from lfads_torch.kernels.compiled.threads import library_threads
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -75,5 +76,5 @@ class CompiledAdamW:
             moment1=buffers.moment1,
             moment2=buffers.moment2,
         )
-        numbers = dict(members=n_members, n=n, threads=torch.get_num_threads())
+        numbers = dict(members=n_members, n=n, threads=library_threads())
         self.library.call("adamw", self.instructions, numbers, arrays)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.kernels.compiled.library import Library
+from lfads_torch.kernels.compiled.threads import library_threads
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -128,7 +129,7 @@ class CompiledBatch:
                 encoded_bins=sizes.n_encoded_bins,
                 first_bin=sizes.first_bin,
                 inputs=len(encoded_units),
-                threads=torch.get_num_threads(),
+                threads=library_threads(),
                 key0=numbers.seed & 0xFFFFFFFF,
                 step=numbers.step & 0xFFFFFFFF,
                 **thinnings.keys(),

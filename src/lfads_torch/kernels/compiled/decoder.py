@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from lfads_torch.kernels.compiled.gru import fits, n_clipped
 from lfads_torch.kernels.compiled.library import Library
+from lfads_torch.kernels.compiled.threads import library_threads
 from lfads_torch.kernels.decoder import portable
 from lfads_torch.kernels.decoder.reference import (
     DecoderInput,
@@ -150,7 +151,7 @@ class _Call:
             external=0 if external is None else external.shape[-1],
             generator=state.shape[2],
             factors=read.shape[1],
-            threads=torch.get_num_threads(),
+            threads=library_threads(),
             clipped=n_clipped(self.n_bins, self.clip),
             bf16=int(self.bf16),
         )

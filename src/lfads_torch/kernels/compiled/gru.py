@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lfads_torch.kernels.compiled.library import Library
+from lfads_torch.kernels.compiled.threads import library_threads
 from lfads_torch.kernels.gru import portable
 from lfads_torch.kernels.gru.reference import GRUWeights
 
@@ -120,7 +121,7 @@ class _Call:
             size=start.shape[-1],
             starts=1,
             reversed=sum(1 << d for d, backward in enumerate(self.reverse) if backward),
-            threads=torch.get_num_threads(),
+            threads=library_threads(),
             clipped=n_clipped(bins, self.clip),
             bf16=int(self.bf16),
             clip=self.clip,

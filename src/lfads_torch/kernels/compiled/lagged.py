@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lfads_torch.kernels.compiled.library import Library
+from lfads_torch.kernels.compiled.threads import library_threads
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -47,7 +48,7 @@ class CompiledLagged:
         """`shape`: members, generated bins, trials, encoded bins, hidden units."""
         names = ("members", "bins", "trials", "encoded_bins", "size")
         numbers = dict(zip(names, shape, strict=True))
-        threads = torch.get_num_threads()
+        threads = library_threads()
         self.library.call(
             "lagged", self.instructions, {**numbers, "lag": lag, "threads": threads}, arrays
         )

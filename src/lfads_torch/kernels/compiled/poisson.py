@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lfads_torch.kernels.compiled.library import Library
+from lfads_torch.kernels.compiled.threads import library_threads
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -99,7 +100,7 @@ class CompiledPoisson:
             trials=n_trials,
             factors=factors.shape[3],
             units=weight.shape[2],
-            threads=torch.get_num_threads(),
+            threads=library_threads(),
             recording_bins=given.counts.shape[1],
             first_bin=given.first_bin,
             member_stride=factors.stride(0),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.kernels.compiled.library import Library
+from lfads_torch.kernels.compiled.threads import library_threads
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -66,7 +67,7 @@ class Draw:
         numbers = {
             "members": n_members,
             "rows": n_rows,
-            "threads": torch.get_num_threads(),
+            "threads": library_threads(),
             "key0": self.key[0],
             "key1": self.key[1],
             "step": self.step,
