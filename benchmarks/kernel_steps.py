@@ -24,6 +24,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing.connection import Connection
@@ -40,6 +41,7 @@ from torch import Tensor
 from tree import sources
 
 from lfads_torch.kernels.compiled.library import Absent, find_library
+from lfads_torch.kernels.compiled.threads import threads_for_library
 from lfads_torch.outputs.run_record import library_versions
 from lfads_torch.training.memory import freed_memory_kept
 
@@ -97,7 +99,9 @@ def serve(line: Connection, shape: Shape, variant: Variant, threads: int) -> Non
         made(replace(shape, trials=1, bins=2, encoded_bins=2), variant).run()
     step = made(shape, variant)
     before = peak_mb()
-    with freed_memory_kept():
+    is_compiled = step.backend.startswith("compiled")
+    threads_as_in_a_run = threads_for_library() if is_compiled else nullcontext()
+    with freed_memory_kept(), threads_as_in_a_run:
         with OperatorCalls() as calls:
             step.run()
         memory = {"peak_mb": round(peak_mb()), "step_mb": round(peak_mb() - before, 1)}
