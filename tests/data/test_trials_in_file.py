@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 
 import h5py
@@ -16,6 +18,7 @@ from lfads_torch.data.check.estimate import FitPlan
 from lfads_torch.data.fingerprint import fingerprint
 from lfads_torch.data.formats.base import ReadOptions
 from lfads_torch.data.formats.choose import read_recording
+from lfads_torch.data.formats.hdf5_arrays import open_hdf5
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.data.settings import SplitSettings
 from lfads_torch.data.splitting import split_recording
@@ -166,3 +169,37 @@ def test_counts_are_packed_in_whole_trials_and_larger_chunks_are_named(tmp_path)
         repacked.create_dataset("counts", data=counts, chunks=(300, 10, 10))
     assert "chunk" not in read_recording(path, options=BY_TRIAL).in_file.reason
     assert "packs 300 trials" in read_recording(other, options=BY_TRIAL).in_file.reason
+
+
+def test_a_file_that_is_written_anew_is_refused(ours, tmp_path):
+    counts = read_recording(ours, options=BY_TRIAL).counts
+    np.asarray(counts[:2])
+    written = ours.stat()
+    with h5py.File(ours, "r+") as file:
+        file["counts"][1, 2, 3] = 9
+    with pytest.raises(DataError, match=r"recording\.h5: the file has changed.*lfads resume"):
+        np.asarray(counts[:2])
+    counts = read_recording(ours, options=BY_TRIAL).counts
+    other = tmp_path / "other.h5"  # of the same size and date
+    shutil.copyfile(ours, other)
+    os.utime(other, ns=(written.st_atime_ns, ours.stat().st_mtime_ns))
+    other.replace(ours)
+    with pytest.raises(DataError, match="the file has changed"):
+        counts[1]
+
+
+def test_a_file_that_is_gone_is_not_called_damaged(ours):
+    counts = read_recording(ours, options=BY_TRIAL).counts
+    ours.unlink()
+    with pytest.raises(DataError, match=r"recording\.h5: the file cannot be reached any more"):
+        counts[0]
+    with pytest.raises(FormatError, match="there is no such file"), open_hdf5(ours):
+        pass
+
+
+def test_the_working_folder_may_change(ours, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    counts = read_recording(ours.name, options=BY_TRIAL).counts
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    np.testing.assert_array_equal(counts[0], rich_recording().counts[0])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lfads_torch.data.formats.hdf5_arrays import open_hdf5
 from lfads_torch.errors import DataError
 
-__all__ = ["Piece", "TrialsInFile", "in_file", "in_memory", "native_type"]
+__all__ = ["FileState", "Piece", "TrialsInFile", "in_file", "in_memory", "native_type"]
 
 BYTES_OF_BLOCK = 2**25
 _CHUNK_CACHE_BYTES = 2**26
@@ -32,13 +32,30 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileState:
+    """What tells that a file was written anew or put in the place of another.
+
+    The device is left out: a network folder that is mounted again may have another number.
+    """
+
+    inode: int
+    n_bytes: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileState:
+        found = path.stat()
+        return cls(inode=found.st_ino, n_bytes=found.st_size, changed_ns=found.st_mtime_ns)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialsInFile:
     """An array [B, L, N] whose values are read from a file, as far as they are asked for.
 
     Indexing with slices, masks or positions of an axis gives another one and reads nothing; one
     trial, by its number, is read. `np.asarray` and `astype` read what is left of it, in sorted
     runs of trials, and raise DataError where that is more than `most_bytes`. The file is opened
-    for every reading, so that no process holds it.
+    for every reading, so that no process holds it; one that is not the same any more is refused.
     """
 
     path: Path
@@ -49,6 +66,7 @@ class TrialsInFile:
     units: NDArray[np.int64]  # [N]
     most_bytes: float
     reason: str  # why the values stay in the file, for the log
+    state: FileState  # of the file when its sizes were read
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -115,6 +133,7 @@ class TrialsInFile:
         order = np.argsort(self.trials, kind="stable")
         values = np.empty(self.shape, dtype=self.dtype)
         first = 0
+        self._require_same_file()
         with open_hdf5(self.path, rdcc_nbytes=_CHUNK_CACHE_BYTES) as file:
             for piece in self.pieces:
                 inside = order[
@@ -127,7 +146,25 @@ class TrialsInFile:
                     else:
                         values[places] = self._cut(_loaded(file[piece.name], piece, run), piece)
                 first += piece.shape[0]
+        self._require_same_file()  # what was read while another program wrote is no use
         return values
+
+    def _require_same_file(self) -> None:
+        try:
+            is_same = FileState.of(self.path) == self.state
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: the file cannot be reached any more ({error.strerror}), and its "
+                "counts are read by trial. Put it back, and start again or go on with `lfads "
+                "resume`."
+            ) from error
+        if not is_same:
+            raise DataError(
+                f"{self.path}: the file has changed since it was first read, and its counts are "
+                "read by trial: what comes of it would mix two recordings. Leave the file as it "
+                "is while it is used; start again, or put the old one back and go on with "
+                "`lfads resume`."
+            )
 
     def _cut(self, values: NDArray[Any], piece: Piece) -> NDArray[Any]:
         """Bins and units of whole trials; NaN where the piece has none."""

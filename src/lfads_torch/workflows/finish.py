@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from lfads_torch.workflows.evaluate import WhichSet
     from lfads_torch.workflows.fit import Observer
 
-__all__ = ["MERGED", "RESULTS", "finish_run", "missing_results", "reported_set", "write_rates"]
+__all__ = [
+    "MERGED", "RESULTS", "finish_run", "missing_results", "reported_set", "require_own",
+    "write_rates",
+]  # fmt: skip
 
 Thing = TypeVar("Thing")
 
@@ -101,6 +104,7 @@ def _recording(run: RunFolder, recording: Recording | None, data_path: Path | No
     from lfads_torch.workflows.stored import read_recording_of
 
     if recording is not None:
+        require_own(run, recording)
         return recording
     try:
         return read_recording_of(run, data_path)
@@ -109,6 +113,19 @@ def _recording(run: RunFolder, recording: Recording | None, data_path: Path | No
             f"{run.path}: training is finished and stored, but its rates, scores and page cannot "
             f"be written: {error}"
         ) from error
+
+
+def require_own(run: RunFolder, recording: Recording) -> None:
+    """Raise RunError where this is not what the run was trained on."""
+    from lfads_torch.data.fingerprint import fingerprint
+
+    trained_on = run.read_record().data_fingerprint
+    if trained_on and fingerprint(recording) != trained_on:
+        raise RunError(
+            f"{run.path}: the recording {recording.session} is not what the run was trained on "
+            "(the fingerprint differs), so it cannot give the run's own rates and scores. Give "
+            "the original one, or infer this one with `lfads infer`."
+        )
 
 
 def write_rates(run: RunFolder, recording: Recording) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lfads_torch.data.formats.base import ReadOptions
 from lfads_torch.data.free_memory import allowed_bytes
-from lfads_torch.data.trials_in_file import Piece, TrialsInFile, native_type
+from lfads_torch.data.trials_in_file import FileState, Piece, TrialsInFile, native_type
 
 __all__ = ["trials_in_file", "why_by_trial"]
 
@@ -76,7 +76,7 @@ def trials_in_file(
         kinds.append(np.dtype(np.float64))
     allowed = allowed_bytes(options.memory_gb)
     found = TrialsInFile(
-        path=path,
+        path=path.resolve(),  # the working folder may change before it is read
         pieces=tuple(pieces),
         dtype=np.result_type(*kinds),
         trials=np.arange(sum(piece.shape[0] for piece in pieces)),
@@ -84,6 +84,7 @@ def trials_in_file(
         units=np.arange(longest[1]),
         most_bytes=np.inf if allowed is None else max(allowed, LEAST_BYTES),
         reason=reason,
+        state=FileState.of(path),
     )
     # It reads like an array to everything that goes by blocks of trials; the rest is refused.
     return cast("NDArray[Any]", found)

@@ -32,6 +32,11 @@ def open_hdf5(path: Path, **options: int) -> Iterator[h5py.File]:
             yield file
     except LfadsError:  # OutputError is an OSError as well
         raise
+    except FileNotFoundError as error:
+        raise FormatError(
+            f"{path}: there is no such file (any more). Put it back, or give the path where it is "
+            "now."
+        ) from error
     except (OSError, RuntimeError) as error:
         reason = "is cut short" if "truncated" in str(error) else "is damaged"
         raise FormatError(

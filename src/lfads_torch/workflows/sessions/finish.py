@@ -42,7 +42,7 @@ def finish_sessions(
     """Infer and evaluate every session and write all pages; what was there is written anew."""
     from lfads_torch.workflows.ensemble import ensemble_note
     from lfads_torch.workflows.evaluate import evaluate_run, to_json
-    from lfads_torch.workflows.finish import reported_set, write_rates
+    from lfads_torch.workflows.finish import reported_set, require_own, write_rates
     from lfads_torch.workflows.report import report_run
     from lfads_torch.workflows.stored import read_settings_of
 
@@ -56,6 +56,7 @@ def finish_sessions(
     evaluations: dict[str, Evaluation] = {}
     with run.lock():
         for own, recording in zip(refresh_sessions(run), given, strict=True):
+            require_own(own, recording)
             observer.message(f"writing rates, scores and page of {recording.session} to {own.path}")
             note = ensemble_note(own, read_settings_of(own).inference.ensemble, recording)
             if note:
