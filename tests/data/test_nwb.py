@@ -142,3 +142,29 @@ def test_two_series_of_one_name_go_by_their_paths(path):
 def test_a_window_without_spikes_is_refused(path):
     with pytest.raises(DataError, match=r"sub-A_ses-1\.nwb"):
         prepared(path, event="stop_time", window_s=(100.0, 100.4))
+
+
+def test_columns_of_trials_are_no_behaviour(path):
+    with h5py.File(path, "r+") as file:
+        file["intervals/trials/cue"] = [1.0, 2.0, 3.0]
+        file["intervals/trials/cue_times"] = [0.1, 1.1, 3.1]
+    window = {"event": "cue_times", "window_s": (0.0, 0.2)}
+    found = prepared(path, **window)
+    assert set(found.behaviour) == {"hand", "pupil"}
+    assert found.trial_ids.tolist() == [10, 11, 12]
+    with pytest.raises(FormatError, match="'cue' is a column of the table of trials"):
+        prepared(path, behaviour=("cue",), **window)
+
+
+def test_a_table_of_trials_without_ids(path):
+    with h5py.File(path, "r+") as file:
+        del file["intervals/trials/id"]
+    with pytest.raises(FormatError, match=r"intervals/trials\) has no column id.*go_cue_time"):
+        prepared(path, event="start_time", window_s=(0.0, 0.4))
+
+
+def test_units_that_share_an_id(path):
+    with h5py.File(path, "r+") as file:
+        file["units/id"][...] = [4, 4, 11]
+    with pytest.raises(FormatError, match=r"units/id has \[4\] more than once"):
+        prepared(path, event="start_time", window_s=(0.0, 0.4))

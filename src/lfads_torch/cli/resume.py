@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from lfads_torch.cli.run_arguments import KernelsArgument, QuietArgument, TensorboardArgument
+
 __all__ = ["resume"]
 
 
@@ -36,16 +38,9 @@ def resume(
             "--allow-different-numbers"
         ),
     ] = None,
-    kernels: Annotated[
-        Literal[
-            "auto", "reference", "portable", "compiled", "triton", "triton-tf32", "triton-bf16"
-        ],
-        Parameter(help="how recurrences are computed; triton: on a GPU, in the named precision"),
-    ] = "auto",
-    tensorboard: Annotated[bool, Parameter(help="also write scalars to RUN/tensorboard")] = False,
-    quiet: Annotated[
-        bool, Parameter(help="say nothing but errors and where the results are")
-    ] = False,
+    kernels: KernelsArgument = "auto",
+    tensorboard: TensorboardArgument = False,
+    quiet: QuietArgument = False,
 ) -> int:
     """Go on with a run that was stopped.
 

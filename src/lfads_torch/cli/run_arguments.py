@@ -22,9 +22,22 @@ if TYPE_CHECKING:
     from lfads_torch.workflows.fit_file import FitRequest
     from lfads_torch.workflows.warm_start import WarmStart
 
-__all__ = ["RunArguments", "TrainingArguments"]
+__all__ = [
+    "KernelsArgument",
+    "QuietArgument",
+    "RunArguments",
+    "TensorboardArgument",
+    "TrainingArguments",
+]
 
 _RUN = Group("The run", sort_key=5)
+
+KernelsArgument = Annotated[
+    Literal["auto", "reference", "portable", "compiled", "triton", "triton-tf32", "triton-bf16"],
+    Parameter(help="how recurrences are computed; triton: on a GPU, in the named precision"),
+]
+TensorboardArgument = Annotated[bool, Parameter(help="also write scalars to RUN/tensorboard")]
+QuietArgument = Annotated[bool, Parameter(help="say nothing but errors and where the results are")]
 
 
 @Parameter(name="*", group=_RUN)
@@ -55,12 +68,7 @@ class RunArguments:
     memory: Annotated[
         float | None, Parameter(help="GB that training may take; 0: 60 % of what is free")
     ] = None
-    kernels: Annotated[
-        Literal[
-            "auto", "reference", "portable", "compiled", "triton", "triton-tf32", "triton-bf16"
-        ],
-        Parameter(help="how recurrences are computed; triton: on a GPU, in the named precision"),
-    ] = "auto"
+    kernels: KernelsArgument = "auto"
     start_from: Annotated[
         Path | None,
         Parameter(
@@ -76,10 +84,8 @@ class RunArguments:
     from_parts: Annotated[
         str, Parameter(help="parts to take, named as in training.train; without it, all")
     ] = ""
-    tensorboard: Annotated[bool, Parameter(help="also write scalars to RUN/tensorboard")] = False
-    quiet: Annotated[bool, Parameter(help="say nothing but errors and where the results are")] = (
-        False
-    )
+    tensorboard: TensorboardArgument = False
+    quiet: QuietArgument = False
 
     def settings(self) -> dict[str, tuple[str, object]]:
         """Dotted name -> option and value."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from lfads_torch.errors import RunError, SettingsError
+from lfads_torch.errors import RunError
 from lfads_torch.outputs.run_folder import BEST, SETTINGS, RunFolder
 from lfads_torch.outputs.run_record import INTERRUPTED
 from lfads_torch.workflows.estimator_input import recording_for_model, with_known_sets
+from lfads_torch.workflows.estimator_members import Members, joined_members, members_asked
 from lfads_torch.workflows.estimator_observation import with_observation
 from lfads_torch.workflows.fit import FitOptions
 from lfads_torch.workflows.kept_run import TemporaryFolder, copy_run, pack_run, unpack_run
@@ -31,6 +31,7 @@ from lfads_torch.workflows.sessions.estimator_input import (
     session_folders,
 )
 from lfads_torch.workflows.sessions.folder import refresh_sessions, session_runs
+from lfads_torch.workflows.threads_restored import threads_restored
 from lfads_torch.workflows.warm_start import as_warm_start
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RunEstimator"]
 
-Members = Literal["best", "all"]
 # One recording as counts or a Recording; several as a list or a mapping by name.
 Recordings = Any
 
@@ -127,7 +127,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
             start_from=as_warm_start(start_from),
         )
         listener = Listener(is_printing=bool(self.verbose))
-        with _threads_restored():
+        with threads_restored():
             run = self._train(recordings, settings, folder, options=options, listener=listener)
         self._home, self._owned, self._made = home, home is None, folder
         self._take(run)
@@ -163,8 +163,8 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
             return found if isinstance(X, Mapping) else list(found.values())
         recording = self._recording(X, external_inputs, trial_inputs)
         rates = []
-        with _threads_restored(), memory_errors():
-            for member in self._members(members):
+        with threads_restored(), memory_errors():
+            for member in members_asked(self._run, members):
                 models = load_ensemble(self._run, recording, member=member)
                 model = models[0]
                 trials, options = model.assembly.trials, posterior_options(model)
@@ -202,23 +202,14 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         `trial_set` is that of the fit where X holds the counts of the fit, else "new".
         `members="all"` adds a first dimension `member`.
         """
-        import xarray
-
         if getattr(self, "sessions_", ()):
             inputs = {"external_inputs": external_inputs, "trial_inputs": trial_inputs}
             found = self._by_session(X, inputs, "infer", members=members)
             return found if isinstance(X, Mapping) else list(found.values())
         recording = self._recording(X, external_inputs, trial_inputs)
         recording = with_known_sets(recording, self._run)
-        each = [self._inferred(recording, member) for member in self._members(members)]
-        if members == "best":
-            return each[0]
-        ids = xarray.Variable("member", [int(one.attrs["member"]) for one in each])
-        joined = xarray.concat(
-            each, dim="member", data_vars="all", coords="minimal", combine_attrs="drop_conflicts",
-            compat="override", join="exact",
-        )  # fmt: skip
-        return joined.assign_coords(member=ids)
+        each = [self._inferred(recording, member) for member in members_asked(self._run, members)]
+        return each[0] if members == "best" else joined_members(each)
 
     def score(
         self,
@@ -245,7 +236,7 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
             n_trials = [len(counts_of(each)) for each in given]
             return float(np.average(list(found.values()), weights=n_trials))
         recording = self._recording(X, external_inputs, trial_inputs)
-        with _threads_restored(), memory_errors():
+        with threads_restored(), memory_errors():
             models = load_ensemble(self._run, recording)
             return masked_score(models, models[0].card.aligned(recording))
 
@@ -385,35 +376,14 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
         own.__dict__.update(self.__dict__, _run=run, sessions_=())
         return own
 
-    def _members(self, members: Members) -> list[int | None]:
-        from lfads_torch.workflows.stored import members_of
-
-        if members == "best":
-            return [None]
-        if members == "all":
-            return list(members_of(self._run))
-        raise SettingsError(f'members is {members!r}; "best" or "all" is needed.')
-
     def _inferred(self, recording: Recording, member: int | None) -> xarray.Dataset:
         from lfads_torch.outputs.rates_file import open_rates
         from lfads_torch.workflows.infer import infer_to_file
 
-        with tempfile.TemporaryDirectory(prefix="lfads-") as folder, _threads_restored():
+        with tempfile.TemporaryDirectory(prefix="lfads-") as folder, threads_restored():
             path = infer_to_file(
                 self._run, recording, Path(folder) / "rates.nc",
                 is_new=recording.split is None, member=member,
             )  # fmt: skip
             with open_rates(path) as opened:
                 return opened.load()
-
-
-@contextmanager
-def _threads_restored() -> Iterator[None]:
-    """The process's number of threads as before: it is the caller's, and runs set their own."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

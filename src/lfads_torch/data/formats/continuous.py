@@ -205,8 +205,8 @@ def _signals(
     stored: StoredArrays, options: ReadOptions, known: set[str] | None = None
 ) -> dict[str, Signal]:
     found = {}
-    for name in stored.arrays:
-        if f"{name}_times" not in stored.arrays:
+    for name, array in stored.arrays.items():
+        if f"{name}_times" not in stored.arrays or array.is_per_trial:
             continue
         short = name.removeprefix("behaviour/").removeprefix("behaviour.")
         if options.behaviour and short not in options.behaviour:
@@ -218,7 +218,11 @@ def _signals(
         found[short] = Signal(values=values, times=times, units=_units(stored, name))
     for asked in options.behaviour:
         if asked not in found and asked not in (known or ()):
-            stored.find(asked, "behaviour")
+            if stored.find(asked, "behaviour").is_per_trial:
+                raise FormatError(
+                    f"{stored.path}: {asked!r} is a column of the table of trials, one value for "
+                    "each, and no behaviour over time; as condition it is --condition."
+                )
             stored.find(f"{asked}_times", f"times of behaviour {asked}")
     return found
 

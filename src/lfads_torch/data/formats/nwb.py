@@ -18,6 +18,7 @@ several values per trial are left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def stored_nwb(path: Path, file: h5py.File) -> StoredArrays:
     What a user chooses among comes first, so that messages that list arrays show it.
     """
     _need_units(path, file)
-    arrays = {array.name: array for array in _columns(file)}
+    arrays = {array.name: replace(array, is_per_trial=True) for array in _columns(path, file)}
     for array in _series(file, taken=set(arrays)):
         arrays[array.name] = array
     arrays |= {array.name: array for array in _units(path, file)}
@@ -70,11 +71,16 @@ def _need_units(path: Path, file: h5py.File) -> None:
         )
 
 
-def _columns(file: h5py.File) -> Iterator[StoredArray]:
+def _columns(path: Path, file: h5py.File) -> Iterator[StoredArray]:
     """The columns of the table of trials that have one value for each."""
     if TRIALS not in file:
         return
     table = file[TRIALS]
+    if "id" not in table:
+        raise FormatError(
+            f"{path}: the table of trials ({TRIALS}) has no column id, which every NWB table needs;"
+            f" found: {', '.join(table) or 'no columns'}. Write the file again with it."
+        )
     n_trials = len(table["id"])
     for name, column in table.items():
         is_plain = column.shape == (n_trials,) and f"{name}_index" not in table
@@ -145,6 +151,12 @@ def _units(path: Path, file: h5py.File) -> Iterator[StoredArray]:
         raise FormatError(
             f"{path}: {UNITS} has {len(ids)} ids, {len(ends)} ends of spike times and {len(times)} "
             "times, which do not fit together. Write the file again."
+        )
+    distinct, n_times = np.unique(ids, return_counts=True)
+    if (n_times > 1).any():
+        raise FormatError(
+            f"{path}: {UNITS}/id has {distinct[n_times > 1][:5].tolist()} more than once; "
+            "each unit needs an id of its own. Number the units anew."
         )
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
     yield _number("unit_ids", ids.shape, lambda: ids)

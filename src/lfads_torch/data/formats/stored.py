@@ -36,6 +36,7 @@ class StoredArray:
         default_factory=dict
     )  # HDF5 values: scalars, text, arrays
     note: str = ""
+    is_per_trial: bool = False  # known to be a column of a table of trials
 
     def described(self) -> str:
         return f"{self.name} {list(self.shape)} {self.type_name}" + (
