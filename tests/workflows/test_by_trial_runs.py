@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import h5py
+import numpy as np
 import pytest
 from tiny_runs import rich_recording, tiny_settings
 
+from lfads_torch.cli.reader_arguments import ReaderArguments
+from lfads_torch.data.formats.base import ReadOptions
 from lfads_torch.data.formats.ours import write_recording
-from lfads_torch.errors import DataError, RunError
+from lfads_torch.errors import DataError, FormatError, RunError
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows.finish import finish_run
 from lfads_torch.workflows.fit import Quiet
 from lfads_torch.workflows.fit_file import FitRequest, fit_file
+from lfads_torch.workflows.infer_file import InferRequest, infer_file, read_as_before
+from lfads_torch.workflows.stored import read_recording_of
 
 BY_TRIAL = ("data.read_by=trial", "run.threads=1", "training.epochs=2")
 
@@ -68,3 +73,37 @@ def test_rates_and_scores_are_of_no_other_recording(path, tmp_path):
     with pytest.raises(RunError, match=r"run: the recording tiny is not what the run was trained"):
         finish_run(run, recording=replace(other, counts=counts), anew=True)
     assert run.rates_path.read_bytes() == before
+
+
+def test_another_file_is_read_as_the_run_was(path, tmp_path):
+    run = fit(path, tmp_path / "run", "run.memory_gb=4")
+    asked = ReaderArguments(session="other").read_options()
+    recording = read_as_before(run, path, asked)
+    assert recording.session == "other"
+    assert recording.in_file.reason == "data.read_by=trial"
+    assert recording.in_file.most_bytes == 4e9
+    assert read_as_before(run, path, ReadOptions(read_by="memory")).in_file is None
+    run.write_record(replace(run.read_record(), read_options={"chop_s": 0.5, "chop_overlap_s": 0.2,
+                                                              "bin_width_s": 0.05}))  # fmt: skip
+    session = tmp_path / "session.npz"
+    np.savez(session, counts=np.ones((40, 6), dtype=np.uint8))
+    for options in (None, asked):
+        assert read_as_before(run, session, options).chops.overlap_bins == 4
+    assert read_as_before(run, session, ReadOptions(chop_s=0.4)).chops.overlap_bins == 0
+
+
+def test_a_file_that_is_never_read_by_trial_is_inferred_and_evaluated(path, tmp_path):
+    run = fit(path, tmp_path / "run")
+    whole, other = rich_recording(seed=1), tmp_path / "other.npz"
+    np.savez(other, counts=whole.counts, bin_width_s=0.01, unit_ids=whole.unit_ids)
+    for options in (None, ReaderArguments().read_options()):
+        request = InferRequest(source=other, read_options=options)
+        assert infer_file(run, request, tmp_path / "other.nc").is_file()
+    with pytest.raises(FormatError, match=r"data\.read_by=trial needs"):
+        read_as_before(run, other, ReadOptions(read_by="trial"))
+    copy = tmp_path / "copy.npz"  # the run's own, elsewhere and in another container
+    own = rich_recording()
+    np.savez(copy, **{name: getattr(own, name) for name in (
+        "counts", "bin_width_s", "start_s", "unit_ids", "trial_ids")})  # fmt: skip
+    with pytest.raises(RunError, match="the fingerprint differs"):  # read, and without behaviour
+        read_recording_of(run, copy)

@@ -89,20 +89,23 @@ def read_for_run(
 
 
 def read_as_before(run: RunFolder, source: Path, options: ReadOptions | None = None) -> Recording:
-    """A recording read as the run's was, but for `options`."""
-    from lfads_torch.data.formats.choose import read_recording
+    """A recording read as the run's was, but for what `options` say.
 
-    return read_recording(source, options=_read_as_before(run, options))
-
-
-def _read_as_before(run: RunFolder, options: ReadOptions | None) -> ReadOptions:
+    A field of theirs that has its default says nothing; an overlap goes with the length of the
+    chops. A file that cannot be read by trial is read whole, unless `options` ask for it.
+    """
+    from lfads_torch.data.formats.base import ReadOptions
+    from lfads_torch.data.formats.choose import read_recording, within_reach
     from lfads_torch.workflows.stored import read_options_of
 
-    before = read_options_of(run)
-    if options is None:
-        return before
-    given = {name: value for name, value in vars(options).items() if value not in (None, ())}
-    return replace(before, **given)
+    default, before = vars(ReadOptions()), read_options_of(run)
+    asked = {} if options is None else vars(options)
+    given = {name: value for name, value in asked.items() if value != default[name]}
+    if "chop_s" in given:
+        given["chop_overlap_s"] = asked["chop_overlap_s"]
+    if "read_by" not in given:
+        before = within_reach(source, replace(before, **given))
+    return read_recording(source, options=replace(before, **given))
 
 
 def _inference(settings: InferenceSettings, request: InferRequest) -> InferenceSettings:

@@ -55,7 +55,7 @@ def read_recording_of(run: RunFolder, data_path: Path | None = None) -> Recordin
     Raises RunError where the file is gone or its content has changed.
     """
     from lfads_torch.data.fingerprint import fingerprint
-    from lfads_torch.data.formats.choose import read_recording
+    from lfads_torch.data.formats.choose import read_recording, within_reach
     from lfads_torch.data.split_file import read_split
 
     record = run.read_record()
@@ -68,7 +68,7 @@ def read_recording_of(run: RunFolder, data_path: Path | None = None) -> Recordin
             f"{run.path}: its recording {path} is not there any more. Say where it is now with "
             "--data."
         )
-    recording = read_recording(path, options=read_options_of(run))
+    recording = read_recording(path, options=within_reach(path, read_options_of(run)))
     if record.data_fingerprint and fingerprint(recording) != record.data_fingerprint:
         raise RunError(
             f"{path}: its content is not what {run.path} was trained on (the fingerprint differs). "

@@ -7,6 +7,7 @@ layouts. Readers are imported when they are asked, so a plug-in costs nothing be
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lfads_torch.data.formats.base import Reader, ReadOptions
@@ -15,7 +16,7 @@ from lfads_torch.data.recording import Recording
 from lfads_torch.errors import FormatError
 from lfads_torch.plugins import load_plugin, plugin_places
 
-__all__ = ["ENTRY_POINT_GROUP", "read_recording", "reader_places"]
+__all__ = ["ENTRY_POINT_GROUP", "read_recording", "reader_places", "within_reach"]
 
 ENTRY_POINT_GROUP = "lfads_torch.readers"
 OURS = {"recording": "lfads_torch.data.formats.ours:OurFormat"}
@@ -55,11 +56,25 @@ def read_recording(
         from lfads_torch.data.prepare import chopped_recording
 
         return chopped_recording(path, options)
-    if reader is not None:
-        return _read(_load(reader, reader_places()), path, options)
+    return _read(_reader_of(path, reader), path, options)
+
+
+def within_reach(path: Path, options: ReadOptions) -> ReadOptions:
+    """The options for a file read as another one was: without read_by=trial where it cannot be."""
+    if options.read_by != "trial":
+        return options
+    need_readable_file(path)
+    if options.chop_s is None and _reader_of(path, options.reader).reads_by_trial:
+        return options
+    return replace(options, read_by="auto")
+
+
+def _reader_of(path: Path, name: str | None) -> Reader:
+    if name is not None:
+        return _load(name, reader_places())
     for candidate in _readers():
         if candidate.recognises(path):
-            return _read(candidate, path, options)
+            return candidate
     raise FormatError(what_cannot_be_read(path, file_kind(path)))
 
 
