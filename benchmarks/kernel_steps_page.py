@@ -10,7 +10,7 @@ METHOD = (
     "Before anything is timed the gradients of the stand-in and of the backends must agree with that of our reference.",
     "Every variant is a process of its own and takes its turn in every round; each group of members has the first rows beside it.",
     "Random numbers of our variants come from the compiled library. The floor is the time of the step's products alone, all of them, at",
-    "the rate of a large product of PyTorch's library; the compiled backend leaves out the products with the zeros among the counts,",
+    "the rate of a large product of PyTorch's library on one core; the compiled backend leaves out the products with the zeros among the counts,",
     "and its own small products are faster than that library's on this processor, so the floor is a mark, not a bound.",
 )
 STAND_IN = (
