@@ -13,7 +13,7 @@ import pytest
 
 from lfads_torch.errors import OutputError, RunError
 from lfads_torch.outputs import run_lock
-from lfads_torch.outputs.run_folder import RunFolder, list_runs
+from lfads_torch.outputs.run_folder import RunFolder, discard_runs, list_runs
 from lfads_torch.outputs.run_lock import living_holder
 from lfads_torch.outputs.run_record import RunRecord, library_versions
 from lfads_torch.outputs.run_status import status
@@ -323,3 +323,25 @@ def test_a_killed_run_is_reported_as_interrupted(run):
     assert standing["seconds_left"] is None
     finish(run)
     assert status(run.path)["status"] == "finished"
+
+
+def test_a_run_of_several_sessions_is_replaced_with_its_session_folders(tmp_path):
+    run = RunFolder.create(tmp_path / "run", RECORD)
+    own = RunFolder.create(run.path / "sessions/monday", RECORD)
+    own.best_checkpoint_path.write_bytes(b"weights")
+    run.metrics_path.write_text("{}\n")
+    again = RunFolder.create(run.path, RECORD, overwrite=True)
+    assert not own.best_checkpoint_path.exists()
+    RunFolder.create(again.path / "sessions/monday", RECORD, overwrite=True)
+
+
+def test_discarded_runs_keep_a_record_and_other_peoples_files(tmp_path):
+    run = RunFolder.create(tmp_path / "run", RECORD)
+    run.metrics_path.write_text("{}\n")
+    (run.path / "notes.txt").write_text("mine")
+    run.set_status("finished")
+    discard_runs([run.path, tmp_path / "nothing"])
+    assert run.read_record().status == "interrupted"
+    assert not run.metrics_path.exists()
+    assert (run.path / "notes.txt").read_text() == "mine"
+    RunFolder.create(run.path, RECORD)  # nothing is lost, so that it is begun anew

@@ -148,6 +148,32 @@ def test_what_was_stopped_goes_on_and_gives_the_same_scores(
     assert (again.sessions, again.pooled) == (expected.sessions, expected.pooled)
 
 
+def test_what_overwrite_has_not_reached_is_not_taken_as_new(
+    done: Path, joint: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(done, tmp_path / "out")
+    overrides = ("training.epochs=3",)
+    asked = request_of_run(joint, folder, only=("monday",), overrides=overrides)
+
+    def killed(*given: object, **named: object) -> RunFolder:
+        raise KeyboardInterrupt
+
+    whole = left_out_runs.fit_run
+    monkeypatch.setattr(left_out_runs, "fit_run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(asked, overwrite=True))
+    monkeypatch.setattr(left_out_runs, "fit_run", whole)
+    for kind in ("without", "added", "alone"):  # of all that the old record named
+        old = RunFolder.open(folder / f"{kind}_tuesday")
+        assert old.read_record().status == "interrupted"
+        assert not old.best_checkpoint_path.is_file()
+        assert not old.metrics_path.is_file()
+    record = run(replace(asked, resume_if_exists=True))
+    without = RunFolder.open(folder / record.sessions[0].runs["without"])
+    assert read_settings_of(without).training.epochs == 3
+    assert len(without.metrics.read()) == 3
+
+
 def test_few_trials_of_one_session_and_settings_of_its_training(tmp_path: Path) -> None:
     asked = request(tmp_path, only=("friday",), n_trials=3, added_overrides=("training.epochs=1",))
     said: list[str] = []

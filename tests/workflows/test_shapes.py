@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from contextlib import contextmanager
 
@@ -141,6 +142,27 @@ def test_a_signal_leaves_the_rest_and_it_goes_on(searched, source, tmp_path):
     for shape in record.shapes:
         ours, theirs = (each / shape.folder / "history.csv" for each in (folder, searched[0]))
         assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_what_overwrite_has_not_reached_is_not_taken_as_new(
+    searched, source, tmp_path, monkeypatch
+):
+    folder = shutil.copytree(searched[0], tmp_path / "out")
+
+    def killed(request, observer):
+        raise KeyboardInterrupt
+
+    whole = shapes.search_file
+    monkeypatch.setattr(shapes, "search_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(request(source, folder, "run.seed=9", overwrite=True))
+    monkeypatch.setattr(shapes, "search_file", whole)
+    record, _, trained = run(request(source, folder, "run.seed=9", resume_if_exists=True))
+    assert trained == ["shape_0", "shape_1"]
+    for shape in record.shapes:
+        own = read_settings_of(RunFolder(folder / shape.folder))
+        assert (own.run.seed, own.search.population) == (shape.seed, shape.members)
+        assert own.model.generator_size == shape.settings["model.generator_size"]
 
 
 def test_a_shape_that_diverges_does_not_stop_the_others(source, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from lfads_torch.errors import LfadsError, OutputError, RunError
 from lfads_torch.outputs.json_text import json_text, plain
 from lfads_torch.outputs.metrics_log import MetricsLog
 from lfads_torch.outputs.run_lock import LockHolder, hold_lock, living_holder
-from lfads_torch.outputs.run_record import FINISHED, STATUSES, RunRecord, now_text
+from lfads_torch.outputs.run_record import FINISHED, INTERRUPTED, STATUSES, RunRecord, now_text
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "RunFolder", "list_runs"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "RunFolder", "discard_runs", "list_runs"]
 
 FORMAT = "lfads-torch run"
 FORMAT_VERSION = 1
@@ -76,9 +76,7 @@ class RunFolder:
         require_writable_folder(run.path, create=True)
         # The record first: a folder interrupted here is known as ours.
         run.write_record(replace(record, start=record.start or now_text()))
-        run._remove(OURS)
-        for session in list_runs(run.path / "sessions"):
-            session._remove((*OURS, RECORD))
+        run._remove_results()
         run._make_folder(run.last_checkpoint_path.parent)
         return run
 
@@ -317,6 +315,14 @@ class RunFolder:
                 f"go on with `lfads resume {self.path}`, or replace it with --overwrite."
             )
 
+    def _remove_results(self) -> None:
+        self._remove(OURS)
+        for session in list_runs(self.path / "sessions"):
+            session._remove((*OURS, RECORD))
+            # Alone it would make the folder one of someone else's files.
+            with suppress(OSError):
+                session.last_checkpoint_path.parent.rmdir()
+
     def _remove(self, names: Iterable[str]) -> None:
         try:
             for name in names:
@@ -329,6 +335,22 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise output_error(path, error) from error
+
+
+def discard_runs(paths: Iterable[Path]) -> None:
+    """Empty the run folders among these, so that none of their results is taken for a new run's.
+
+    Each keeps a record that says so and is begun anew; other people's files stay. RunError, before
+    anything is removed, where a process trains into one of them.
+    """
+    runs = [RunFolder(path) for path in paths if RunFolder.is_run(path)]
+    for run in runs:
+        run._require_free_for_a_new_run(overwrite=True)
+    for run in runs:
+        # The record first: whatever is left after a kill is not a finished run.
+        reason = "its results were removed to be made anew (--overwrite)"
+        run.write_record(RunRecord(status=INTERRUPTED, reason=reason, end=now_text()))
+        run._remove_results()
 
 
 def list_runs(folder: str | os.PathLike[str]) -> list[RunFolder]:

@@ -16,7 +16,7 @@ from lfads_torch.errors import (
     RunError,
     SettingsError,
 )
-from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.outputs.run_folder import RunFolder, discard_runs
 from lfads_torch.outputs.run_record import FINISHED, INTERRUPTED
 from lfads_torch.outputs.shapes_file import (
     SHAPES,
@@ -159,6 +159,9 @@ def _begin(plan: ShapesPlan, say: Callable[[str], None]) -> tuple[ShapesRecord, 
         return before, replace(rest, overwrite=False)
     _require_free(plan.folder, drawn, before, overwrite=plan.overwrite)
     plan.folder.mkdir(parents=True, exist_ok=True)
+    if before is not None:
+        # Before the new record: a resumption takes what is finished beside it as its own.
+        discard_runs(plan.folder / each.folder for each in before.shapes)
     write_shapes(plan.folder / SHAPES, drawn)
     return drawn, replace(rest, resume_if_exists=False)
 

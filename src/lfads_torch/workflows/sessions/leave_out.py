@@ -29,7 +29,7 @@ from lfads_torch.outputs.left_out_file import (
     read_left_out,
     write_left_out,
 )
-from lfads_torch.outputs.run_folder import RunFolder
+from lfads_torch.outputs.run_folder import RunFolder, discard_runs
 from lfads_torch.outputs.run_record import FINISHED, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -120,6 +120,9 @@ def _begin(request: LeaveOutRequest, say: Callable[[str], None]) -> LeftOutRecor
     listed = ", ".join(each.session for each in new.sessions)
     say(f"left out in turn: {listed}; runs of each: {kinds}")
     request.folder.mkdir(parents=True, exist_ok=True)
+    if before is not None:
+        # Before the new record: a resumption takes what is finished beside it as its own.
+        discard_runs(request.folder / place for s in before.sessions for place in s.runs.values())
     write_left_out(path, new)
     return new
 
