@@ -7,14 +7,19 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from run_cases import Watcher
 from tiny_runs import rich_recording, tiny_settings
 
 from lfads_torch.cli.reader_arguments import ReaderArguments
+from lfads_torch.data.formats import by_trial
 from lfads_torch.data.formats.base import ReadOptions
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.errors import DataError, FormatError, RunError
+from lfads_torch.outputs.ensemble_file import read_ensemble
+from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.outputs.run_folder import RunFolder
-from lfads_torch.workflows.finish import finish_run
+from lfads_torch.workflows import sample
+from lfads_torch.workflows.finish import finish_run, missing_results
 from lfads_torch.workflows.fit import Quiet
 from lfads_torch.workflows.fit_file import FitRequest, fit_file
 from lfads_torch.workflows.infer_file import InferRequest, infer_file, read_as_before
@@ -107,3 +112,20 @@ def test_a_file_that_is_never_read_by_trial_is_inferred_and_evaluated(path, tmp_
         "counts", "bin_width_s", "start_s", "unit_ids", "trial_ids")})  # fmt: skip
     with pytest.raises(RunError, match="the fingerprint differs"):  # read, and without behaviour
         read_recording_of(run, copy)
+
+
+def test_an_ensemble_is_chosen_by_as_many_trials_as_fit(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(by_trial, "LEAST_BYTES", 0)
+    monkeypatch.setattr(sample, "BYTES_OF_VALUE", 20_000 // (12 * 6) // 4)  # 4 of each set
+    watcher = Watcher()
+    run = fit(
+        path, tmp_path / "run", "run.memory_gb=2e-5", "run.n_seeds=3", "inference.ensemble=3",
+        observer=watcher,
+    )  # fmt: skip
+    assert missing_results(run) == ()
+    chosen = read_ensemble(run.path / "ensemble.json")
+    assert chosen.n_trials == 4
+    assert any("on 4 of the 6 validation trials" in text for text in watcher.said)
+    with open_rates(run.rates_path) as rates:
+        averaged = np.atleast_1d(rates.attrs.get("ensemble_members", rates.attrs["member"]))
+        assert averaged.tolist() == list(chosen.members)

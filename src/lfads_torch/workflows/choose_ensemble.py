@@ -38,8 +38,9 @@ def chosen_models(run: RunFolder, recording: Recording | None = None) -> Ensembl
     """As stored, or chosen now and stored where the folder can be written.
 
     `recording` stands for the run's own where that has moved. Without validation trials there is
-    nothing to choose by: models are then in the order of the file. Raises RunError where the
-    run's recording is needed and gone.
+    nothing to choose by: models are then in the order of the file. Where the run's recording is
+    needed and gone, the models are those that its own `rates.nc` averages (of a run that chose them
+    in an earlier way); RunError where there is none.
     """
     models = candidates_of(run)
     ids, scores = tuple(m.member for m in models), tuple(m.score for m in models)
@@ -48,7 +49,13 @@ def chosen_models(run: RunFolder, recording: Recording | None = None) -> Ensembl
         return stored
     if len(ids) == 1 or not run.read_split().get("trials", {}).get("valid"):
         return EnsembleRecord(members=ids, nats=(), candidates=ids, scores=scores, n_trials=0)
-    own = _own_recording(run, recording)
+    try:
+        own = _own_recording(run, recording)
+    except RunError:
+        members = _of_rates(run, ids)
+        if not members:
+            raise
+        return EnsembleRecord(members=members, nats=(), candidates=ids, scores=scores, n_trials=0)
     n_trials, found = _selected(run, own, ids)
     record = EnsembleRecord(
         members=tuple(ids[n] for n in found.positions),
@@ -86,18 +93,35 @@ def _own_recording(run: RunFolder, given: Recording | None) -> Recording:
         ) from error
 
 
+def _of_rates(run: RunFolder, ids: Sequence[int]) -> tuple[int, ...]:
+    """The models that the run's rates file averages; none where it has none, or they are gone."""
+    from lfads_torch.outputs.rates_file import open_rates
+
+    if not run.rates_path.is_file():
+        return ()
+    try:
+        with open_rates(run.rates_path) as rates:
+            found = rates.attrs.get("ensemble_members", rates.attrs.get("member", ()))
+    except LfadsError:
+        return ()
+    members = tuple(int(each) for each in np.atleast_1d(found))
+    return members if set(members) <= set(ids) else ()
+
+
 def _selected(run: RunFolder, recording: Recording, ids: Sequence[int]) -> tuple[int, Chosen]:
-    """The number of validation trials, and what forward selection takes by them."""
+    """What forward selection takes by validation trials, and how many they are: of a recording
+    that is read by trial, as many as fit at once."""
     from lfads_torch.analysis.forward_selection import forward_selection, prediction_nats
     from lfads_torch.training.score import counted_entries
     from lfads_torch.workflows.families import is_spiking_unit
+    from lfads_torch.workflows.sample import as_many_as_fit
     from lfads_torch.workflows.stored import load_models
 
     models = load_models(run, recording, ids)
     best = models[0]
     aligned = best.card.aligned(recording)
     assert aligned.split is not None  # `_own_recording` gives it one
-    positions = aligned.split.trials("valid")
+    positions = as_many_as_fit(aligned, aligned.split.trials("valid"))
     settings, task = best.settings, best.assembly.task
     counts = aligned.counts[positions][:, settings.model.first_generated_bin :]
     with _mean_counts(models, positions) as predictions:

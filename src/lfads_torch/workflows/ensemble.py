@@ -81,12 +81,20 @@ def ensemble_note(run: RunFolder, n_wanted: int, recording: Recording | None = N
     listed, name = _listed(taken), run.path.name
     if n_kept == 1:
         return f"{asked}{name} keeps one alone (member {listed}), nothing is averaged"
+    n_valid = len(run.read_split().get("trials", {}).get("valid", ()))
+    if not chosen.n_trials and n_valid:
+        return (
+            f"{asked}{name} has no stored choice and its recording is not at hand to choose by, so "
+            f"the models are those of its own rates.nc: {'members' if taken[1:] else 'member'} "
+            f"{listed}"
+        )
     if not chosen.n_trials:
         return (
             f"{asked}{name} had no validation trials to choose by, so the first {len(taken)} of "
             f"{n_kept} are averaged: members {listed}"
         )
-    trials = f"the {chosen.n_trials} validation trials"
+    some = "" if chosen.n_trials == n_valid else f"{chosen.n_trials} of "
+    trials = f"{some}the {n_valid} validation trials"
     if len(taken) == 1:
         return (
             f"{asked}of the other {n_kept - 1} that {name} keeps, none improves the likelihood of "

@@ -75,12 +75,12 @@ def finish_run(
     first = RESULTS.index(wanted[0])
     with run.lock():
         own = _recording(run, recordings[0] if recordings else None, paths[0] if paths else None)
-        note = ensemble_note(run, read_settings_of(run).inference.ensemble, own)
-        if note:
-            watcher.message(note)
         for name, step in zip(RESULTS[first:], steps[first:], strict=True):
             watcher.message(f"writing {run.path / name}")
             step(run, own)
+        note = ensemble_note(run, read_settings_of(run).inference.ensemble, own)
+        if note:
+            watcher.message(note)
     return run
 
 

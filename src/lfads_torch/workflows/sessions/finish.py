@@ -58,10 +58,10 @@ def finish_sessions(
         for own, recording in zip(refresh_sessions(run), given, strict=True):
             require_own(own, recording)
             observer.message(f"writing rates, scores and page of {recording.session} to {own.path}")
+            write_rates(own, recording)
             note = ensemble_note(own, read_settings_of(own).inference.ensemble, recording)
             if note:
                 observer.message(f"{recording.session}: {note}")
-            write_rates(own, recording)
             found = evaluate_run(own, which_set=reported_set(own), recording=recording)
             own.write_scores(to_json(found))
             report_run(own, recording=recording)
