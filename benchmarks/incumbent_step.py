@@ -7,7 +7,9 @@ never ours, which has the same name. None of its code is part of this repository
 
 A step: its `training_step`, `backward`, PyTorch's clipping at the norm of the settings, the
 optimiser of its `configure_optimizers`. Left out, all in its favour: Lightning's trainer and its
-logging (`log` does nothing), the loader and the collation of batches.
+logging (`log` does nothing), the loader and the collation of batches. Its `training_step` works out
+a metric (bits per spike) that ours works out once an epoch. Of its gradient only the number of
+weights is checked.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ class IncumbentProcess:
     ) -> None:
         given = {"shape": asdict(shape), "settings": asdict(settings), "threads": threads}
         without_ours = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        without_ours |= _FREED_MEMORY_KEPT
         self._process = subprocess.Popen(
             [str(python), __file__, str(folder.resolve()), json.dumps(given)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=without_ours,
@@ -89,6 +92,11 @@ class IncumbentProcess:
         return sys.exit("lfads-torch could not be timed; its process said why, above")
 
 
+# As `training/memory.py` does for ours: large arrays are not returned to the system.
+_FREED_MEMORY_KEPT = {
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "MALLOC_MMAP_THRESHOLD_": str(2**31 - 1),
+}
 _MARK = "answer: "  # its libraries print too
 
 

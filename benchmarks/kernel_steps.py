@@ -9,7 +9,7 @@ so that other work on the machine shows in caches, not in waiting, and of the cl
 Ratios are against the eager stand-in (`eager_step.py`), P = 1, on the same number of threads, and
 against lfads-torch itself where a folder with its package is given (`incumbent_step.py`).
 
-Nothing is timed before the gradient of one step agrees with that of the reference in float64.
+Nothing of ours is timed before the gradient of a step agrees with the reference's in float64.
 Beside each figure stands a floor: the products of a step at the rate of a large product here.
 Writes results/kernel_steps.json.
 """
@@ -34,7 +34,7 @@ from typing import Any
 
 import torch
 from incumbent_step import IncumbentProcess
-from peak_memory import peak_mb
+from peak_memory import begin_anew, peak_mb
 from step_shapes import SHAPES, OperatorCalls, Shape
 from step_variants import Step, build, build_eager, eager_gradients, incumbent_settings
 from torch import Tensor
@@ -98,6 +98,7 @@ def serve(line: Connection, shape: Shape, variant: Variant, threads: int) -> Non
     with OperatorCalls():  # what a first step imports is not of the step's memory
         made(replace(shape, trials=1, bins=2, encoded_bins=2), variant).run()
     step = made(shape, variant)
+    begin_anew()  # making the data took more than holding it
     before = peak_mb()
     is_compiled = step.backend.startswith("compiled")
     threads_as_in_a_run = threads_for_library() if is_compiled else nullcontext()

@@ -25,13 +25,14 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from kernel_steps import checked, processor
+from kernel_steps import checked, first_gradient, processor
 from population_cost import recording_of
 from step_shapes import Shape
 from step_variants import eager_model
@@ -48,6 +49,7 @@ from lfads_torch.workflows.fit import fit_run
 
 RESULTS = Path(__file__).parent / "results" / "whole_epoch.json"
 BATCH_SIZE = 64
+BF16_TOLERANCE = 1e-2  # of the gradient's norm
 
 
 def settings_of_ours(threads: int, precision: str) -> Settings:
@@ -103,8 +105,11 @@ class EagerEpochs:
     def epoch(self) -> None:
         batches = torch.randperm(len(self._train)).tensor_split(n_batches(len(self._train)))
         losses = [self._model.step(self._train[batch]) for batch in batches]
+        training = self._model.settings
+        self._model.settings = replace(training, dropout_rate=0.0, hidden_rate=0.0)
         with torch.no_grad():
             score = self._model.loss(self._valid)
+        self._model.settings = training
         self._store(torch.stack(losses).mean(), score)
 
     def _store(self, loss: Tensor, score: Tensor) -> None:
@@ -122,7 +127,7 @@ class Turns:
     """Watches our fit: after each of its epochs the stand-in has one."""
 
     def __init__(self, eager: EagerEpochs, rounds: int, threads: int) -> None:
-        self._eager, self._rounds = eager, rounds
+        self._eager, self._rounds, self._threads = eager, rounds, threads
         self._now = time.process_time if threads == 1 else time.perf_counter
         self._since = 0.0
         self.ours: list[float] = []
@@ -138,13 +143,26 @@ class Turns:
 
     def epoch(self, report: EpochReport, settings: Settings) -> None:
         own, began = self._now() - self._since, self._now()
+        in_training = torch.get_num_threads()  # one, while the compiled library has them
+        torch.set_num_threads(self._threads)
         self._eager.epoch()
+        torch.set_num_threads(in_training)
         if report.epoch:  # the first one of both warms up
             self.ours.append(own)
             self.eager.append(self._now() - began)
         if len(self.ours) == self._rounds:
             signal.raise_signal(signal.SIGTERM)
         self._since = self._now()
+
+
+def checked_bf16(shape: Shape) -> float:
+    """Relative error of the gradient; ends the program where it is too large for bf16."""
+    truth = first_gradient(shape, "reference", torch.float64)
+    found = first_gradient(shape, "compiled-bf16", torch.float32)
+    error = float((found - truth).norm() / truth.norm())
+    if not error <= BF16_TOLERANCE:
+        sys.exit(f"bf16: the gradient is off by {error:.1e}, {BF16_TOLERANCE:.0e} is allowed")
+    return error
 
 
 def measured(
@@ -154,6 +172,8 @@ def measured(
     settings = settings_of_ours(threads, precision)
     shape = shape_of(recording, settings)
     errors = checked(shape)
+    if precision == "bf16":
+        errors["compiled, bf16"] = checked_bf16(shape)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         turns = Turns(EagerEpochs(recording, shape, folder), rounds, threads)
