@@ -180,3 +180,10 @@ def test_members_and_parts_that_are_not_there_say_so(trained, tmp_path):
     ):
         with pytest.raises(kind, match=text):
             fit_run(recording(), settings(), tmp_path / "r", options=from_run(trained, **wanted))
+
+
+def test_an_estimator_in_place_of_its_folder_says_what_is_needed():
+    from lfads_torch import LFADS
+
+    with pytest.raises(SettingsError, match="start_from is a LFADS; the folder of a run is needed"):
+        LFADS(bin_width_s=0.01).fit(np.ones((3, 3, 3)), start_from=LFADS())

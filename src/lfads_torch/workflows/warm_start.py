@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lfads_torch.errors import RunError
+from lfads_torch.errors import RunError, SettingsError
 from lfads_torch.outputs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ def as_warm_start(given: str | os.PathLike[str] | WarmStart | None) -> WarmStart
     """A run's folder as its best weights, all of them."""
     if given is None or isinstance(given, WarmStart):
         return given
+    if not isinstance(given, str | os.PathLike):
+        raise SettingsError(
+            f"start_from is a {type(given).__name__}; the folder of a run is needed, such as the "
+            "run_folder_ of an estimator, or a WarmStart."
+        )
     return WarmStart(run=Path(given))
 
 
