@@ -15,6 +15,7 @@ from run_cases import Watcher
 from safetensors.torch import load_file
 from session_cases import session, sessions, tiny_settings
 
+from lfads_torch.data.formats.base import ReadOptions
 from lfads_torch.errors import DataError, DivergenceError, OutputError, RunError, SettingsError
 from lfads_torch.outputs.inspect import describe
 from lfads_torch.outputs.left_out_file import (
@@ -25,9 +26,16 @@ from lfads_torch.outputs.left_out_file import (
 )
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows.fit import fit_run
+from lfads_torch.workflows.scores.record import Score
 from lfads_torch.workflows.sessions import left_out_runs
-from lfads_torch.workflows.sessions.leave_out import LeaveOutRequest, leave_one_out
+from lfads_torch.workflows.sessions.leave_out import (
+    LeaveOutRequest,
+    _new_record,
+    leave_one_out,
+)
 from lfads_torch.workflows.sessions.leave_out_source import request_of_run
+from lfads_torch.workflows.sessions.left_out_identity import require_same
+from lfads_torch.workflows.sessions.left_out_scores import _compared
 from lfads_torch.workflows.stored import read_settings_of
 
 SETTINGS = tiny_settings("training.epochs=2", "inference.n_samples=2", "run.n_seeds=1")
@@ -146,6 +154,45 @@ def test_what_was_stopped_goes_on_and_gives_the_same_scores(
     again = run(going_on)
     assert (folder / "without_monday/metrics.jsonl").stat().st_mtime_ns == before
     assert (again.sessions, again.pooled) == (expected.sessions, expected.pooled)
+
+
+def test_another_split_or_other_settings_do_not_go_on(
+    done: Path, joint: RunFolder, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(done, tmp_path / "out")
+    given = {"with_alone": True, "only": ("monday", "tuesday"), "resume_if_exists": True}
+    asked = request_of_run(joint, folder, **given)
+    with pytest.raises(RunError, match=r"other settings \({'training.epochs': 2}, now .*: 4}"):
+        run(request_of_run(joint, folder, overrides=("training.epochs=4",), **given))
+    with pytest.raises(RunError, match=r"\(--set-added\) \(\[\], now \['training.epochs=1'\]"):
+        run(replace(asked, added_overrides=("training.epochs=1",)))
+    with pytest.raises(RunError, match=r"options for reading .*'counts': 'spikes'"):
+        run(replace(asked, read_options=ReadOptions(counts="spikes")))
+    first, *rest = asked.recordings
+    turned = replace(first.split, trial_set=np.roll(first.split.trial_set, 1))
+    with pytest.raises(RunError, match=r"other splits \(hashes\) \({'monday'"):
+        run(replace(asked, recordings=(first.with_split(turned), *rest)))
+    # Of an earlier version, and on another device: what is finished stays.
+    stored = read_left_out(folder / LEFT_OUT)
+    elsewhere = replace(asked.settings, run=replace(asked.settings.run, threads=1))
+    new = _new_record(replace(asked, settings=elsewhere))
+    require_same(stored, new, folder)
+    require_same(replace(stored, begun_with={}), new, folder)
+
+
+def test_scores_of_other_trials_are_not_paired() -> None:
+    class Never:
+        value, n_trials = 1.0, 3
+
+        def resample(self, weights: object) -> np.ndarray:
+            raise AssertionError("is not reached")
+
+    one = Score(
+        name=CO_SMOOTHING, value=1.0, set="test", is_used_for_selection=False, n_trials=3,
+        trial_score=Never(), trial_ids=np.arange(3),
+    )  # fmt: skip
+    with pytest.raises(DataError, match="of other trials than that it is compared with"):
+        _compared(one, replace(one, trial_ids=np.arange(3)[::-1]))
 
 
 def test_what_overwrite_has_not_reached_is_not_taken_as_new(

@@ -39,6 +39,8 @@ class LeftOutRecord:
     command: tuple[str, ...] = ()
     run: str | None = None  # the run of all sessions; None: files were given
     n_trials: int | None = None  # few-shot
+    # settings, added_overrides, read_options and splits (a hash per session); empty: not stored
+    begun_with: Mapping[str, Any] = field(default_factory=dict)
     sessions: tuple[LeftOut, ...] = ()
     pooled: tuple[Mapping[str, Any], ...] = ()  # as `scores`; empty until all are finished
 
@@ -70,6 +72,7 @@ def read_left_out(path: Path) -> LeftOutRecord:
             command=tuple(content["command"]),
             run=content["run"],
             n_trials=content["n_trials"],
+            begun_with=dict(content.get("begun_with", {})),
             sessions=tuple(
                 LeftOut(**{**each, "scores": tuple(each["scores"])}) for each in content["sessions"]
             ),

@@ -108,12 +108,14 @@ def leave_one_out(
 
 def _begin(request: LeaveOutRequest, say: Callable[[str], None]) -> LeftOutRecord:
     """The record on disk, or a new one."""
+    from lfads_torch.workflows.sessions.left_out_identity import require_same
+
     _require_sessions(request)
     new = _new_record(request)
     path = request.folder / LEFT_OUT
     before = read_left_out(path) if path.is_file() else None
     if before is not None and request.resume_if_exists:
-        _require_same(before, new, request.folder)
+        require_same(before, new, request.folder)
         return replace(before, pooled=())
     _require_free(request, new, before)
     kinds = ", ".join(new.sessions[0].runs)
@@ -129,6 +131,7 @@ def _begin(request: LeaveOutRequest, say: Callable[[str], None]) -> LeftOutRecor
 
 def _new_record(request: LeaveOutRequest) -> LeftOutRecord:
     from lfads_torch.workflows.sessions.folder import folder_names
+    from lfads_torch.workflows.sessions.left_out_identity import begun_with
 
     kinds = ("without", "added", *(["alone"] if request.with_alone else []))
     names = [each.session for each in request.recordings]
@@ -137,6 +140,7 @@ def _new_record(request: LeaveOutRequest) -> LeftOutRecord:
         command=request.command,
         run=str(request.run.path.resolve()) if request.run else None,
         n_trials=request.n_trials,
+        begun_with=begun_with(request),
         sessions=tuple(
             LeftOut(session=name, runs={kind: f"{kind}_{places[name]}" for kind in kinds})
             for name in request.only or names
@@ -188,21 +192,6 @@ def _require_training_of_added(request: LeaveOutRequest) -> None:
             raise SettingsError(
                 f"--trials is {asked}; {each.session} has {n_train} training trials, so 1 to "
                 f"{n_train} is needed."
-            )
-
-
-def _require_same(before: LeftOutRecord, new: LeftOutRecord, folder: Path) -> None:
-    """Raise RunError where the folder was begun with other sessions, runs or trials."""
-    for what, old, now in (
-        ("sessions", [s.session for s in before.sessions], [s.session for s in new.sessions]),
-        ("runs of each session", list(before.sessions[0].runs), list(new.sessions[0].runs)),
-        ("training trials (--trials)", before.n_trials, new.n_trials),
-        ("run of all sessions", before.run, new.run),
-    ):
-        if old != now:
-            raise RunError(
-                f"{folder}: was begun with other {what} ({old}, now {now}). Go on with the same "
-                "command, choose another --out, or replace it with --overwrite."
             )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lfads_torch.errors import DataError
+
 if TYPE_CHECKING:
     from lfads_torch.outputs.left_out_file import LeftOut
     from lfads_torch.workflows.evaluate import Evaluation, Score
@@ -95,6 +97,13 @@ def _limits(score: Score) -> Row:
     return {"low": low, "high": high}
 
 
+def _are_of_the_same_trials(own: Score, other: Score) -> bool:
+    ids, theirs = own.trial_ids, other.trial_ids
+    if ids is None or theirs is None:
+        return own.n_trials == other.n_trials
+    return bool(ids.tolist() == theirs.tolist())
+
+
 def _compared(own: Score, other: Score) -> Row:
     """The other model's value, and the added one's less that, paired on the same trials."""
     from lfads_torch.analysis.metrics.intervals import PairedDifference, trial_bootstrap
@@ -102,6 +111,12 @@ def _compared(own: Score, other: Score) -> Row:
 
     assert own.trial_score is not None  # callers have looked
     assert other.trial_score is not None
+    if not _are_of_the_same_trials(own, other):
+        raise DataError(
+            f"{own.name}: the added session's is of other trials than that it is compared with, so "
+            "that they cannot be paired. The splits were changed since training: restore the "
+            "runs' split.json, or leave the sessions out anew with --overwrite."
+        )
     pair = PairedDifference(first=own.trial_score, second=other.trial_score)
     interval = trial_bootstrap(pair, random_numbers(_SEED), n_samples=_N_SAMPLES)
     return {
