@@ -19,10 +19,12 @@ from lfads_torch.outputs.ensemble_file import read_ensemble
 from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows import sample
+from lfads_torch.workflows.evaluate import evaluate_run, to_json
 from lfads_torch.workflows.finish import finish_run, missing_results
 from lfads_torch.workflows.fit import Quiet
 from lfads_torch.workflows.fit_file import FitRequest, fit_file
 from lfads_torch.workflows.infer_file import InferRequest, infer_file, read_as_before
+from lfads_torch.workflows.report import figure_inputs
 from lfads_torch.workflows.stored import read_recording_of
 
 BY_TRIAL = ("data.read_by=trial", "run.threads=1", "training.epochs=2")
@@ -129,3 +131,23 @@ def test_an_ensemble_is_chosen_by_as_many_trials_as_fit(path, tmp_path, monkeypa
     with open_rates(run.rates_path) as rates:
         averaged = np.atleast_1d(rates.attrs.get("ensemble_members", rates.attrs["member"]))
         assert averaged.tolist() == list(chosen.members)
+
+
+def test_later_scores_are_of_the_same_trials_whatever_memory_is_free(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(by_trial, "LEAST_BYTES", 0)
+    monkeypatch.setattr(by_trial, "allowed_bytes", lambda memory_gb: 20_000)
+    monkeypatch.setattr(sample, "BYTES_OF_VALUE", 20_000 // (12 * 6) // 4)  # 4 of each set
+    run = fit(path, tmp_path / "run")
+    assert run.read_record().n_trials_at_once == 4
+    stored = run.read_scores()
+    assert any("scores are of 4 of the 6 trials" in note for note in stored["notes"])
+    for allowed in (1e9, 15_000):
+        monkeypatch.setattr(by_trial, "allowed_bytes", lambda memory_gb, now=allowed: now)
+        assert to_json(evaluate_run(run, which_set="valid"))["scores"] == stored["scores"]
+        with figure_inputs(run) as inputs:
+            assert inputs.recording.n_trials == 4
+    in_memory = replace(run.read_record(), read_options={"read_by": "memory"})
+    run.write_record(in_memory)
+    assert to_json(evaluate_run(run, which_set="valid"))["scores"] == stored["scores"]
+    new = evaluate_run(run, which_set="all", recording=rich_recording(seed=1))
+    assert len(new.trial_ids) == 30

@@ -101,7 +101,9 @@ def test_scores_and_figures_are_of_as_many_trials_as_fit(path, tmp_path, monkeyp
     monkeypatch.setattr(evaluate, "_scores", lambda case: [])
     run = with_rates(fit(path, tmp_path / "run", "trial"))
     options = ReadOptions(read_by="trial", memory_gb=0.001)
-    run.write_record(replace(run.read_record(), read_options=vars(options)))
+    run.write_record(
+        replace(run.read_record(), read_options=vars(options), n_trials_at_once=0)  # of old runs
+    )
     found = evaluate.evaluate_run(run, which_set="valid")
     assert len(found.trial_ids) == 4
     assert any("scores are of 4 of the 6 trials" in note for note in found.notes)

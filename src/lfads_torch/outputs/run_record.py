@@ -45,6 +45,7 @@ class RunRecord:
     data_path: str | None = None  # None: counts given as an array
     data_fingerprint: str | None = None
     read_options: Mapping[str, Any] = field(default_factory=dict)  # how the file was read
+    n_trials_at_once: int = 0  # that are scored and drawn, of counts read by trial; 0: not limited
     refit: Mapping[str, Any] = field(default_factory=dict)  # of which run, epochs, validation
     search: Mapping[str, Any] = field(default_factory=dict)  # of a search: method, ending, best
     sessions: Mapping[str, str] = field(default_factory=dict)  # of several: name -> its folder

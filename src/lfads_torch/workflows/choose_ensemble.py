@@ -121,7 +121,8 @@ def _selected(run: RunFolder, recording: Recording, ids: Sequence[int]) -> tuple
     best = models[0]
     aligned = best.card.aligned(recording)
     assert aligned.split is not None  # `_own_recording` gives it one
-    positions = as_many_as_fit(aligned, aligned.split.trials("valid"))
+    n_stored = run.read_record().n_trials_at_once
+    positions = as_many_as_fit(aligned, aligned.split.trials("valid"), n_stored)
     settings, task = best.settings, best.assembly.task
     counts = aligned.counts[positions][:, settings.model.first_generated_bin :]
     with _mean_counts(models, positions) as predictions:

@@ -27,6 +27,7 @@ def record_of(prepared: Prepared, options: FitOptions) -> RunRecord:
     """The record of the run as a whole."""
     from lfads_torch.data.fingerprint import fingerprint
     from lfads_torch.workflows.plugin_record import plugin_record
+    from lfads_torch.workflows.sample import n_that_fit
     from lfads_torch.workflows.sessions.folder import folder_names, joint_fingerprint
     from lfads_torch.workflows.sessions.sizes import joint_sizes
 
@@ -41,6 +42,7 @@ def record_of(prepared: Prepared, options: FitOptions) -> RunRecord:
         data_path=None if path is None else str(Path(path).resolve()),
         data_fingerprint=joint_fingerprint(prints) if is_joint else prints[0],
         read_options={} if options.read_options is None else asdict(options.read_options),
+        n_trials_at_once=0 if is_joint else n_that_fit(recordings[0]),
         refit=options.refit,
         added_to=options.added_to,
         imported=options.imported,
@@ -90,6 +92,7 @@ def _session_folder(
     from lfads_torch.config.sizes import sizes_of
     from lfads_torch.config.tree import to_yaml
     from lfads_torch.data.fingerprint import fingerprint
+    from lfads_torch.workflows.sample import n_that_fit
     from lfads_torch.workflows.sessions.sizes import joint_sizes
 
     recording, settings = prepared.recordings[place], prepared.settings
@@ -112,6 +115,7 @@ def _session_folder(
             data_fingerprint=fingerprint(recording),
             sessions={},
             session_of=run.path.name,
+            n_trials_at_once=n_that_fit(recording),
             sizes=_whole(sizes),
             beta=_beta(own_settings, sizes),
             beta_share=beta_of_one(settings, sizes) / beta_of_one(settings, joint),

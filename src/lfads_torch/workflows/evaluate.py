@@ -94,7 +94,7 @@ def evaluate(run: RunFolder, request: Request) -> Evaluation:
 
     source = _source(run, request)
     every = _positions(source, request)
-    positions = as_many_as_fit(source.recording, every)
+    positions = _sampled(run, source, every)
     case = _case(run, source, positions, request)
     return Evaluation(
         run=run.path.name,
@@ -271,7 +271,7 @@ def _training_trials(
     """The trials that decoders and averages are fitted on; or None and why there are none."""
     split = source.recording.split
     if split is not None and len(split.trials(TRAIN)):
-        return source.trials(as_many_as_fit(source.recording, split.trials(TRAIN))), ""
+        return source.trials(_sampled(run, source, split.trials(TRAIN))), ""
     if not source.is_new:
         return None, "the run has no training trials"
     try:
@@ -279,8 +279,14 @@ def _training_trials(
     except RunError as error:
         return None, f"no training trials to fit on: {error}"
     assert own.recording.split is not None  # the run's own recording always carries its split
-    training = as_many_as_fit(own.recording, own.recording.split.trials(TRAIN))
-    return own.trials(training), ""
+    return own.trials(_sampled(run, own, own.recording.split.trials(TRAIN))), ""
+
+
+def _sampled(run: RunFolder, source: Source, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """As many as the run scores at once; all of a new recording that is in memory."""
+    if source.is_new and source.recording.in_file is None:
+        return positions
+    return as_many_as_fit(source.recording, positions, run.read_record().n_trials_at_once)
 
 
 def _notes_of_sample(n_scored: int, n_trials: int) -> list[str]:

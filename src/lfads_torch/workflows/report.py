@@ -58,7 +58,7 @@ def figure_inputs(
     with ExitStack() as stack:
         has_rates = rates_path is not None or path.is_file()
         rates = stack.enter_context(open_rates(path)) if has_rates else None
-        rates, recording = _sample(rates, recording, shown)
+        rates, recording = _sample(run, rates, recording, shown)
         yield FigureInputs(
             rates=rates,
             recording=recording,
@@ -74,14 +74,18 @@ def figure_inputs(
 
 
 def _sample(
-    rates: xarray.Dataset | None, recording: Recording | None, shown: Sequence[str | int]
+    run: RunFolder,
+    rates: xarray.Dataset | None,
+    recording: Recording | None,
+    shown: Sequence[str | int],
 ) -> tuple[xarray.Dataset | None, Recording | None]:
     """As many trials of both as fit in memory, where the counts are in a file; else all."""
     if recording is None or recording.in_file is None:
         return rates, recording
     ids = [str(one) for one in recording.trial_ids.tolist()]
     asked = [ids.index(str(one)) for one in shown if str(one) in ids]
-    chosen = as_many_as_fit(recording, np.arange(recording.n_trials))
+    n_stored = run.read_record().n_trials_at_once
+    chosen = as_many_as_fit(recording, np.arange(recording.n_trials), n_stored)
     chosen = np.union1d(chosen, np.array(asked, dtype=np.int64))
     recording = recording.take_trials(chosen).in_memory()
     if rates is None:
