@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from lfads_torch.kernels.choose import (
     describe_compiled,
     describe_triton,
     require_one_precision,
+    with_own_generator,
 )
 from lfads_torch.kernels.compiled import library as library_module
 from lfads_torch.kernels.compiled.library import Absent, find_library
@@ -138,6 +141,54 @@ def test_bf16_is_refused_where_no_kernels_have_it(monkeypatch, tmp_path, no_trit
         SettingsError, match=r"bf16 cannot run here: .*was not built.*Choose float32"
     ):
         choose_kernels(precision="bf16")
+
+
+class Asked(ctypes.CDLL):
+    """A library on a processor with AMX, whose system may refuse its tiles."""
+
+    def __init__(self, grants: bool) -> None:
+        super().__init__(None)
+        self.asked: list[str] = []
+        self._grants = grants
+
+    def lfads_supports_bf16(self, number) -> bool:
+        self.asked.append(library_module.INSTRUCTION_SETS[number.value])
+        return self._grants or self.asked[-1] != "amx"
+
+
+@pytest.mark.parametrize(("grants", "best"), [(True, "amx"), (False, "avx512")])
+def test_tiles_are_asked_for_only_where_bf16_is_chosen(monkeypatch, grants, best):
+    handle = Asked(grants)
+    library = library_module.Library(handle, library_module.INSTRUCTION_SETS)
+    monkeypatch.setattr(library_module, "find_library", lambda: library)
+    assert choose_kernels().name == "compiled-avx512"
+    assert choose_kernels("compiled-amx").name == "compiled-amx"
+    assert handle.asked == []
+    assert choose_kernels(precision="bf16").name == f"compiled-{best}-bf16"
+    assert "amx" in handle.asked
+    if not grants:
+        with pytest.raises(SettingsError, match="does not grant this process the tiles of amx"):
+            choose_kernels("compiled-amx-bf16")
+
+
+def test_a_library_from_before_the_question_asked_while_it_was_loaded():
+    library = library_module.Library(ctypes.CDLL(None), library_module.INSTRUCTION_SETS)
+    assert library.best_of_bf16 == "amx"
+
+
+def test_the_library_here_has_bf16_for_all_of_its_instruction_sets():
+    library = find_library()
+    if isinstance(library, Absent):
+        pytest.skip(library.reason)
+    names = library.instruction_sets + library.emulated
+    assert all(library.may_use_bf16(name) for name in names if name != "amx")
+
+
+def test_a_generator_of_ones_own_cannot_have_bf16():
+    kernels = choose_kernels("portable")
+    assert with_own_generator(kernels, "own").name == "portable"
+    with pytest.raises(SettingsError, match=r"generator own .* no bf16 products.*--precision flo"):
+        with_own_generator(replace(kernels, precision="bf16"), "own")
 
 
 def test_a_name_and_the_setting_must_not_say_different_precisions():

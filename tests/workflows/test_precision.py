@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,33 @@ def test_another_precision_on_resuming_needs_leave(stopped):
     assert "precision: float32" in run.settings_path.read_text()
     with pytest.raises(RunError, match="has finished, so --precision cannot change it"):
         resume_run(run.path, options=FitOptions(precision="bf16"))
+
+
+def test_kernels_of_another_precision_are_refused_on_resuming(tmp_path):
+    begun = settings("run.precision=float32")
+    run = fit_run(recording(), begun, tmp_path / "run", observer=stop_after(0))
+    options = FitOptions(kernels="compiled-bf16", allow_different_numbers=True)
+    with pytest.raises(SettingsError, match=r"run\.precision is float32\. .*add --precision"):
+        resume_run(run.path, options=options)
+    assert run.read_record().precision == "float32"
+    run = resume_run(run.path, options=replace(options, precision="bf16"))
+    assert run.read_record().precision == "bf16"
+    assert "precision: bf16" in run.settings_path.read_text()
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_asking_for_the_precision_it_has_keeps_the_kernels(tmp_path, precision):
+    forced = FitOptions(kernels="portable")
+    run = fit_run(recording(), settings(), tmp_path / "run", options=forced, observer=stop_after(0))
+    run = resume_run(run.path, options=FitOptions(precision=precision))
+    assert run.read_record().backend == "portable"
+
+
+def test_a_generator_of_ones_own_is_refused_before_a_folder_is_made(tmp_path):
+    own = settings(BF16, "model.generator=lfads_torch.model.cells.gru:GRUGenerator")
+    with pytest.raises(SettingsError, match="reference scan, which has no bf16 products"):
+        fit_run(recording(), own, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_asking_for_the_same_precision_again_changes_nothing(fitted, stopped):

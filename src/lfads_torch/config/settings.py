@@ -40,7 +40,8 @@ class RunSettings:
     precision: Literal["auto", "float32", "float64", "bf16"] = setting(
         "auto",
         "type of all numbers; bf16: products of bf16 operands in the recurrences, all else float32 "
-        "(faster with AMX and on a GPU; refused where no kernels have it); auto: float32",
+        "(expected to be faster with AMX and on a GPU, not yet run on such a processor; refused "
+        "where no kernels have it); auto: float32",
     )
     preset: str = setting(
         "auto", "values that the other settings start from; auto: by training trials and units"

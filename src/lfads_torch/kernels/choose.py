@@ -112,13 +112,14 @@ def _of_pytorch(wanted: str, precision: str) -> Kernels:
     return _reference() if wanted == "reference" else _portable("forced")
 
 
-def require_one_precision(wanted: str, precision: str) -> None:
+def require_one_precision(
+    wanted: str, precision: str, *, remedy: str = "Leave one of them out."
+) -> None:
     """Raise SettingsError where the backend's name and run.precision say different things."""
     named = _precision_in(wanted)
     if named and precision not in ("auto", named):
         raise SettingsError(
-            f"kernels: {wanted} asks for {named}, but run.precision is {precision}. Leave one of "
-            "them out."
+            f"kernels: {wanted} asks for {named}, but run.precision is {precision}. {remedy}"
         )
 
 
@@ -129,9 +130,18 @@ def _precision_in(wanted: str) -> str:
 
 
 def with_own_generator(kernels: Kernels, cell: str) -> Kernels:
-    """The same, but generation goes through the reference scan, for `cell` has no fast version."""
+    """The same, but generation goes through the reference scan, for `cell` has no fast version.
+
+    Raises SettingsError for bf16, which the reference scan does not have.
+    """
     from lfads_torch.kernels.decoder.reference import decoder_scan
 
+    if kernels.precision == "bf16":
+        raise SettingsError(
+            f"run.precision: the generator {cell} is computed by the reference scan, which has no "
+            "bf16 products, but bf16 is asked for. Choose run.precision float32 or auto (to go on "
+            "with a run that began so, add --precision float32 --allow-different-numbers)."
+        )
     scan = (
         "the reference scan" if kernels.precision == "float32" else "the reference scan in float32"
     )
@@ -198,6 +208,8 @@ def _compiled(kind: str, device: torch.device | None, dtype: torch.dtype | None)
     from lfads_torch.kernels.compiled.decoder import CompiledDecoder
     from lfads_torch.kernels.compiled.fused import fused_with
 
+    if bf16 and instructions and not library.may_use_bf16(instructions):
+        return f"the system does not grant this process the tiles of {instructions}"
     used = instructions or (library.best_of_bf16 if bf16 else library.best)
     reason = "forced" if instructions else f"the fastest here; the processor has {used}"
     fused = fused_with(library, used, bf16=bf16)

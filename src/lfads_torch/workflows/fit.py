@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lfads_torch.data.check.report import CheckReport
     from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.recording import Recording
+    from lfads_torch.outputs.run_record import RunRecord
     from lfads_torch.search.history import GenerationReport
     from lfads_torch.training.loop import EpochReport
     from lfads_torch.training.task import Task
@@ -134,12 +135,21 @@ def train_anew(
 
 def _require_kernels(settings: Settings, options: FitOptions) -> None:
     """Refuse what cannot compute here before a folder is made."""
-    from lfads_torch.kernels.choose import choose_kernels, require_one_precision
+    from lfads_torch.kernels.choose import (
+        choose_kernels,
+        require_one_precision,
+        with_own_generator,
+    )
+    from lfads_torch.model.parts import choose_parts
     from lfads_torch.workflows.device import choose_device, number_type
 
     device, dtype = choose_device(settings.run), number_type(settings.run)
     require_one_precision(options.kernels, settings.run.precision)
-    choose_kernels(options.kernels, device=device, dtype=dtype, precision=settings.run.precision)
+    kernels = choose_kernels(
+        options.kernels, device=device, dtype=dtype, precision=settings.run.precision
+    )
+    if choose_parts(settings.model).generator is not None:
+        with_own_generator(kernels, settings.model.generator)
 
 
 def resume_run(
@@ -188,10 +198,18 @@ def _kernels_of(run: RunFolder, settings: Settings, options: FitOptions) -> str:
 
     record = run.read_record()
     is_elsewhere = record.device != str(choose_device(settings.run))
-    if options.kernels != "auto" or options.precision is not None or is_elsewhere:
-        require_one_precision(options.kernels, options.precision or "auto")
+    if options.kernels != "auto" or is_elsewhere or _is_in_another_precision(record, options):
+        require_one_precision(
+            options.kernels, settings.run.precision,
+            remedy="Leave --kernels out, or add --precision with the same value.",
+        )  # fmt: skip
         return options.kernels
     return record.backend or "auto"
+
+
+def _is_in_another_precision(record: RunRecord, options: FitOptions) -> bool:
+    wanted = "float32" if options.precision == "auto" else options.precision
+    return wanted is not None and wanted != record.precision
 
 
 def prepare(

@@ -168,7 +168,16 @@ class Library:
     @property
     def best_of_bf16(self) -> str:
         """The fastest for products of bf16 operands."""
-        return self.instruction_sets[-1]
+        return [name for name in self.instruction_sets if self.may_use_bf16(name)][-1]
+
+    def may_use_bf16(self, instructions: str) -> bool:
+        """Whether an instruction set of this machine may; AMX asks the system for its tiles here.
+
+        Only where bf16 is chosen: what the system grants costs every thread a larger signal frame.
+        """
+        if not hasattr(self.handle, "lfads_supports_bf16"):
+            return True  # an older library, which has asked while it was loaded
+        return bool(self.handle.lfads_supports_bf16(ctypes.c_int32(_NUMBERED.index(instructions))))
 
     def call(
         self,
