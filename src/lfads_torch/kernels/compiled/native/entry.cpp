@@ -20,6 +20,18 @@ bool has_avx512() {
 }
 #endif
 
+bool is_bf16(const LfadsGru &call) { return call.bf16; }
+bool is_bf16(const LfadsDecoder &call) { return call.bf16; }
+template <class Call>
+bool is_bf16(const Call &) {
+  return false;
+}
+
+template <class Call>
+bool can_run(int32_t instructions, const Call &call) {
+  return is_bf16(call) ? lfads_supports_bf16(instructions) : lfads_supports(instructions);
+}
+
 }  // namespace
 
 extern "C" {
@@ -40,7 +52,7 @@ int32_t lfads_supports(int32_t instructions) {
 #endif
 #ifdef LFADS_AMX
     case kAmx:
-      return has_avx512() && __builtin_cpu_supports("avx512bf16") && lfads::may_use_tiles();
+      return has_avx512() && __builtin_cpu_supports("avx512bf16") && lfads::has_tiles();
 #endif
 #ifdef LFADS_AVX512_EMULATED
     case kAvx512Emulated:
@@ -53,6 +65,10 @@ int32_t lfads_supports(int32_t instructions) {
     default:
       return 0;
   }
+}
+
+int32_t lfads_supports_bf16(int32_t instructions) {
+  return lfads_supports(instructions) && (instructions != kAmx || lfads::may_use_tiles());
 }
 
 #define CASE(number, variant, function) \
@@ -85,7 +101,7 @@ int32_t lfads_supports(int32_t instructions) {
 #endif
 #define DISPATCH(function, Call)                                     \
   int32_t lfads_##function(int32_t instructions, const Call *call) { \
-    if (!lfads_supports(instructions)) return kNotHere;              \
+    if (!can_run(instructions, *call)) return kNotHere;              \
     switch (instructions) {                                          \
       CASE_AVX2(function)                                            \
       CASE_AVX512(function)                                          \

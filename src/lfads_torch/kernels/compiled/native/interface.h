@@ -150,6 +150,8 @@ struct LfadsLagged {
 // last two are for tests: the source of AVX-512 and AMX, run by AVX2.
 int32_t lfads_interface(void);
 int32_t lfads_supports(int32_t instructions);
+// The same for products of bf16 operands; with AMX this asks the system for its tiles.
+int32_t lfads_supports_bf16(int32_t instructions);
 int32_t lfads_gru_forward(int32_t instructions, const LfadsGru *call);
 int32_t lfads_gru_backward(int32_t instructions, const LfadsGru *call);
 int32_t lfads_decoder_forward(int32_t instructions, const LfadsDecoder *call);

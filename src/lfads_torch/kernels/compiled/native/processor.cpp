@@ -16,7 +16,7 @@ constexpr uint32_t kAmxBf16 = 1u << 22, kAmxTile = 1u << 24, kOsXsave = 1u << 27
 constexpr uint32_t kTileStates = 3u << 17;
 constexpr long kRequestPermission = 0x1023, kTileData = 18;
 
-bool has_tiles() {
+bool processor_has_tiles() {
   uint32_t a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & kOsXsave)) return false;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
@@ -31,8 +31,10 @@ bool system_keeps_tiles() {
 
 }  // namespace
 
+bool has_tiles() { return processor_has_tiles() && system_keeps_tiles(); }
+
 bool may_use_tiles() {
-  static const bool may = has_tiles() && system_keeps_tiles() &&
+  static const bool may = has_tiles() &&
                           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   return may;
 }
@@ -41,6 +43,7 @@ bool may_use_tiles() {
 
 #else
 
+bool lfads::has_tiles() { return false; }
 bool lfads::may_use_tiles() { return false; }
 
 #endif

@@ -38,7 +38,8 @@ INLINE int64_t weight_memory(int64_t largest_M, int64_t N, int64_t n_right) {
 }
 
 // Add to several weights that share right operands, and to the operands' sums over rows (`row_sum`,
-// or null). Partial sums of kBlock rows each are added in order: exact enough for thousands of rows.
+// or null): these as partial sums of kBlock rows each, added in order, which is exact enough for
+// thousands of rows. Weights have one chain of multiply-adds over all rows.
 template <class Operand>
 void add_weights(int64_t n_rows, RightRows right, int64_t N, const WeightSum *sums, int64_t n_sums,
                  float *row_sum, float *memory) {
