@@ -8,7 +8,11 @@ import pytest
 from command_line import TINY, Lfads, Made, options
 from session_cases import sessions
 
-from lfads_torch.cli.leave_one_out import left_out_table
+from lfads_torch.cli.leave_one_out import _print, _request, left_out_table
+from lfads_torch.cli.reader_arguments import ReaderArguments
+from lfads_torch.cli.run_arguments import RunArguments, TrainingArguments
+from lfads_torch.cli.setting_arguments import SettingArguments
+from lfads_torch.cli.split_arguments import SplitArguments
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.outputs.left_out_file import LEFT_OUT, LeftOut, LeftOutRecord, read_left_out
 
@@ -83,3 +87,29 @@ def test_the_table_tells_what_failed_and_waits() -> None:
     assert " ".join(monday.split()) == told
     assert tuesday.split() == ["tuesday", "-", "-", "failed", "-", "-"]
     assert friday.split() == ["friday", "-", "-", "waiting", "-", "-"]
+
+
+def test_a_session_that_failed_is_an_error_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinds = {"without": "without_monday", "added": "added_monday"}
+    finished = LeftOut(session="monday", runs=kinds, status="finished", scores=(ROW,))
+    failed = LeftOut(session="tuesday", runs=kinds, status="failed", reason="it diverged")
+    assert _print(LeftOutRecord(sessions=(finished,)), tmp_path) == 0
+    assert _print(LeftOutRecord(sessions=(finished, failed)), tmp_path) == 1
+    assert "tuesday: training failed" in capsys.readouterr().err
+
+
+def test_how_files_are_read_and_divided_is_said(
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for is_quiet in (False, True):
+        given = TrainingArguments(
+            run=RunArguments(quiet=is_quiet),
+            settings=SettingArguments(overrides=("data.read_by=trial",)),
+            split=SplitArguments(),
+            reader=ReaderArguments(),
+        )
+        _request(tuple(files), tmp_path / "out", given, {})
+        told = "counts are read from the file by trial" in capsys.readouterr().err
+        assert told is not is_quiet

@@ -95,6 +95,12 @@ def _request(
     from lfads_torch.workflows.fit import Quiet
     from lfads_torch.workflows.sessions.leave_out_source import request_of_files, request_of_run
 
+    class Lines(Quiet):
+        """Says how the files are read and divided."""
+
+        def message(self, text: str) -> None:
+            say(text)
+
     if given.run.warm_start() is not None:
         raise SettingsError(
             "--from: models that leave a session out start anew; weights of another run may have "
@@ -102,7 +108,8 @@ def _request(
         )
     if not sources[0].is_dir():
         settings = given.read_settings({})
-        return request_of_files(given.request(sources, folder, settings), Quiet(), **asked)
+        observer = Quiet() if given.run.quiet else Lines()
+        return request_of_files(given.request(sources, folder, settings), observer, **asked)
     _refuse_beside_a_run(sources, given)
     run = given.run
     named = (f"{name}={value}" for name, (_, value) in run.settings().items() if value is not None)
@@ -191,4 +198,7 @@ def _print(record: LeftOutRecord, folder: Path) -> int:
     if not any(each.scores for each in record.sessions):
         say(f"no session has a score; {folder / LEFT_OUT} says why")
         return 1
-    return 0
+    failed = [each.session for each in record.sessions if each.status == "failed"]
+    if failed:
+        say(f"{', '.join(failed)}: training failed; {folder / LEFT_OUT} says why")
+    return 1 if failed else 0

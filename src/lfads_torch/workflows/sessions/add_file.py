@@ -37,17 +37,21 @@ class AddRequest:
 def add_file(run: RunFolder, request: AddRequest, observer: Observer) -> RunFolder:
     """Train, infer, evaluate; the run is finished, or interrupted after a signal."""
     from lfads_torch.data.formats.choose import read_recording
+    from lfads_torch.workflows.read_options import told_of_reading
 
     asked = AddOptions(
         overrides=request.overrides, n_trials=request.n_trials, member=request.member
     )
     settings = settings_to_add_with(run, asked)
-    recording = read_recording(request.source, options=request.read_options)
+    read_options = _read_options(request)
+    recording = read_recording(request.source, options=read_options)
+    if (told := told_of_reading(recording)) is not None:
+        observer.message(told)
     (choice,) = choices_of(request.split, 1)
     recording = with_chosen_split(recording, choice, settings.split, observer.message)
     options = FitOptions(
         data_path=request.source,
-        read_options=request.read_options,
+        read_options=read_options,
         overwrite=request.overwrite,
         command=request.command,
     )
@@ -57,3 +61,15 @@ def add_file(run: RunFolder, request: AddRequest, observer: Observer) -> RunFold
     if added.read_record().status != FINISHED:
         return added
     return finish_run(added, anew=True, observer=observer)
+
+
+def _read_options(request: AddRequest) -> ReadOptions | None:
+    """With what the overrides themselves say; how the run's own recording was read is its own."""
+    from lfads_torch.config.read import read_settings
+    from lfads_torch.workflows.read_options import with_settings
+
+    named = tuple(
+        text for text in request.overrides
+        if text.strip().startswith(("chop.", "data.", "run.memory_gb"))
+    )  # fmt: skip
+    return with_settings(request.read_options, read_settings(None, "small", named))
