@@ -15,7 +15,10 @@ from run_cases import Watcher
 from safetensors.torch import load_file
 from session_cases import session, sessions, tiny_settings
 
+from lfads_torch.data.formats import by_trial
 from lfads_torch.data.formats.base import ReadOptions
+from lfads_torch.data.formats.choose import read_recording
+from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.errors import DataError, DivergenceError, OutputError, RunError, SettingsError
 from lfads_torch.outputs.inspect import describe
 from lfads_torch.outputs.left_out_file import (
@@ -31,6 +34,7 @@ from lfads_torch.workflows.sessions import left_out_runs
 from lfads_torch.workflows.sessions.leave_out import (
     LeaveOutRequest,
     _new_record,
+    _require_training_of_added,
     leave_one_out,
 )
 from lfads_torch.workflows.sessions.leave_out_source import request_of_run
@@ -180,6 +184,32 @@ def test_another_split_or_other_settings_do_not_go_on(
     require_same(replace(stored, begun_with={}), new, folder)
 
 
+def test_averages_that_do_not_fit_are_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_trial, "LEAST_BYTES", 1)
+    given = []
+    for each in sessions():
+        path = tmp_path / f"{each.session}.h5"
+        write_recording(each, path)
+        options = ReadOptions(read_by="trial", memory_gb=1e-7)
+        given.append(read_recording(path, options=options).with_split(each.split))
+    asked = request(tmp_path / "out", recordings=tuple(given))
+    with pytest.raises(DataError, match=r"monday: adding a session .*begin at random"):
+        run(asked)
+    assert not (tmp_path / "out").exists()
+    # The added session's settings say how it begins, where they say it.
+    random = replace(asked.settings.sessions, initialisation="random")
+    first = replace(asked, settings=replace(asked.settings, sessions=random))
+    _require_training_of_added(first)
+    with pytest.raises(DataError, match="begin at random"):
+        run(replace(first, added_overrides=("sessions.initialisation=auto",)))
+    few = replace(asked, only=("monday",), n_trials=1, recordings=tuple(given[:1]))
+    _require_training_of_added(few)
+    with pytest.raises(DataError, match="begin at random"):
+        _require_training_of_added(replace(few, n_trials=None))
+
+
 def test_scores_of_other_trials_are_not_paired() -> None:
     class Never:
         value, n_trials = 1.0, 3
@@ -287,6 +317,8 @@ def test_runs_of_one_recording_or_not_finished_are_refused(
         request_of_run(single, tmp_path / "out")
     with pytest.raises(SettingsError, match=r"split\.valid_fraction says how"):
         request_of_run(joint, tmp_path / "out", overrides=("split.valid_fraction=0.3",))
+    with pytest.raises(SettingsError, match=r"data\.read_by says how recordings are read"):
+        request_of_run(joint, tmp_path / "out", overrides=("data.read_by=trial",))
     record = replace(joint.read_record(), status="interrupted")
     monkeypatch.setattr(RunFolder, "read_record", lambda self: record)
     with pytest.raises(RunError, match="the run is interrupted"):

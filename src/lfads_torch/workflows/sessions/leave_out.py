@@ -180,8 +180,8 @@ def _require_training_of_added(request: LeaveOutRequest) -> None:
     from lfads_torch.workflows.device import choose_device
     from lfads_torch.workflows.sessions.add import names_of_training
 
-    names_of_training(request.added_overrides)
-    read_settings(None, "small", request.added_overrides)
+    given = names_of_training(request.added_overrides)
+    read = read_settings(None, "small", request.added_overrides)
     choose_device(request.settings.run)
     asked = request.n_trials
     for each in request.recordings:
@@ -192,6 +192,31 @@ def _require_training_of_added(request: LeaveOutRequest) -> None:
             raise SettingsError(
                 f"--trials is {asked}; {each.session} has {n_train} training trials, so 1 to "
                 f"{n_train} is needed."
+            )
+    sessions = read.sessions if "sessions.initialisation" in given else request.settings.sessions
+    if sessions.initialisation != "random":
+        _require_averages(request)
+
+
+def _require_averages(request: LeaveOutRequest) -> None:
+    """Raise DataError where training trials that align an added session do not fit in memory.
+
+    The added session gives its own, and those that it is added to all of theirs.
+    """
+    for each in request.recordings:
+        counts, split = each.in_file, each.split
+        if counts is None or split is None:
+            continue
+        n_trials = request.n_trials if request.only == (each.session,) else None
+        train = split.trials("train")[:n_trials]
+        needed = counts[train][:, : split.n_encoded_bins, split.is_encoded]
+        if needed.nbytes > counts.most_bytes:
+            raise DataError(
+                f"{each.session}: adding a session is to begin from averages of its and the "
+                f"others' training trials, which take {needed.nbytes / 1e9:.3g} GB at once; "
+                f"{counts.most_bytes / 1e9:.3g} GB may be taken. Allow more (run.memory_gb), read "
+                "all of it (data.read_by=memory), or begin at random "
+                "(sessions.initialisation=random)."
             )
 
 

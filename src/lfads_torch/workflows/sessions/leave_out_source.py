@@ -93,11 +93,12 @@ def settings_of_run(run: RunFolder, overrides: tuple[str, ...]) -> Settings:
             f"Go on with `lfads resume {run.path}` first."
         )
     given = [text.partition("=")[0].strip() for text in overrides]
-    divided = [name for name in given if name.startswith(("split.", "chop.", "search."))]
+    fixed = ("split.", "chop.", "search.", "data.")
+    divided = [name for name in given if name.startswith(fixed)]
     if divided:
         raise SettingsError(
-            f"{divided[0]} says how recordings are divided or searched, and of a run these stay "
-            "as they are. Give the files instead of the run to divide them anew."
+            f"{divided[0]} says how recordings are read, divided or searched, and of a run these "
+            "stay as they are. Give the files instead of the run to read and divide them anew."
         )
     settings = values_of_best(read_settings_of(run), record.search)
     read: Mapping[str, object] = flatten(read_settings(run.settings_path, overrides=overrides))
