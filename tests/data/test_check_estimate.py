@@ -127,3 +127,11 @@ def test_costs_that_are_too_high_are_found(plan: FitPlan, code: str, message: st
     assert [finding.code for finding in found] == [code]
     assert message in found[0].message
     assert check_recording(recording, CheckRequirements(plan=PLAN)).findings == ()
+
+
+def test_free_memory_is_measured_as_for_reading(monkeypatch, tmp_path):
+    said = tmp_path / "meminfo"
+    said.write_text("MemFree: 3 kB\nMemAvailable: 5000 kB\n")
+    monkeypatch.setattr("lfads_torch.data.free_memory._MEMORY", said)
+    found = estimate_fit(FitPlan(flops_per_s=1e9), SIZES)
+    assert found.available_bytes == 5_120_000

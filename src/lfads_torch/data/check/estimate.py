@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from lfads_torch.data.check.memory import (
     even_groups,
     stored_per_entry,
 )
+from lfads_torch.data.free_memory import USABLE_SHARE, free_bytes
 
 __all__ = [
     "DataSizes",
@@ -30,7 +30,6 @@ __all__ = [
 SHARE_OF_TIME_IN_PRODUCTS = 0.5
 # Operator calls of one bin, forward and backward, whatever the sizes.
 OVERHEAD_S_PER_BIN = 1e-3
-USABLE_SHARE = 0.6  # of free memory: the estimate is right within a factor, and others live here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +105,7 @@ def estimate_fit(plan: FitPlan, sizes: DataSizes) -> FitEstimate:
     flops_per_epoch = plan.n_members * forward * (3 * sizes.n_train + sizes.n_valid)
     overhead = steps * (n_bins + sizes.n_encoded_bins) * OVERHEAD_S_PER_BIN
     seconds_per_epoch = flops_per_epoch / (rate * SHARE_OF_TIME_IN_PRODUCTS) + overhead
-    available = plan.available_bytes if plan.available_bytes is not None else _free_bytes()
+    available = plan.available_bytes if plan.available_bytes is not None else free_bytes()
     n_at_once = members_at_once(plan, sizes, available)
     return FitEstimate(
         flops_per_step=3.0 * plan.n_members * forward * batch,
@@ -219,10 +218,3 @@ def _n_weights(plan: FitPlan, sizes: DataSizes) -> int:
     n_cells = sum(n * 3 * hidden * (inputs + hidden) for n, inputs, hidden in cells)
     initial = plan.initial_condition_size * (4 * plan.ic_encoder_size + plan.generator_size)
     return n_cells + initial + plan.n_factors * (plan.generator_size + sizes.n_units)
-
-
-def _free_bytes() -> int | None:
-    names = getattr(os, "sysconf_names", {})  # Windows has none
-    if "SC_AVPHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
-        return None
-    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
