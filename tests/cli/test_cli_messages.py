@@ -26,7 +26,7 @@ def assert_one_message(err: str) -> None:
 WRONG_USAGE = [
     (
         ["fti", "maze.h5"],
-        ["there is no command 'fti'; did you mean fit?", "check, fit, search, add-session, resume"],
+        ["there is no command 'fti'; did you mean fit?", "add-session, leave-one-out, resume"],
     ),
     (["nonsense"], ["there is no command 'nonsense'."]),
     (["fit"], ["lfads fit: FILE is missing.", "lfads fit --help"]),

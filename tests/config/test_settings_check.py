@@ -48,7 +48,7 @@ MALFORMED = [
     ("loss.reconstruction", "men", "one of mean, sum; did you mean mean?"),
     ("run.device", "cuda:0", "one of auto, cpu, cuda; did you mean cuda?"),
     ("run.device", "tpu0x", "is the text 'tpu0x'; needed is one of auto, cpu, cuda"),
-    ("run.precision", 32, "is 32; needed is one of float32, float64"),
+    ("run.precision", 32, "is 32; needed is one of auto, float32, float64, bf16"),
     ("run.preset", "smal", "medium, small; did you mean small?"),
     # unknown names
     ("model.n_factor", 8, "is no setting; did you mean model.n_factors?"),

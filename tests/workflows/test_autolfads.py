@@ -72,9 +72,11 @@ def test_parameters_go_in_and_come_out_as_they_are() -> None:
         "method": "random",
         "values": None,
         "space": {"training.learning_rate": None},
+        "shapes": 2,
         "seed": 3,
         "device": "cpu",
         "threads": 1,
+        "precision": "bf16",
         "run_folder": "somewhere",
         "verbose": True,
     }
