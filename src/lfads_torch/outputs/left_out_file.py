@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lfads_torch.atomic import write_text
-from lfads_torch.errors import FormatError, RunError
-from lfads_torch.outputs.json_text import json_text, plain
+from lfads_torch.outputs.json_record import RecordFormat
 
 __all__ = ["LEFT_OUT", "WAITING", "LeftOut", "LeftOutRecord", "read_left_out", "write_left_out"]
 
 LEFT_OUT = "leave_one_out.json"
-FORMAT, FORMAT_VERSION = "lfads-torch leave-one-out", 1
+FORMAT = RecordFormat(name="lfads-torch leave-one-out", version=1, title="sessions left out")
 WAITING = "waiting"  # of a session whose runs are not all there
 
 
@@ -53,35 +50,22 @@ class LeftOutRecord:
 
 def write_left_out(path: Path, record: LeftOutRecord) -> None:
     """Write the file whole or not at all."""
-    heading = {"format": FORMAT, "format_version": FORMAT_VERSION}
-    write_text(path, json_text({**heading, **plain(record)}, indent=2) + "\n")
+    FORMAT.write(path, record)
 
 
 def read_left_out(path: Path) -> LeftOutRecord:
     """The record. Raises RunError where it is damaged, FormatError where it is newer."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}")
-        if content["format_version"] > FORMAT_VERSION:
-            raise FormatError(
-                f"{path}: format_version is {content['format_version']}; this lfads-torch reads "
-                f"{FORMAT_VERSION}. Update lfads-torch to read a newer one."
-            )
-        return LeftOutRecord(
-            command=tuple(content["command"]),
-            run=content["run"],
-            n_trials=content["n_trials"],
-            begun_with=dict(content.get("begun_with", {})),
-            sessions=tuple(
-                LeftOut(**{**each, "scores": tuple(each["scores"])}) for each in content["sessions"]
-            ),
-            pooled=tuple(content["pooled"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise RunError(
-            f"{path}: cannot be read ({error}); the record of sessions left out is needed. The "
-            "file was changed or the disk is damaged: restore it from a copy."
-        ) from error
+    return FORMAT.read(path, _record)
+
+
+def _record(content: dict[str, Any]) -> LeftOutRecord:
+    return LeftOutRecord(
+        command=tuple(content["command"]),
+        run=content["run"],
+        n_trials=content["n_trials"],
+        begun_with=dict(content.get("begun_with", {})),
+        sessions=tuple(
+            LeftOut(**{**each, "scores": tuple(each["scores"])}) for each in content["sessions"]
+        ),
+        pooled=tuple(content["pooled"]),
+    )

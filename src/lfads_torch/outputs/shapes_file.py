@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from lfads_torch.atomic import write_text
-from lfads_torch.errors import FormatError, RunError
-from lfads_torch.outputs.json_text import json_text, plain
+from lfads_torch.outputs.json_record import RecordFormat
 
 __all__ = ["SHAPES", "WAITING", "Shape", "ShapesRecord", "read_shapes", "write_shapes"]
 
 SHAPES = "shapes.json"
-FORMAT, FORMAT_VERSION = "lfads-torch shapes", 1
+FORMAT = RecordFormat(name="lfads-torch shapes", version=1, title="a search over shapes")
 WAITING = "waiting"  # of a shape whose run has not begun
 
 
@@ -59,29 +57,18 @@ class ShapesRecord:
 
 def write_shapes(path: Path, record: ShapesRecord) -> None:
     """Write the file whole or not at all."""
-    heading = {"format": FORMAT, "format_version": FORMAT_VERSION}
-    write_text(path, json_text({**heading, **plain(record), "best": record.best}, indent=2) + "\n")
+    FORMAT.write(path, record, best=record.best)
 
 
 def read_shapes(path: Path) -> ShapesRecord:
     """The record. Raises RunError where it is damaged, FormatError where it is newer."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}")
-        if content["format_version"] > FORMAT_VERSION:
-            raise FormatError(
-                f"{path}: format_version is {content['format_version']}; this lfads-torch reads "
-                f"{FORMAT_VERSION}. Update lfads-torch to read a newer one."
-            )
-        return ShapesRecord(
-            command=tuple(content["command"]),
-            seed=content["seed"],
-            ranges={name: (low, high) for name, (low, high) in content["ranges"].items()},
-            shapes=tuple(Shape(**each) for each in content["shapes"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RunError(
-            f"{path}: cannot be read ({error}); the record of a search over shapes is needed. The "
-            "file was changed or the disk is damaged: restore it from a copy."
-        ) from error
+    return FORMAT.read(path, _record)
+
+
+def _record(content: dict[str, Any]) -> ShapesRecord:
+    return ShapesRecord(
+        command=tuple(content["command"]),
+        seed=content["seed"],
+        ranges={name: (low, high) for name, (low, high) in content["ranges"].items()},
+        shapes=tuple(Shape(**each) for each in content["shapes"]),
+    )
