@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from tiny_models import Tiny
 
 from lfads_torch.kernels.decoder.reference import unit_rows
+from lfads_torch.kernels.gru.reference import gru_cell
 from lfads_torch.loss.observations.base import UnitMoments
 from lfads_torch.loss.observations.poisson import Poisson
+from lfads_torch.model.gates import gate_biases
 from lfads_torch.model.settings import ModelSettings
 from lfads_torch.model.sizes import ModelSizes, SessionSizes
 from lfads_torch.model.weights import Layout, WeightSpec, initial_weights, model_specs
@@ -46,8 +49,8 @@ FAN_IN = {
 }
 
 
-def started(n_members: int = 2) -> dict[str, torch.Tensor]:
-    specs = model_specs(SETTINGS, SIZES, {"session": torch.linspace(-3, 1, N_UNITS)})
+def started(n_members: int = 2, *, settings: ModelSettings = SETTINGS) -> dict[str, torch.Tensor]:
+    specs = model_specs(settings, SIZES, {"session": torch.linspace(-3, 1, N_UNITS)})
     layout, streams = Layout(tuple(specs)), Streams(8, torch.arange(n_members))
 
     def normal(name: str, n: int) -> torch.Tensor:
@@ -76,6 +79,23 @@ def test_gates_start_with_biases_of_one_one_and_zero():
         assert bool((update == 1).all())
         assert bool((reset == 1).all())
         assert bool((candidate == 0).all())
+
+
+def test_update_gates_start_where_the_setting_says_and_nothing_else_moves():
+    before, after = started(), started(settings=replace(SETTINGS, update_gate_bias=3.0))
+    for name in ("ic_encoder", "controller_encoder", "controller", "generator"):
+        update, *rest = after.pop(f"{name}.bias").chunk(3, -1)
+        _, *expected = before.pop(f"{name}.bias").chunk(3, -1)
+        assert bool((update == 3).all())
+        assert torch.equal(torch.cat(rest), torch.cat(expected))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0, 3.0])
+def test_an_untrained_cell_forgets_with_a_time_constant_of_one_and_exp_bias_bins(bias):
+    gates, state = gate_biases(1, bias)[None, None].double(), torch.ones(1, 1, 1).double()
+    kept = gru_cell(gates, state, torch.zeros(1, 1, 3).double(), clip=5.0)
+    assert float(1.0 / (1.0 - kept)) == pytest.approx(1.0 + math.exp(bias))
 
 
 def test_initial_states_and_other_biases_start_at_zero():

@@ -79,6 +79,14 @@ class ModelSettings:
     cell_clip: float = setting(
         5.0, "states of every recurrent cell stay within +- this value", above=0.0
     )
+    update_gate_bias: float = setting(
+        1.0,
+        "where the biases of the update gates start (they are learned), in encoders, controller "
+        "and generator: an untrained cell remembers about 1 + exp(bias) bins, so narrow bins want "
+        "a larger one",
+        at_least=0.0,
+        at_most=10.0,
+    )
     initial_condition_variance_floor: float = setting(
         1e-4, "added to the posterior variance of the initial condition", at_least=0.0
     )

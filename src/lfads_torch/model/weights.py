@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from lfads_torch.kernels.decoder.reference import (
@@ -15,6 +14,7 @@ from lfads_torch.kernels.decoder.reference import (
     OwnDecoderWeights,
 )
 from lfads_torch.kernels.gru.reference import GRUWeights
+from lfads_torch.model.gates import gate_biases
 from lfads_torch.model.inputs import input_sizes
 from lfads_torch.model.layout import (
     GivenStart,
@@ -136,11 +136,16 @@ def _controller(named: Mapping[str, Tensor]) -> ControllerWeights:
 
 
 def _cell_specs(
-    name: str, sizes: tuple[int, int], *, fan_in: tuple[int, int], directions: tuple[int, ...] = ()
+    name: str,
+    sizes: tuple[int, int],
+    *,
+    fan_in: tuple[int, int],
+    update_bias: float,
+    directions: tuple[int, ...] = (),
 ) -> list[WeightSpec]:
-    """Input, recurrent matrix and bias of one cell; the bias is 1 for z and r, 0 for n."""
+    """Input, recurrent matrix and bias of one cell: `update_bias` for z, 1 for r, 0 for n."""
     n_inputs, size = sizes
-    bias = torch.cat([torch.ones(2 * size), torch.zeros(size)])
+    bias = gate_biases(size, update_bias)
     return [
         WeightSpec(f"{name}.input", (*directions, n_inputs, 3 * size), fan_in=fan_in[0]),
         WeightSpec(f"{name}.recurrent", (*directions, size, 3 * size), fan_in=fan_in[1]),
@@ -148,19 +153,33 @@ def _cell_specs(
     ]
 
 
-def _generator_specs(n_inputs: int, size: int, parts: ModelParts) -> list[WeightSpec]:
+def _generator_specs(n_inputs: int, settings: ModelSettings, parts: ModelParts) -> list[WeightSpec]:
+    size = settings.generator_size
     if parts.generator is not None:
         return named_specs("generator", parts.generator.specs(n_inputs, size))
-    return _cell_specs("generator", (n_inputs, size), fan_in=(n_inputs, size))
+    return _cell_specs(
+        "generator",
+        (n_inputs, size),
+        fan_in=(n_inputs, size),
+        update_bias=settings.update_gate_bias,
+    )
 
 
 def _encoder_specs(
-    name: str, n_inputs: int, size: int, own: Encoder | None, *, n_directions: int = 2
+    name: str,
+    sizes: tuple[int, int],
+    own: Encoder | None,
+    *,
+    update_bias: float,
+    n_directions: int = 2,
 ) -> list[WeightSpec]:
+    n_inputs, size = sizes
     if own is not None:
         return named_specs(name, own.specs(n_inputs, size))
     both = n_inputs + size  # encoders use input + hidden as fan-in of both matrices
-    cell = _cell_specs(name, (n_inputs, size), fan_in=(both, both), directions=(n_directions,))
+    cell = _cell_specs(
+        name, sizes, fan_in=(both, both), update_bias=update_bias, directions=(n_directions,)
+    )
     return [*cell, WeightSpec(f"{name}.initial_state", (n_directions, size))]
 
 
@@ -187,12 +206,14 @@ def model_specs(
     n_inputs = sizes.encoder_input_size + known.encoders
     encoder, generator = settings.ic_encoder_size, settings.generator_size
     inferred, initial = settings.n_inferred_inputs, settings.initial_condition_size
-    driving = inferred + known.generator
+    driving, update_bias = inferred + known.generator, settings.update_gate_bias
     specs = [
-        *_encoder_specs("ic_encoder", n_inputs, encoder, parts.ic_encoder),
+        *_encoder_specs(
+            "ic_encoder", (n_inputs, encoder), parts.ic_encoder, update_bias=update_bias
+        ),
         *_linear_specs("initial_condition", 2 * encoder, 2 * initial),
         *_linear_specs("generator_start", initial, generator),
-        *_generator_specs(driving, generator, parts),
+        *_generator_specs(driving, settings, parts),
         WeightSpec("factors.weight", (factors, generator), fan_in=generator),
     ]
     if known.initial_condition:
@@ -202,12 +223,14 @@ def model_specs(
         size, seen = settings.controller_size, n_directions * read + known.controller + factors
         specs += _encoder_specs(
             "controller_encoder",
-            n_inputs,
-            read,
+            (n_inputs, read),
             parts.controller_encoder,
+            update_bias=update_bias,
             n_directions=n_directions,
         )
-        specs += _cell_specs("controller", (seen, size), fan_in=(seen, size))
+        specs += _cell_specs(
+            "controller", (seen, size), fan_in=(seen, size), update_bias=update_bias
+        )
         specs += [
             WeightSpec("controller.initial_state", (size,)),
             WeightSpec("controller.output_weight", (size, 2 * inferred), fan_in=size),

@@ -51,6 +51,7 @@ _SHAPES = (
 )
 _REASONS = {
     "model.cell_clip": "the recurrences are computed with one limit for the whole population",
+    "model.update_gate_bias": "it is only where learned weights start",
     "model.input_prior_time_constant": "it is only where a learned weight starts",
     "model.input_prior_variance": "it is only where a learned weight starts",
     "model.initial_condition_prior_variance": "it is part of the model, one for all members",

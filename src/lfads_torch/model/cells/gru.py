@@ -13,19 +13,31 @@ from torch import Tensor
 
 from lfads_torch.kernels.gru.reference import gru_cell
 from lfads_torch.model.cells.base import GeneratorCell
+from lfads_torch.model.gates import gate_biases
 from lfads_torch.model.layout import WeightSpec
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+    from lfads_torch.model.settings import ModelSettings
+
 __all__ = ["GRUGenerator"]
+
+_UPDATE_GATE_BIAS = 1.0  # the default of model.update_gate_bias
 
 
 class GRUGenerator(GeneratorCell):
     """The reset gate acts before the recurrent product, states are clipped (`gru_cell`)."""
 
+    def __init__(self, update_gate_bias: float = _UPDATE_GATE_BIAS) -> None:
+        self._update_gate_bias = update_gate_bias
+
+    @classmethod
+    def from_settings(cls, settings: ModelSettings) -> GRUGenerator:
+        return cls(settings.update_gate_bias)
+
     def specs(self, n_inputs: int, size: int) -> list[WeightSpec]:
-        bias = torch.cat([torch.ones(2 * size), torch.zeros(size)])
+        bias = gate_biases(size, self._update_gate_bias)
         return [
             WeightSpec("input", (n_inputs, 3 * size), fan_in=n_inputs),
             WeightSpec("recurrent", (size, 3 * size), fan_in=size),

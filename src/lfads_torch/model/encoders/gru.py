@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lfads_torch.kernels.gru.reference import gru_cell
 from lfads_torch.model.encoders.base import Encoder, EncoderStates
+from lfads_torch.model.gates import gate_biases
 from lfads_torch.model.layout import WeightSpec
 
 if TYPE_CHECKING:
@@ -22,22 +23,22 @@ if TYPE_CHECKING:
 
 __all__ = ["GRUEncoder"]
 
-_CLIP = 5.0  # the default of model.cell_clip
+_CLIP, _UPDATE_GATE_BIAS = 5.0, 1.0  # the defaults of model.cell_clip and update_gate_bias
 
 
 class GRUEncoder(Encoder):
     """Forward and backward states; the summary is the last state of both."""
 
-    def __init__(self, clip: float = _CLIP) -> None:
-        self._clip = clip
+    def __init__(self, clip: float = _CLIP, *, update_gate_bias: float = _UPDATE_GATE_BIAS) -> None:
+        self._clip, self._update_gate_bias = clip, update_gate_bias
 
     @classmethod
     def from_settings(cls, settings: ModelSettings, size: int) -> GRUEncoder:
-        return cls(settings.cell_clip)
+        return cls(settings.cell_clip, update_gate_bias=settings.update_gate_bias)
 
     def specs(self, n_inputs: int, size: int) -> list[WeightSpec]:
         both = n_inputs + size
-        bias = torch.cat([torch.ones(2 * size), torch.zeros(size)])
+        bias = gate_biases(size, self._update_gate_bias)
         return [
             WeightSpec("input", (2, n_inputs, 3 * size), fan_in=both),
             WeightSpec("recurrent", (2, size, 3 * size), fan_in=both),
