@@ -151,6 +151,7 @@ CASES = {
     "fine_bins": (
         "warning", replace(clean(), counts=(clean().counts > 2).astype(int)), "mostly zeros",
     ),
+    "short_memory": ("note", replace(clean(), bin_width_s=0.002), "update_gate_bias to 2.9"),
     "coarse_bins": ("warning", replace(clean(), bin_width_s=0.2), "bin of 200 ms"),
     "impossible_counts": ("warning", changed(put((2, 3, 4), 16)), "largest count is 16"),
     "outlier_trials": (
@@ -187,10 +188,17 @@ def test_a_clean_recording_has_no_finding(recording: Recording) -> None:
     assert {finding.code for finding in found} == wanted
 
 
-@pytest.mark.parametrize("name", ["lorenz", "lorenz-2016", "chaotic-pulses"])
-def test_synthetic_systems_are_clean(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("lorenz", ["short_memory"]),  # bins of 2 ms
+        ("lorenz-2016", ["short_memory"]),
+        ("chaotic-pulses", []),
+    ],
+)
+def test_synthetic_systems_are_clean(name: str, codes: list[str]) -> None:
     recording = synthesise(name, 0, n_conditions=8)
-    assert check(recording).findings == ()
+    assert [finding.code for finding in check(recording).findings] == codes
 
 
 def test_other_defects_only_bring_their_own_findings() -> None:
@@ -338,3 +346,10 @@ def test_external_inputs_may_be_missing_in_forward_bins() -> None:
     for split, codes in ((forward, set()), (recording.split, {"external_inputs_missing"})):
         report = check(replace(recording, external_inputs=inputs).with_split(split))
         assert {f.code for f in report.findings if f.code.startswith("external")} == codes
+
+
+def test_narrow_bins_are_no_note_where_the_gates_start_slow_enough() -> None:
+    narrow = replace(clean(), bin_width_s=0.002)
+    slow = replace(REQUIREMENTS, plan=replace(REQUIREMENTS.plan, update_gate_bias=2.9))
+    assert "short_memory" in {each.code for each in check(narrow).findings}
+    assert "short_memory" not in {each.code for each in check(narrow, slow).findings}

@@ -83,6 +83,7 @@ def plan_of(settings: Settings) -> FitPlan:
         n_inferred_inputs=model.n_inferred_inputs,
         initial_condition_size=model.initial_condition_size,
         ic_bins=model.ic_bins,
+        update_gate_bias=model.update_gate_bias,
         batch_size=training.batch_size,
         epochs=training.epochs,
         n_members=run.n_seeds,

@@ -12,12 +12,17 @@ __all__ = ["check_bins"]
 FINE_MEAN_COUNT, COARSE_MEAN_COUNT = 0.01, 3.0
 FEW_BINS, MANY_BINS = 10, 1000
 HIGHEST_RATE_HZ = 1000.0
+NARROW_BIN_S, MEMORY_S = 0.005, 0.037  # the memory of an untrained cell in bins of 10 ms, bias 1
 ROOM_FOR_CHANCE = 5  # spikes; narrow bins of Poisson counts exceed any rate now and then
 
 
 def check_bins(context: CheckContext) -> list[Finding]:
     """The width of bins against the rates, and the number of bins in a trial."""
-    return _number(context) + (_width(context) if context.statistics.is_spike_counts else [])
+    return (
+        _number(context)
+        + _memory(context)
+        + (_width(context) if context.statistics.is_spike_counts else [])
+    )
 
 
 def _number(context: CheckContext) -> list[Finding]:
@@ -43,6 +48,25 @@ def _number(context: CheckContext) -> list[Finding]:
             )
         )
     return findings
+
+
+def _memory(context: CheckContext) -> list[Finding]:
+    """Narrow bins: whether untrained cells remember long enough to learn anything slow soon."""
+    bias = context.requirements.plan.update_gate_bias
+    remembered_s = (1.0 + math.exp(bias)) * context.recording.bin_width_s
+    if context.recording.bin_width_s >= NARROW_BIN_S or remembered_s > MEMORY_S / 2:
+        return []
+    wanted = math.log(MEMORY_S / context.recording.bin_width_s - 1.0)
+    return [
+        Finding(
+            severity="note",
+            code="short_memory",
+            message=f"In bins of {context.bin_width_ms:g} ms an untrained model remembers "
+            f"{1e3 * remembered_s:.2g} ms, and takes long to learn anything slower.",
+            remedy=f"Use coarser bins, or set model.update_gate_bias to {wanted:.1f}, which makes "
+            f"it {1e3 * MEMORY_S:g} ms, as in bins of 10 ms.",
+        )
+    ]
 
 
 def _width(context: CheckContext) -> list[Finding]:

@@ -44,6 +44,7 @@ class FitPlan:
     n_inferred_inputs: int = 4
     initial_condition_size: int = 100
     ic_bins: int = 0
+    update_gate_bias: float = 1.0
     batch_size: int = 64
     epochs: int = 1000
     n_members: int = 1
