@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lfads_torch.data.binning import Window, bin_spike_times, is_recorded, rebin, resample
+from lfads_torch.data.binning import Window, bin_spike_times, rebin, resample
 from lfads_torch.data.formats.arrays import recording_from_arrays
 from lfads_torch.data.recording import Split
 from lfads_torch.errors import DataError
@@ -90,12 +90,6 @@ def test_times_must_be_finite():
     window = Window(start_s=0.0, stop_s=1.0, bin_width_s=1.0)
     with pytest.raises(DataError, match="unit 1: 1 of 2 are not finite, the first at position 1"):
         bin_spike_times([np.array([0.1]), np.array([0.1, np.nan])], np.array([0.0]), window)
-
-
-def test_recorded_bins_lie_wholly_inside():
-    window = Window(start_s=-0.2, stop_s=0.2, bin_width_s=0.1)
-    inside = is_recorded(np.array([0.1, 5.0, 9.95]), window, (0.0, 10.0))
-    assert inside.tolist() == [[False, True, True, True], [True] * 4, [True, True, False, False]]
 
 
 def test_resampling_a_line_gives_the_line():

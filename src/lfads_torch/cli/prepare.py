@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from lfads_torch.cli.reader_arguments import ReaderArguments
+from lfads_torch.cli.streams import print_json
 from lfads_torch.errors import FormatError
+
+if TYPE_CHECKING:
+    from lfads_torch.data.recording import Recording
 
 __all__ = ["prepare"]
 
@@ -51,6 +55,9 @@ def prepare(
     source_bin_width: Annotated[
         float | None, Parameter(help="width of the bins in the file, where it does not say it, s")
     ] = None,
+    json: Annotated[
+        bool, Parameter(help="say as JSON what was made, left out and is missing")
+    ] = False,
     reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
 ) -> None:
     """Cut a session of spike times or counts into trials of binned counts.
@@ -61,6 +68,7 @@ def prepare(
     """
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.prepare import PrepareOptions, prepare_recording
+    from lfads_torch.data.prepare_notes import prepared_lines
 
     options = PrepareOptions(
         bin_width_s=reader.bin_width,
@@ -85,6 +93,23 @@ def prepare(
             ) from error
         raise
     write_recording(recording, out)
+    if json:
+        print_json(_as_json(recording, out))
+        return
     n_trials, n_bins, n_units = recording.counts.shape
     width_ms = 1000 * recording.bin_width_s
     print(f"{out}: {n_trials} trials, {n_bins} bins of {width_ms:g} ms, {n_units} units")
+    for line in prepared_lines(recording):
+        print(line)
+
+
+def _as_json(recording: Recording, out: Path) -> dict[str, Any]:  # JSON values
+    n_trials, n_bins, n_units = recording.counts.shape
+    return {
+        "out": str(out),
+        "n_trials": n_trials,
+        "n_bins": n_bins,
+        "n_units": n_units,
+        "bin_width_s": recording.bin_width_s,
+        "provenance": dict(recording.provenance),
+    }

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError
 
-__all__ = ["Window", "bin_spike_times", "is_recorded", "rebin", "resample"]
+__all__ = ["Window", "bin_spike_times", "edge_tolerance_s", "rebin", "resample"]
 
 # Times that went through a subtraction miss an edge by some rounding errors; a spike that lies this
 # part of a bin before an edge counts as on it. At 30 kHz samples are 1/30 of a 1 ms bin apart.
@@ -82,16 +82,10 @@ def bin_spike_times(
     return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
-def is_recorded(
-    event_times: NDArray[Any], window: Window, recorded_s: tuple[float, float]
-) -> NDArray[np.bool_]:
-    """Which bins lie wholly inside the recorded interval, [B, L]."""
-    centres = window.centres(np.asarray(event_times, dtype=np.float64))
-    half = window.bin_width_s * (0.5 - EDGE_TOLERANCE_BINS)
-    inside: NDArray[np.bool_] = (centres - half >= recorded_s[0]) & (
-        centres + half <= recorded_s[1]
-    )
-    return inside
+def edge_tolerance_s(bin_width_s: float, times: NDArray[Any]) -> float:
+    """How close to an edge a time counts as on it: what rounding of times of that size leaves."""
+    largest = float(np.abs(times).max(initial=0.0))
+    return EDGE_TOLERANCE_BINS * bin_width_s + 4 * float(np.spacing(largest))
 
 
 def resample(

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from lfads_torch.data.binning import Window
 from lfads_torch.data.chopping import ChopLengths, Chops, place_chops
-from lfads_torch.data.formats.assemble import condition_in
+from lfads_torch.data.formats.assemble import conditions_where_given
 from lfads_torch.data.formats.continuous import Continuous, event_times_in
 from lfads_torch.data.formats.stored import StoredArrays
+from lfads_torch.data.recorded import RecordedTime
 from lfads_torch.errors import DataError, FormatError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Trials:
     times: NDArray[np.float64]  # [B], of the event
     ids: NDArray[Any]  # [B]
     condition: NDArray[Any] | None  # [B]
+    has_condition: NDArray[np.bool_]  # [B], also True where there are none at all
     notes: dict[str, Any]  # JSON values
     n_bins: NDArray[np.int64] | None = None  # [B]; None: the window's
     chops: Chops | None = None
@@ -41,28 +43,34 @@ class Trials:
 
     def keep(self, kept: NDArray[np.bool_], why: str) -> Trials:
         if not kept.any():
-            raise DataError(f"no trial is left: all {len(kept)} are {why}.")
+            raise DataError(f"no trial is left: all {len(kept)} are {why}.{self._left_before()}")
         left_out = {why: self.ids[~kept].tolist()} if not kept.all() else {}
         return replace(
             self,
             times=self.times[kept],
             ids=self.ids[kept],
             condition=None if self.condition is None else self.condition[kept],
+            has_condition=self.has_condition[kept],
             notes={**self.notes, "left_out": {**self.notes.get("left_out", {}), **left_out}},
             n_bins=None if self.n_bins is None else self.n_bins[kept],
             chops=None if self.chops is None else self.chops.take(np.flatnonzero(kept)),
         )
+
+    def _left_before(self) -> str:
+        left_out = self.notes.get("left_out", {})
+        before = ", ".join(f"{len(ids)} {why}" for why, ids in left_out.items())
+        return f" Left out before: {before}." if before else ""
 
 
 def cut_trials(
     stored: StoredArrays,
     continuous: Continuous,
     options: PrepareOptions,
-    recorded_s: tuple[float, float] | None,
+    recorded: RecordedTime | None,
 ) -> tuple[Trials, Window]:
     """The trials that the options ask for, and the window that holds the longest of them."""
     if options.chop_s is not None:
-        return _chopped(continuous, options, recorded_s)
+        return _chopped(continuous, options, recorded)
     if options.chop_overlap_s:
         raise DataError("an overlap in seconds is that of chops; give --chop SECONDS with it.")
     bin_width_s = _bin_width(continuous, options)
@@ -84,8 +92,9 @@ def cut_trials(
 def binned_grid(continuous: Continuous) -> tuple[float, float]:
     """Width of a binned session's bins, and where the first begins."""
     assert continuous.bin_width_s is not None  # `_from_counts` sets both
-    assert continuous.recorded_s is not None
-    return continuous.bin_width_s, continuous.recorded_s[0]
+    first_s, _ = continuous.recorded_s
+    assert first_s is not None
+    return continuous.bin_width_s, first_s
 
 
 def _bin_width(continuous: Continuous, options: PrepareOptions) -> float:
@@ -101,17 +110,19 @@ def _bin_width(continuous: Continuous, options: PrepareOptions) -> float:
 
 
 def _chopped(
-    continuous: Continuous, options: PrepareOptions, recorded_s: tuple[float, float] | None
+    continuous: Continuous, options: PrepareOptions, recorded: RecordedTime | None
 ) -> tuple[Trials, Window]:
     """Trials in a row that cover the session, or each stretch of it where it has gaps."""
     assert options.chop_s is not None  # the caller asks for chops
     if options.window_s is not None or options.event is not None or options.stop_event is not None:
         raise DataError("--chop cuts without events; leave out --window, --event and --stop-event.")
     window = Window(start_s=0.0, stop_s=options.chop_s, bin_width_s=_bin_width(continuous, options))
-    notes: dict[str, Any] = {"chop_s": options.chop_s}  # JSON values
-    if recorded_s is None:
-        recorded_s = _spike_span(continuous)
-        notes["recorded_s_from"] = "first and last spike"
+    if recorded is None:
+        raise DataError(
+            "there are no spikes, and no recording_start_s and recording_stop_s say how long it "
+            "ran; give its beginning and end in seconds, e.g. --recorded 0 600."
+        )
+    recorded_s = recorded.limits_s
     width = window.bin_width_s
     n_session_bins = int(np.floor((recorded_s[1] - recorded_s[0]) / width + 1e-6))
     stretches = _stretches(continuous, recorded_s, width, n_session_bins)
@@ -124,7 +135,12 @@ def _chopped(
         )
     starts, sizes = place_chops(stretches, lengths)
     left_out = [s for s in stretches if s[1] - s[0] < lengths.shortest]
-    notes["n_bins_in_short_stretches"] = sum(stop - first for first, stop in left_out)
+    notes: dict[str, Any] = {  # JSON values
+        "chop_s": options.chop_s,
+        "n_trials_found": len(starts),
+        "n_short_stretches": len(left_out),
+        "n_bins_in_short_stretches": sum(stop - first for first, stop in left_out),
+    }
     chops = Chops(
         start_bins=starts,
         n_session_bins=n_session_bins,
@@ -134,7 +150,13 @@ def _chopped(
     times = np.asarray(recorded_s[0] + starts * width, dtype=np.float64)
     ids = np.arange(len(starts))
     return Trials(
-        times=times, ids=ids, condition=None, notes=notes, n_bins=sizes, chops=chops
+        times=times,
+        ids=ids,
+        condition=None,
+        has_condition=np.ones(len(ids), dtype=np.bool_),
+        notes=notes,
+        n_bins=sizes,
+        chops=chops,
     ), window
 
 
@@ -153,13 +175,6 @@ def _lengths(options: PrepareOptions, window: Window) -> ChopLengths:
     )
 
 
-def _spike_span(continuous: Continuous) -> tuple[float, float]:
-    spikes = np.concatenate(list(continuous.spike_times or [np.zeros(0)]))
-    if not spikes.size:
-        raise DataError("there are no spikes, and no recording_stop_s says how long it ran.")
-    return float(spikes.min()), float(spikes.max())
-
-
 def _stretches(
     continuous: Continuous, recorded_s: tuple[float, float], width: float, n_bins: int
 ) -> list[tuple[int, int]]:
@@ -175,26 +190,40 @@ def _stretches(
 def _around_events(stored: StoredArrays, options: PrepareOptions) -> Trials:
     times = event_times_in(stored, options.event)
     if times is None:
+        why = stored.without_events or "there are no event_times"
         raise FormatError(
-            f"{stored.path}: there are no event_times to cut trials around. Name the array with "
+            f"{stored.path}: {why} to cut trials around. Name the array with "
             f"--event NAME, or cut consecutive trials with --chop SECONDS. "
             f"Found: {stored.listing()}."
         )
-    named = options.read.trial_ids or ("trial_ids" if "trial_ids" in stored.arrays else None)
+    named = options.read.trial_ids or _ids_beside(stored, options.event)
     ids = np.arange(len(times)) if named is None else stored.labels(named, "trial_ids")
     if len(ids) != len(times):
         raise DataError(
             f"there are {len(times)} events, but {len(ids)} trial ids; one each is needed."
         )
+    condition, has_condition = conditions_where_given(stored, options.read.condition, len(times))
     trials = Trials(
         times=times,
         ids=ids,
-        condition=condition_in(stored, options.read.condition, len(times)),
-        notes={"event": options.event or "event_times"},
+        condition=condition,
+        has_condition=has_condition,
+        notes={"event": options.event or "event_times", "n_trials_found": len(times)},
     )
     if options.stop_event is not None:
         return trials  # both events must be there: see `_until`
-    return trials.keep(np.isfinite(times), "without a time of the event")
+    return _with_condition(trials.keep(np.isfinite(times), "without a time of the event"))
+
+
+def _ids_beside(stored: StoredArrays, event: str | None) -> str | None:
+    """The ids of the table that the event is a column of, else those of the trials; or none."""
+    table = "" if event is None else event.removeprefix("event_times/").rpartition("/")[0]
+    names = (f"{table}/id", "trial_ids") if table else ("trial_ids",)
+    return next((name for name in names if name in stored.arrays), None)
+
+
+def _with_condition(trials: Trials) -> Trials:
+    return trials.keep(trials.has_condition, "without a condition")
 
 
 def _until(
@@ -214,7 +243,7 @@ def _until(
     trials = replace(trials, n_bins=np.where(is_known, n_bins, 0).astype(np.int64))
     trials = trials.keep(is_known, "without a time of the event")
     assert trials.n_bins is not None  # set above
-    trials = trials.keep(trials.n_bins >= 1, "shorter than a bin")
+    trials = _with_condition(trials.keep(trials.n_bins >= 1, "shorter than a bin"))
     assert trials.n_bins is not None  # `keep` keeps it
     notes = {**trials.notes, "stop_event": options.stop_event}
     return replace(trials, notes=notes), start_s + int(trials.n_bins.max()) * bin_width_s

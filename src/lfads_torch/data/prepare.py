@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.data.binning import Window, bin_spike_times, is_recorded, rebin, resample
+from lfads_torch.data.binning import Window, bin_spike_times, rebin, resample
 from lfads_torch.data.cutting import Trials, binned_grid, cut_trials
 from lfads_torch.data.formats.base import ReadOptions, naming
 from lfads_torch.data.formats.choose import read_recording
@@ -21,6 +21,12 @@ from lfads_torch.data.formats.containers import open_stored
 from lfads_torch.data.formats.content import need_readable_file
 from lfads_torch.data.formats.continuous import Continuous, continuous_in
 from lfads_torch.data.formats.stored import StoredArrays
+from lfads_torch.data.recorded import (
+    RecordedTime,
+    recorded_time,
+    within_stretches,
+    within_unit_stretches,
+)
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError
 
@@ -93,19 +99,20 @@ def _pass_through(path: Path, options: PrepareOptions) -> Recording:
 
 
 def _cut(stored: StoredArrays, continuous: Continuous, options: PrepareOptions) -> Recording:
-    recorded_s = options.recorded_s or continuous.recorded_s
-    trials, window = cut_trials(stored, continuous, options, recorded_s)
+    recorded = recorded_time(continuous, options.recorded_s)
+    trials, window = cut_trials(stored, continuous, options, recorded)
     inside = np.ones((len(trials.times), window.n_bins), dtype=bool)
-    if trials.chops is None and recorded_s is not None:
-        inside = is_recorded(trials.times, window, recorded_s)
-        trials, inside = _without_outside(trials, inside, options.outside)
+    if trials.chops is None:
+        inside = _inside(continuous, trials, window, recorded)
+        trials, inside = _without_outside(continuous, trials, inside, recorded, options.outside)
     is_own = np.ones_like(inside)
     if trials.n_bins is not None:
         is_own = np.arange(window.n_bins) < trials.n_bins[:, None]
     counts = _binned(continuous, trials.times, window, options.combine)
-    if not (inside & is_own).all():
+    present, notes = _present(continuous, trials, window, counts, inside=inside, is_own=is_own)
+    if not present.all():
         floating = np.result_type(counts, np.float32)
-        counts = np.where((inside & is_own)[:, :, None], counts, np.nan).astype(floating)
+        counts = np.where(present, counts, np.nan).astype(floating)
     if not np.nansum(np.abs(counts)):
         raise DataError(_nothing_inside(continuous, trials.times))
     centres = window.centres(trials.times)
@@ -125,8 +132,59 @@ def _cut(stored: StoredArrays, continuous: Continuous, options: PrepareOptions) 
         behaviour_units={name: s.units for name, s in signals.items() if s.units is not None},
         n_trial_bins=None if is_own.all() else trials.n_bins,
         chops=trials.chops,
-        provenance=_provenance(stored, options, window, trials, inside),
+        provenance={
+            "source": stored.path.name,
+            "prepared": {
+                "window_s": [window.start_s, window.stop_s],
+                "bin_width_s": window.bin_width_s,
+                "outside": options.outside,
+                "overlap": options.overlap,
+                "recorded": None if recorded is None else recorded.in_words(),
+                **notes,
+                **trials.notes,
+            },
+        },
     )
+
+
+def _inside(
+    continuous: Continuous, trials: Trials, window: Window, recorded: RecordedTime | None
+) -> NDArray[np.bool_]:
+    """Which bins of trials around events were recorded, [B, L]."""
+    inside = np.ones((len(trials.times), window.n_bins), dtype=bool)
+    if recorded is not None:
+        inside &= recorded.contains(trials.times, window)
+    if continuous.segments_s is not None:
+        inside &= within_stretches(trials.times, window, continuous.segments_s)
+    return inside
+
+
+def _present(
+    continuous: Continuous,
+    trials: Trials,
+    window: Window,
+    counts: NDArray[Any],
+    *,
+    inside: NDArray[np.bool_],
+    is_own: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], dict[str, Any]]:
+    """Which entries of counts [B, L, N] are known, and what to say of the others (JSON values)."""
+    present = (inside & is_own)[:, :, None]
+    missing = ~inside & is_own
+    notes: dict[str, Any] = {  # JSON values
+        "n_missing_bins": int(missing.sum()),
+        "trials_with_missing_bins": trials.ids[missing.any(axis=1)].tolist(),
+    }
+    if continuous.unit_segments_s is not None:
+        of_units = within_unit_stretches(trials.times, window, continuous.unit_segments_s)
+        lacking = (present & ~of_units).any(axis=(0, 1))
+        notes["n_unobserved_entries"] = int((present & ~of_units).sum())
+        notes["units_with_unobserved_entries"] = continuous.unit_ids[lacking].tolist()
+        present = present & of_units
+    if continuous.spike_times is not None:
+        lost = np.where(present | ~is_own[:, :, None], 0, counts)
+        notes["n_spikes_in_missing_bins"] = int(lost.sum())
+    return present, notes
 
 
 def _within(signal: NDArray[np.float64], is_own: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -135,7 +193,11 @@ def _within(signal: NDArray[np.float64], is_own: NDArray[np.bool_]) -> NDArray[n
 
 
 def _without_outside(
-    trials: Trials, inside: NDArray[np.bool_], outside: Literal["missing", "drop", "refuse"]
+    continuous: Continuous,
+    trials: Trials,
+    inside: NDArray[np.bool_],
+    recorded: RecordedTime | None,
+    outside: Literal["missing", "drop", "refuse"],
 ) -> tuple[Trials, NDArray[np.bool_]]:
     """Trials not wholly inside the recording; those with no bin inside go in any case."""
     own = np.arange(inside.shape[1]) < trials.bins(inside.shape[1])[:, None]
@@ -147,7 +209,12 @@ def _without_outside(
             "mark their bins as missing (--outside missing)."
         )
     kept = whole if outside == "drop" else np.asarray((inside & own).any(axis=1))
-    return trials.keep(kept, "outside the recording"), inside[kept]
+    if not kept.any() and recorded is not None and recorded.is_of_spikes:
+        raise DataError(_nothing_inside(continuous, trials.times))
+    beyond = "outside the recording"
+    if not kept.any() and recorded is not None:
+        beyond = f"outside the recording, which goes from {recorded.in_words()}"
+    return trials.keep(kept, beyond), inside[kept]
 
 
 def _binned(
@@ -196,25 +263,3 @@ def _nothing_inside(continuous: Continuous, events: NDArray[np.float64]) -> str:
         f"no trial holds a single spike: {found}. Both must be in seconds (not milliseconds or "
         "samples) and on one clock."
     )
-
-
-def _provenance(
-    stored: StoredArrays,
-    options: PrepareOptions,
-    window: Window,
-    trials: Trials,
-    inside: NDArray[np.bool_],
-) -> dict[str, Any]:  # JSON values
-    return {
-        "source": stored.path.name,
-        "prepared": {
-            "window_s": [window.start_s, window.stop_s],
-            "bin_width_s": window.bin_width_s,
-            "outside": options.outside,
-            "overlap": options.overlap,
-            "n_missing_bins": int(
-                (~inside & (np.arange(window.n_bins) < trials.bins(window.n_bins)[:, None])).sum()
-            ),
-            **trials.notes,
-        },
-    }

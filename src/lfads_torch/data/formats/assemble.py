@@ -13,7 +13,7 @@ from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError, FormatError
 
-__all__ = ["condition_in", "recording_from_stored"]
+__all__ = ["condition_in", "conditions_where_given", "recording_from_stored"]
 
 COUNTS_NAMES = ("counts", "spikes", "spike_counts")
 CONDITION_NAMES = ("condition", "conditions")
@@ -58,19 +58,40 @@ def recording_from_stored(stored: StoredArrays, options: ReadOptions, reader: st
 
 def condition_in(stored: StoredArrays, named: str | None, n_trials: int) -> NDArray[Any] | None:
     """The label of each trial: the named array, or the one called condition(s) if it fits."""
-    if named is not None:
-        values = stored.labels(named, "condition")
-        if len(values) != n_trials:
-            raise DataError(
-                f"{stored.path}: array {named!r} for the condition has {len(values)} entries, but "
-                f"there are {n_trials} trials; one label per trial is needed."
-            )
-        return values
+    name = named or _condition_name(stored, n_trials)
+    if name is None:
+        return None
+    values = stored.labels(name, "condition")
+    _need_one_per_trial(stored, name, len(values), n_trials)
+    return values
+
+
+def conditions_where_given(
+    stored: StoredArrays, named: str | None, n_trials: int
+) -> tuple[NDArray[Any] | None, NDArray[np.bool_]]:
+    """The same of a session, some of whose trials may have no label, and which have one, [B]."""
+    name = named or _condition_name(stored, n_trials)
+    if name is None:
+        return None, np.ones(n_trials, dtype=np.bool_)
+    values, is_given = stored.labels_where_given(name, "condition")
+    _need_one_per_trial(stored, name, len(values), n_trials)
+    return values, is_given
+
+
+def _need_one_per_trial(stored: StoredArrays, name: str, n_values: int, n_trials: int) -> None:
+    if n_values != n_trials:
+        raise DataError(
+            f"{stored.path}: array {name!r} for the condition has {n_values} entries, but there "
+            f"are {n_trials} trials; one label per trial is needed."
+        )
+
+
+def _condition_name(stored: StoredArrays, n_trials: int) -> str | None:
     for name in CONDITION_NAMES:
         if name in stored.arrays and stored.arrays[name].kind != "unreadable":
             shape = stored.arrays[name].shape
             if int(np.prod(shape)) == n_trials and sum(n != 1 for n in shape) <= 1:
-                return stored.labels(name, "condition")
+                return name
     return None
 
 
@@ -84,12 +105,14 @@ def _counts_name(stored: StoredArrays, options: ReadOptions) -> tuple[str, str]:
     plausible = known or [name for name in stored.arrays if _could_be_counts(stored, name)]
     if len(plausible) == 1:
         return plausible[0], "the only array with three axes and whole numbers of at least 0"
+    if stored.without_spikes:
+        raise FormatError(f"{stored.path}: {stored.without_spikes}")
     found = (
         f"{len(plausible)} arrays could be the counts"
         if plausible
         else "no array looks like counts"
     )
-    if any(name == "spike_times" or name.startswith("spike_times/") for name in stored.arrays):
+    if any(name.partition("/")[0] == "spike_times" for name in stored.arrays):
         raise FormatError(
             f"{stored.path}: the file holds spike times of a session, which are cut into trials of "
             "counts first: `lfads prepare FILE --out TRIALS.h5 --bin-width SECONDS --event NAME "

@@ -16,6 +16,7 @@ the same names (`nwb.py`). Times in seconds on one clock:
 | `NAME` and `NAME_times` | [sample, dimension], [sample] | optional: behaviour of that name |
 | `recording_start_s`, `recording_stop_s` | one number | optional: when the recording ran |
 | `segment_times` | [K, 2] | optional: begin and end of each stretch without a gap |
+| `segment_times/UNIT` | [K, 2] | instead, where units differ: when each was observed |
 
 Bins of binned counts in which every unit is NaN are gaps too.
 """
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 from lfads_torch.data.chopping import recorded_stretches
 from lfads_torch.data.formats.base import ReadOptions, agreed_bin_width
 from lfads_torch.data.formats.stored import StoredArrays
+from lfads_torch.data.recorded import joined_stretches
 from lfads_torch.errors import DataError, FormatError
 
 __all__ = ["Continuous", "Signal", "continuous_in", "event_times_in"]
@@ -60,8 +62,9 @@ class Continuous:
     spike_times: Sequence[NDArray[np.float64]] | None = None
     counts: NDArray[Any] | None = None  # [bin, unit]
     bin_width_s: float | None = None
-    recorded_s: tuple[float, float] | None = None  # None: not known
+    recorded_s: tuple[float | None, float | None] = (None, None)  # from, to; None: not stated
     segments_s: NDArray[np.float64] | None = None  # [K, 2], stretches without a gap; None: one
+    unit_segments_s: Sequence[NDArray[np.float64] | None] | None = None  # the same of each unit
 
 
 def continuous_in(stored: StoredArrays, options: ReadOptions) -> Continuous | None:
@@ -70,6 +73,8 @@ def continuous_in(stored: StoredArrays, options: ReadOptions) -> Continuous | No
     if SPIKE_TIMES in stored.arrays or grouped:
         return _from_spike_times(stored, options, grouped)
     name = options.counts or next((n for n in COUNTS_NAMES if n in stored.arrays), None)
+    if name is None and stored.without_spikes:
+        raise FormatError(f"{stored.path}: {stored.without_spikes}")
     if name is None or len(stored.find(name, "counts").shape) != 2:
         return None
     return _from_counts(stored, options, name)
@@ -89,6 +94,14 @@ def event_times_in(stored: StoredArrays, event: str | None) -> NDArray[np.float6
     for separator in SEPARATORS:
         if name not in stored.arrays and f"event_times{separator}{name}" in stored.arrays:
             name = f"event_times{separator}{name}"
+    array = stored.find(name, "event times")
+    if array.kind != "number":
+        found = array.note or f"type {array.type_name}; real numbers are needed"
+        events = [each for each in stored.arrays if _below(each, "event_times") is not None]
+        raise FormatError(
+            f"{stored.path}: array {name!r} for the event times has {found}: a time in seconds for "
+            f"each trial. Arrays of events: {', '.join(events) or 'none'}."
+        )
     return _times(stored, name, "event times")
 
 
@@ -110,14 +123,16 @@ def _from_spike_times(stored: StoredArrays, options: ReadOptions, grouped: list[
             f"{stored.path}: there are spike times of {len(times)} units, but {len(ids)} unit ids; "
             "one id per unit is needed."
         )
-    segments = _segments(stored)
-    span = None if segments is None else (float(segments[0, 0]), float(segments[-1, 1]))
+    _need_finite_times(stored, times, ids)
+    of_units = _unit_segments(stored, ids)
+    segments = _segments(stored) if of_units is None else _of_any_unit(of_units)
     return Continuous(
         unit_ids=ids,
         signals=_signals(stored, options),
         spike_times=times,
-        recorded_s=_recorded(stored) or span,
+        recorded_s=_recorded(stored, segments),
         segments_s=segments,
+        unit_segments_s=of_units,
     )
 
 
@@ -143,13 +158,15 @@ def _from_counts(stored: StoredArrays, options: ReadOptions, name: str) -> Conti
         if not options.behaviour or other in options.behaviour
     }
     named = options.unit_ids or ("unit_ids" if "unit_ids" in stored.arrays else None)
+    unit_ids = np.arange(n_units) if named is None else stored.labels(named, "unit_ids")
     return Continuous(
-        unit_ids=np.arange(n_units) if named is None else stored.labels(named, "unit_ids"),
+        unit_ids=unit_ids,
         signals={**sampled, **_signals(stored, options, known=set(sampled))},
         counts=counts.astype(np.uint8) if counts.dtype == np.bool_ else counts,
         bin_width_s=bin_width_s,
         recorded_s=(first_s, first_s + n_bins * bin_width_s),
         segments_s=_segments(stored, _between_gaps(counts, first_s, bin_width_s)),
+        unit_segments_s=_unit_segments(stored, unit_ids),
     )
 
 
@@ -209,7 +226,7 @@ def _signals(
         if f"{name}_times" not in stored.arrays or array.is_per_trial:
             continue
         short = name.removeprefix("behaviour/").removeprefix("behaviour.")
-        if options.behaviour and short not in options.behaviour:
+        if short not in options.behaviour and (options.behaviour or not array.is_behaviour):
             continue
         values = stored.numbers(name, "behaviour")
         times = _times(stored, f"{name}_times", f"times of {name}")
@@ -223,6 +240,7 @@ def _signals(
                     f"{stored.path}: {asked!r} is a column of the table of trials, one value for "
                     "each, and no behaviour over time; as condition it is --condition."
                 )
+            stored.numbers(asked, "behaviour")
             stored.find(f"{asked}_times", f"times of behaviour {asked}")
     return found
 
@@ -232,11 +250,22 @@ def _units(stored: StoredArrays, name: str) -> str | None:
     return None if units is None else str(units)
 
 
-def _recorded(stored: StoredArrays) -> tuple[float, float] | None:
+def _recorded(
+    stored: StoredArrays, segments: NDArray[np.float64] | None
+) -> tuple[float | None, float | None]:
+    """When the recording began and ended as the file says, s; None: it does not."""
     start, stop = stored.scalar("recording_start_s"), stored.scalar("recording_stop_s")
-    if stop is None:
-        return None
-    return (0.0 if start is None else start, stop)
+    if stop is not None and start is None:
+        start = 0.0  # docs/formats.md: recordings begin at 0 unless they say otherwise
+    if start is not None and stop is not None and not start < stop:
+        raise DataError(
+            f"{stored.path}: recording_start_s is {start:g} and recording_stop_s {stop:g}; a "
+            "beginning before the end is needed, in seconds."
+        )
+    if segments is not None and len(segments):
+        start = float(segments[0, 0]) if start is None else start
+        stop = float(segments[-1, 1]) if stop is None else stop
+    return start, stop
 
 
 def _segments(
@@ -250,14 +279,46 @@ def _segments(
             f"{stored.path}: gaps are given twice, by {SEGMENTS} and by counts that are NaN for "
             "all units of a bin; leave one of them out."
         )
-    segments = stored.numbers(SEGMENTS, "stretches without a gap").astype(np.float64)
+    return _stretches(stored, SEGMENTS)
+
+
+def _stretches(stored: StoredArrays, name: str) -> NDArray[np.float64]:
+    segments = stored.numbers(name, "stretches without a gap").astype(np.float64)
     is_pairs = segments.ndim == 2 and segments.shape[1:] == (2,) and len(segments) > 0
     if not is_pairs or not np.isfinite(segments).all() or (np.diff(segments.ravel()) < 0).any():
         raise DataError(
-            f"{stored.path}: {SEGMENTS} of shape {segments.shape} must be pairs of begin and end "
+            f"{stored.path}: {name} of shape {segments.shape} must be pairs of begin and end "
             "in seconds, in order and without overlap: shape (stretches, 2)."
         )
     return segments
+
+
+def _unit_segments(
+    stored: StoredArrays, unit_ids: NDArray[Any]
+) -> list[NDArray[np.float64] | None] | None:
+    """Stretches in which each unit was observed; None of a unit, or at all: not stated."""
+    named = {_below(name, SEGMENTS): name for name in stored.arrays}
+    words = [str(unit) for unit in unit_ids.tolist()]
+    unknown = [str(unit) for unit in named if unit is not None and unit not in words]
+    if unknown:
+        raise DataError(
+            f"{stored.path}: {SEGMENTS} names the units {unknown[:5]}, which have no spike times; "
+            "the same units are needed in both."
+        )
+    if set(named) == {None} or not named:
+        return None
+    if SEGMENTS in stored.arrays:
+        raise DataError(
+            f"{stored.path}: {SEGMENTS} is given for all units and for single ones; leave one of "
+            "them out."
+        )
+    return [_stretches(stored, named[unit]) if unit in named else None for unit in words]
+
+
+def _of_any_unit(of_units: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    """When any of the units was observed; None where that of one is not stated."""
+    known = [each for each in of_units if each is not None]
+    return joined_stretches(np.concatenate(known)) if len(known) == len(of_units) else None
 
 
 def _between_gaps(
@@ -281,6 +342,20 @@ def _times(stored: StoredArrays, name: str, what: str) -> NDArray[np.float64]:
             "needed, in seconds."
         )
     return values.reshape(-1).astype(np.float64)
+
+
+def _need_finite_times(
+    stored: StoredArrays, times: Sequence[NDArray[np.float64]], unit_ids: NDArray[Any]
+) -> None:
+    for unit, each in zip(unit_ids.tolist(), times, strict=True):
+        wrong = ~np.isfinite(each)
+        if wrong.any():
+            raise DataError(
+                f"{stored.path}: {int(wrong.sum())} of the {len(each)} spike times of unit {unit} "
+                f"are not finite, the first is {each[wrong][0]} at position "
+                f"{int(np.flatnonzero(wrong)[0])}; times in seconds are needed. Take these spikes "
+                "out of the file."
+            )
 
 
 def _below(name: str, group: str) -> str | None:

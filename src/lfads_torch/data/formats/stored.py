@@ -37,6 +37,7 @@ class StoredArray:
     )  # HDF5 values: scalars, text, arrays
     note: str = ""
     is_per_trial: bool = False  # known to be a column of a table of trials
+    is_behaviour: bool = True  # False: a series that is none unless it is named
 
     def described(self) -> str:
         return f"{self.name} {list(self.shape)} {self.type_name}" + (
@@ -51,6 +52,8 @@ class StoredArrays:
     path: Path
     arrays: Mapping[str, StoredArray]
     attributes: Mapping[str, Any] = field(default_factory=dict)  # of the file; see StoredArray
+    without_spikes: str = ""  # why a file of a known kind has no spikes, and what it has
+    without_events: str = ""  # the same of events
 
     def listing(self) -> str:
         """The arrays with shape and type, for a message."""
@@ -82,6 +85,18 @@ class StoredArrays:
 
     def labels(self, name: str, what: str) -> NDArray[Any]:
         """A one-dimensional array of integers or text; axes of length 1 are dropped."""
+        return self._whole(self._flat_labels(name, what), name, what)
+
+    def labels_where_given(self, name: str, what: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The same and which are given: of numbers NaN, of text an empty one, is no label."""
+        flat = self._flat_labels(name, what)
+        if flat.dtype.kind in "US":
+            values = _decoded(flat)
+            return values, np.asarray(np.char.strip(values) != "", dtype=np.bool_)
+        is_given = ~np.isnan(flat)
+        return self._whole(np.where(is_given, flat, flat.dtype.type(0)), name, what), is_given
+
+    def _flat_labels(self, name: str, what: str) -> NDArray[Any]:
         array = self.find(name, what)
         loaded = self._loaded(array, what)
         values = _joined_text(loaded) if isinstance(loaded, list) else loaded
@@ -96,7 +111,7 @@ class StoredArrays:
                 f"{self.path}: array {name!r} for the {what} has shape {values.shape}; "
                 "one axis is needed."
             )
-        return self._whole(flat, name, what)
+        return flat
 
     def cells(self, name: str, what: str) -> list[NDArray[Any]]:
         """The arrays of a MATLAB cell array, in its order."""

@@ -1,0 +1,103 @@
+"""What `lfads prepare` did to a session, in words: what was left out, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lfads_torch.data.recording import Recording
+
+__all__ = ["prepared_lines"]
+
+LISTED = 8
+Notes = Mapping[str, Any]  # JSON values, of provenance["prepared"]
+
+
+def prepared_lines(recording: Recording) -> list[str]:
+    """One line for each thing that the counts do not show by themselves."""
+    notes = recording.provenance.get("prepared")
+    if notes is None:
+        return []
+    return [
+        *_recorded(notes),
+        *_left_out(notes),
+        *_short_stretches(recording, notes),
+        *_missing(recording, notes),
+        *_unobserved(notes),
+        *_moved(recording, notes),
+    ]
+
+
+def _recorded(notes: Notes) -> list[str]:
+    words = notes.get("recorded")
+    if words is None:
+        return []
+    by_spikes = "spike" in words
+    return [
+        f"recorded: {words}"
+        + ("; say when it ran with --recorded BEGIN END if that is wrong" if by_spikes else "")
+    ]
+
+
+def _left_out(notes: Notes) -> list[str]:
+    left_out: Mapping[str, Sequence[Any]] = notes.get("left_out", {})
+    if not left_out:
+        return []
+    n_left_out = sum(len(ids) for ids in left_out.values())
+    lines = [f"left out: {n_left_out} of {notes['n_trials_found']} trials"]
+    return lines + [f"  {len(ids)} {why}: {_listed(ids)}" for why, ids in left_out.items()]
+
+
+def _short_stretches(recording: Recording, notes: Notes) -> list[str]:
+    n_bins = notes.get("n_bins_in_short_stretches", 0)
+    if not n_bins:
+        return []
+    return [
+        f"left out: {notes['n_short_stretches']} stretches between gaps, "
+        f"{n_bins * recording.bin_width_s:g} s together, that are too short for a chop (--shortest)"
+    ]
+
+
+def _missing(recording: Recording, notes: Notes) -> list[str]:
+    n_bins, lines = notes.get("n_missing_bins", 0), []
+    if n_bins:
+        trials = notes["trials_with_missing_bins"]
+        share = n_bins / recording.bins_of_trials.sum()
+        lines.append(
+            f"missing: {n_bins} bins ({share:.1%}) in which nothing was recorded, of "
+            f"{len(trials)} trials: {_listed(trials)}"
+        )
+    if notes.get("n_spikes_in_missing_bins"):
+        lines.append(
+            f"missing: {notes['n_spikes_in_missing_bins']} spikes lie in bins that were not, or "
+            "not wholly, recorded, and are left out with them"
+        )
+    return lines
+
+
+def _unobserved(notes: Notes) -> list[str]:
+    units = notes.get("units_with_unobserved_entries", ())
+    if not units:
+        return []
+    return [
+        f"missing: {notes['n_unobserved_entries']} bins of {len(units)} units that were not "
+        f"observed all the time: {_listed(units)}"
+    ]
+
+
+def _moved(recording: Recording, notes: Notes) -> list[str]:
+    lines = []
+    moved = notes.get("largest_move_of_event_s", 0.0)
+    if moved > 1e-6 * recording.bin_width_s:
+        lines.append(f"moved: events go to the nearest edge of a bin, by up to {moved:g} s")
+    if notes.get("n_overlapping_trials"):
+        lines.append(
+            f"shared: {notes['n_overlapping_trials']} trials share time with an earlier one, which "
+            "leaks from training to validation (--overlap drop, or a shorter window)"
+        )
+    return lines
+
+
+def _listed(ids: Sequence[Any]) -> str:
+    words = ", ".join(str(each) for each in ids[:LISTED])
+    return words + (f" and {len(ids) - LISTED} more" if len(ids) > LISTED else "")

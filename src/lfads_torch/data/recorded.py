@@ -1,0 +1,150 @@
+"""Which bins of a session were recorded: as its file or the user says, else by its spikes.
+
+A bin in which nothing was recorded is missing; as zeros it would teach a model silence that nobody
+saw. Axes: `B` trial, `L` bin, `N` unit that spikes, `K` stretch. Times in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lfads_torch.data.binning import Window, edge_tolerance_s
+from lfads_torch.errors import DataError
+
+if TYPE_CHECKING:
+    from lfads_torch.data.formats.continuous import Continuous
+
+__all__ = [
+    "RecordedTime", "joined_stretches", "recorded_time", "within_stretches",
+    "within_unit_stretches",
+]  # fmt: skip
+
+BY_SPIKES = ("first spike", "last spike")
+BY_USER = "--recorded"
+BY_FILE = "the file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedTime:
+    """From when to when a session was recorded, and what says so of the beginning and the end.
+
+    An end that only the spikes show lies at or beyond them: bins that hold the first or the last
+    spike count as recorded. Ends that are stated are exact: bins must lie wholly inside.
+    """
+
+    limits_s: tuple[float, float]
+    said_by: tuple[str, str]
+
+    def contains(self, times: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
+        """Which bins were recorded, [B, L]."""
+        left, right, slack = _edges(times, window)
+        (begin, end), (by_begin, by_end) = self.limits_s, self.said_by
+        begun = right > begin + slack if by_begin in BY_SPIKES else left >= begin - slack
+        over = left > end + slack if by_end in BY_SPIKES else right > end + slack
+        return np.asarray(begun & ~over)
+
+    @property
+    def is_of_spikes(self) -> bool:
+        """Whether an end is not stated."""
+        return any(by in BY_SPIKES for by in self.said_by)
+
+    def in_words(self) -> str:
+        (begin, end), (by_begin, by_end) = self.limits_s, self.said_by
+        said = by_begin if by_begin == by_end else f"{by_begin}, {by_end}"
+        return f"{begin:g} to {end:g} s ({said})"
+
+
+def recorded_time(
+    continuous: Continuous, asked_s: tuple[float, float] | None
+) -> RecordedTime | None:
+    """What the user says, else the file, else the first and last spike; None: no spikes at all.
+
+    Counts in bins are their own word: nothing lies beyond them, whatever the user says.
+    """
+    stated = continuous.recorded_s
+    if asked_s is not None:
+        _need_limits(asked_s)
+        limits = asked_s
+        if continuous.counts is not None and None not in stated:
+            limits = (max(asked_s[0], stated[0] or 0.0), min(asked_s[1], stated[1] or 0.0))
+        return RecordedTime(limits_s=limits, said_by=(BY_USER, BY_USER))
+    begin, end = stated
+    if begin is not None and end is not None:
+        return RecordedTime(limits_s=(begin, end), said_by=(BY_FILE, BY_FILE))
+    span = _spike_span(continuous.spike_times or ())
+    if span is None:
+        return None
+    return RecordedTime(
+        limits_s=(span[0] if begin is None else begin, span[1] if end is None else end),
+        said_by=(
+            BY_SPIKES[0] if begin is None else BY_FILE,
+            BY_SPIKES[1] if end is None else BY_FILE,
+        ),
+    )
+
+
+def within_unit_stretches(
+    times: NDArray[np.float64],
+    window: Window,
+    stretches_s: Sequence[NDArray[np.float64] | None],
+) -> NDArray[np.bool_]:
+    """Which bins of each unit lie in its own stretches, [B, L, N]; all, of a unit without any."""
+    found = np.ones((len(times), window.n_bins, len(stretches_s)), dtype=np.bool_)
+    for unit, stretches in enumerate(stretches_s):
+        if stretches is not None:
+            found[:, :, unit] = within_stretches(times, window, stretches)
+    return found
+
+
+def within_stretches(
+    times: NDArray[np.float64], window: Window, stretches_s: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which bins lie wholly in one of the stretches [K, 2], [B, L]; those that touch are one."""
+    left, right, slack = _edges(times, window)
+    begins, ends = joined_stretches(stretches_s).T
+    if not len(begins):
+        return np.zeros(left.shape, dtype=np.bool_)
+    position = np.searchsorted(begins, left + slack, side="right") - 1
+    stop = ends[np.maximum(position, 0)]
+    return np.asarray((position >= 0) & (right <= stop + slack))
+
+
+def joined_stretches(stretches_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same time as stretches in order and apart, [K, 2]: what overlaps or touches is one."""
+    joined: list[list[float]] = []
+    for begin, end in stretches_s[np.argsort(stretches_s[:, 0], kind="stable")].tolist():
+        if joined and begin <= joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], end)
+        else:
+            joined.append([begin, end])
+    return np.array(joined, dtype=np.float64).reshape(-1, 2)
+
+
+def _edges(
+    times: NDArray[np.float64], window: Window
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Left and right edge of each bin, both [B, L], and by how much they may miss a time, s."""
+    centres = window.centres(np.asarray(times, dtype=np.float64))
+    slack = edge_tolerance_s(window.bin_width_s, centres)
+    return centres - window.bin_width_s / 2, centres + window.bin_width_s / 2, slack
+
+
+def _spike_span(spike_times: Sequence[NDArray[Any]]) -> tuple[float, float] | None:
+    spiking = [each for each in spike_times if each.size]
+    if not spiking:
+        return None
+    return min(float(each.min()) for each in spiking), max(float(each.max()) for each in spiking)
+
+
+def _need_limits(recorded_s: tuple[float, float]) -> None:
+    begin, end = recorded_s
+    if not np.isfinite([begin, end]).all() or begin >= end:
+        raise DataError(
+            f"--recorded {begin:g} {end:g}: the recording's beginning must come before its end, in "
+            "seconds."
+        )
