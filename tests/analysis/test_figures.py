@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from simulated_search import simulated_search
 
+from lfads_torch.analysis.figures.averages import smoothed
 from lfads_torch.analysis.figures.base import (
     FigureChoice,
     FigureInputs,
@@ -179,6 +180,23 @@ def test_without_truth_the_condition_average_stands_in_and_rate_truth_refuses():
     assert any("condition average" in label for label in labels)
     assert any("not a confidence interval" in label for label in labels)
     assert "synthetic" in choose_figure("rate_truth").needs(inputs)
+
+
+def test_averages_of_the_model_are_compared_with_the_same_smoothing_as_those_of_the_data():
+    figure = draw_figure(choose_figure("psth"), fake_run())
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "before smoothing" in labels
+    lines = figure.axes[0].get_lines()
+    n = sum(label.startswith("condition ") for label in labels)
+    assert n >= 1
+    dotted = [line for line in lines if line.get_linestyle() == ":"][:n]
+    thin = [line for line in lines if line.get_linewidth() == 1.3]
+    assert len(dotted) == len(thin) == n
+    for raw, drawn in zip(dotted, thin, strict=True):
+        values = np.asarray(raw.get_ydata(), dtype=float)
+        expected = smoothed(values[None, :, None], 0.01)[0, :, 0]
+        np.testing.assert_allclose(np.asarray(drawn.get_ydata(), dtype=float), expected)
+        assert not np.allclose(values, expected)
 
 
 def test_trials_are_matched_by_id_and_bins_by_time():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Psth"]
 
+_DOTTED: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
 _N_CONDITIONS, _N_COLUMNS, _MOST_UNITS = 4, 3, 12
 
 
@@ -29,7 +30,8 @@ class _Averages:
 
     names: list[str]
     data: NDArray[np.float64]
-    model: NDArray[np.float64]
+    model: NDArray[np.float64]  # as inferred
+    smoothed_model: NDArray[np.float64]  # with the smoothing of the data
     data_set: str
     model_set: str
 
@@ -43,12 +45,14 @@ class Psth(FigureRecipe):
         "The most modulated units (or those asked for). Pale and wide: the average count of the "
         "condition's training trials, smoothed (Gaussian, 50 ms). Dark and thin: the average of "
         "the rates inferred for other trials of the same condition, never trained on where there "
-        "are such. At most four conditions are drawn, spread evenly over the list."
+        "are such, smoothed in the same way; dotted: before it was smoothed. At most four "
+        "conditions are drawn, spread evenly over the list."
     )
     caveat = (
         "Averages over trials hide what single trials do: a model that gives every trial its "
         "condition's average would look perfect here. Few trials per condition make both curves "
-        "noisy, and the units drawn are the easiest ones."
+        "noisy, and the units drawn are the easiest ones. The PSTH score compares the dotted "
+        "curves with the pale ones, so that smoothing the data lowers it where rates change fast."
     )
 
     def needs(self, inputs: FigureInputs) -> str | None:
@@ -95,13 +99,17 @@ def _averages(inputs: FigureInputs) -> _Averages:
         of_model, model_set = of_data, data_set
     shown = np.unique(np.linspace(0, len(both) - 1, min(len(both), _N_CONDITIONS)).astype(int))
     names = [both[row] for row in shown]
-    data = smoothed(
-        condition_means(aligned.counts(inputs, of_data), labels[of_data], names),
-        aligned.bin_width_s(inputs),
-    )
-    data = data / aligned.per_reported(inputs)
+    width_s = aligned.bin_width_s(inputs)
+    data = condition_means(aligned.counts(inputs, of_data), labels[of_data], names)
     model = condition_means(aligned.rates_of(inputs, of_model), labels[of_model], names)
-    return _Averages(names=names, data=data, model=model, data_set=data_set, model_set=model_set)
+    return _Averages(
+        names=names,
+        data=smoothed(data, width_s) / aligned.per_reported(inputs),
+        model=model,
+        smoothed_model=smoothed(model, width_s),
+        data_set=data_set,
+        model_set=model_set,
+    )
 
 
 def _draw_unit(panel: Axes, inputs: FigureInputs, averages: _Averages, *, unit: int) -> None:
@@ -111,7 +119,8 @@ def _draw_unit(panel: Axes, inputs: FigureInputs, averages: _Averages, *, unit: 
     for row, colour in enumerate(colours):
         panel.plot(time_s, averages.data[row, :, unit], color=colour, alpha=0.30, linewidth=4.0)
     for row, colour in enumerate(colours):
-        panel.plot(time_s, averages.model[row, :, unit], color=colour, linewidth=1.3)
+        panel.plot(time_s, averages.smoothed_model[row, :, unit], color=colour, linewidth=1.3)
+        panel.plot(time_s, averages.model[row, :, unit], color=colour, **_DOTTED)
     time_axis(panel, time_s, is_encoded_bin=aligned.is_encoded_bin(inputs))
     panel.locator_params(axis="y", nbins=4)
     if aligned.is_spiking(inputs)[unit]:
@@ -128,6 +137,7 @@ def _legend(figure: Figure, averages: _Averages) -> None:
     handles = [
         Line2D([], [], color="#555555", alpha=0.35, linewidth=4.0, label=f"data, {data_word}"),
         Line2D([], [], color="#555555", linewidth=1.3, label=f"model, {model_word}"),
+        Line2D([], [], color="#555555", **_DOTTED, label="before smoothing"),
     ]
     for name, colour in zip(averages.names, condition_colours(averages.names), strict=True):
         handles.append(Line2D([], [], color=colour, linewidth=2.2, label=f"condition {name}"))
