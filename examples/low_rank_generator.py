@@ -6,7 +6,8 @@ dimensions, which can be read off their connectivity. The whole plug-in is this 
     lfads fit recording.h5 --plugin-path examples \\
         --set model.generator=low_rank_generator:LowRankGenerator --set low_rank.rank=2
 
-`lfads search` takes the same options. `python examples/low_rank_generator.py` tries it out in
+`lfads search` takes the same options, and `--search low_rank.time_constant_bins=2..20` tunes the
+time constant with all else. `python examples/low_rank_generator.py` tries it out in
 Python. Nothing else is needed: weights declared here are trained, clipped, gathered, stored and
 frozen with all others, for every member of a population.
 """
@@ -20,7 +21,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from lfads_torch.declare import PluginSettings, setting
+from lfads_torch.declare import PluginSettings, member_setting, setting
 from lfads_torch.model.cells.base import GeneratorCell
 from lfads_torch.model.layout import WeightSpec
 from lfads_torch.model.settings import ModelSettings
@@ -33,7 +34,8 @@ class LowRankSettings(PluginSettings):
     section: ClassVar[str] = "low_rank"
 
     rank: int = setting(3, "rank of the recurrent matrix", at_least=1)
-    time_constant_bins: float = setting(5.0, "of every unit", unit="bins", at_least=1.0)
+    # Shapes do not depend on it, so every member can have its own, and a search can move it.
+    time_constant_bins: float = member_setting(5.0, "of every unit", unit="bins", at_least=1.0)
 
 
 class LowRankGenerator(GeneratorCell):
@@ -67,7 +69,8 @@ class LowRankGenerator(GeneratorCell):
         """One bin of all members at once: inputs [P, B, I], state [P, B, G]."""
         recurrent = torch.tanh(state) @ weights["right"] @ weights["left"]
         driven = torch.baddbmm(weights["bias"][:, None], inputs, weights["input"])
-        moved = state + (recurrent + driven - state) / self._own.time_constant_bins
+        time_constant = weights["low_rank.time_constant_bins"][:, None, None]  # [P, 1, 1]
+        moved = state + (recurrent + driven - state) / time_constant
         return moved.clamp(-clip, clip)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from lfads_torch.config.check import check_settings, replace_values, settings_from_values
 from lfads_torch.config.read import read_settings
+from lfads_torch.config.sizes import DataSizes
 from lfads_torch.config.tree import Settings, flatten, to_dict, to_yaml
 from lfads_torch.errors import SettingsError
 
@@ -138,7 +139,10 @@ def test_searching_one_is_refused_with_the_reason() -> None:
     from lfads_torch.config.space_check import name_mistakes
 
     (told,) = name_mistakes("few.share", "--search")
-    assert "a plug-in's own settings are one for all members" in told
+    assert "a plug-in's settings are there where a setting names the plug-in" in told
+    (told,) = name_mistakes("few.rounds", "--search", read().own)
+    assert "the plug-in declares it as one for all members, for it may change shapes" in told
+    assert "--set few.rounds=VALUE" in told
     assert "plug-in" not in name_mistakes("model.nothing_like_it_there", "--search")[0]
 
 
@@ -157,3 +161,52 @@ def test_the_section_of_a_plug_in_that_is_gone_is_no_second_mistake() -> None:
     # Without a plug-in that is gone, a strange section stays a mistake.
     with pytest.raises(SettingsError, match="few is no setting"):
         settings_from_values({"few": {"share": 0.5}})
+
+
+SIZES = DataSizes(
+    n_trials_train=33, n_trials_valid=7, n_bins=11, n_encoded_bins=11, n_units=7, n_encoded_units=7
+)
+FADE = ("augmentation.order=member_parts:Fade",)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("search.selection=member_parts:FadingTournament", "a rule of the search is one for all"),
+        ("loss.observation=member_parts:FadingPoisson", "it would change the likelihood by which"),
+        ("augmentation.order=member_parts:WholeFade", "is for a number; annotate it float"),
+    ],
+)
+def test_numbers_of_members_are_refused_where_members_have_none(given: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read_settings(overrides=(given,))
+
+
+def test_a_number_of_every_member_can_be_searched() -> None:
+    from lfads_torch.config.space import SpaceChoice, choose_space, space_from_yaml, space_to_yaml
+
+    settings = read_settings(overrides=FADE)
+    choice = SpaceChoice(ranges=("fade.strength=0.1..0.5,first=uniform",))
+    (found,) = (each for each in choose_space(choice, settings, SIZES) if "fade" in each.name)
+    assert (found.low, found.high, found.first) == (0.1, 0.5, "uniform")
+    text = space_to_yaml((found,))
+    assert space_from_yaml(text, "space.yaml") == (found,)  # whatever is installed there
+    for wrong, message in (
+        ("fade.strength=0.1..1.5", "high is 1.5; the setting must be at least 0, at most 1"),
+        ("fade.n_bins=1..3", "one for all members, for it may change shapes"),
+        ("fade.strenght=0.1..0.5", "is no setting; did you mean fade.strength?"),
+        ("fade.strength=0.5..0.1", "the range 0.5..0.1 is empty"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            choose_space(SpaceChoice(ranges=(wrong,)), settings, SIZES)
+    with pytest.raises(SettingsError, match="where a setting names the plug-in"):
+        choose_space(choice, read_settings(), SIZES)
+
+
+def test_a_list_of_members_can_give_it() -> None:
+    from lfads_torch.config.member_list import checked_list
+
+    settings = read_settings(overrides=FADE)
+    assert checked_list([{"fade.strength": 0.3}], "list", settings, SIZES)
+    with pytest.raises(SettingsError, match=r"fade\.strength of member 0 is 2; needed is a number"):
+        checked_list([{"fade.strength": 2}], "list", settings, SIZES)

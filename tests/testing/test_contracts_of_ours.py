@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from member_parts import Fade, FadeSettings, LeakyCell, WidePrior
 from scipy.io import savemat
 from torch import Tensor
 
@@ -41,6 +42,23 @@ from lfads_torch.training.augmentations import AUGMENTATIONS, ordered_augmentati
 class TestGRUGenerator(GeneratorCellContract):
     def cell(self) -> GeneratorCell:
         return GRUGenerator()
+
+
+class TestCellWithANumberOfEveryMembersOwn(GeneratorCellContract):
+    def cell(self) -> GeneratorCell:
+        return LeakyCell()
+
+
+class TestAugmentationWithANumberOfEveryMembersOwn(AugmentationContract):
+    def augmentation(self) -> Augmentation:
+        return Fade(FadeSettings())
+
+
+class TestPriorWithANumberOfEveryMembersOwn(PriorContract):
+    latents = (False,)
+
+    def prior(self, setup: PriorSetup) -> Prior:
+        return WidePrior.from_setup(setup)
 
 
 class TestGRUEncoder(EncoderContract):

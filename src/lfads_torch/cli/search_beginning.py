@@ -30,14 +30,14 @@ def read_beginning(run: RunFolder) -> Beginning | None:
     """None where the file is not there or cannot be read: the view then shows less."""
     from safetensors import SafetensorError, safe_open
 
-    from lfads_torch.search.space import MOVABLE
+    from lfads_torch.search.space import field_of
 
     try:
         names = _searched(run)
         with safe_open(run.generation_checkpoint_path, framework="numpy") as stored:
             members = [int(each) for each in stored.get_tensor("members")]
             columns = {
-                name: stored.get_tensor(f"hyperparameters/{MOVABLE[name]}") for name in names
+                name: stored.get_tensor(f"hyperparameters/{field_of(name)}") for name in names
             }
             parents = [int(each) for each in stored.get_tensor("search/parent")]
             generation = int(stored.get_tensor("search/generation")[0])

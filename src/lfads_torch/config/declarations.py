@@ -27,6 +27,7 @@ class Declaration:
     above: float | None
     at_most: float | None
     below: float | None
+    per_member: bool = False  # of a plug-in: a number of every member's own
 
     @property
     def name(self) -> str:

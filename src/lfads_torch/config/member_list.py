@@ -9,16 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfads_torch.config.declarations import declarations
 from lfads_torch.config.scales import beta_of_one
 from lfads_torch.config.small_text import small_text
-from lfads_torch.config.space_check import name_mistakes, outside, space_error
+from lfads_torch.config.space_check import (
+    declarations_with,
+    name_mistakes,
+    outside,
+    space_error,
+)
 from lfads_torch.config.space_text import DIVERGENCES
 from lfads_torch.config.yaml_text import read_rows, read_scalar
 
 if TYPE_CHECKING:
     from lfads_torch.config.sizes import DataSizes
     from lfads_torch.config.tree import Settings
+    from lfads_torch.declare import OwnSettings
 
 __all__ = ["checked_list", "read_list"]
 
@@ -49,7 +54,7 @@ def checked_list(
     rows: Sequence[Given], where: str, settings: Settings, sizes: DataSizes
 ) -> tuple[dict[str, float], ...]:
     """As `read_list`, of rows that are there already; `where` names them in messages."""
-    mistakes = list(_mistakes(rows, where))
+    mistakes = list(_mistakes(rows, where, settings.own))
     if mistakes:
         raise space_error(mistakes, what="list of members")
     is_beta = settings.loss.kl_scale_unit == "beta"
@@ -83,13 +88,13 @@ def _rows_of_csv(text: str, where: str) -> tuple[list[dict[str, object]], list[s
     return rows, [] if rows else [f"{where} gives no member; needed is {_WANTED}"]
 
 
-def _mistakes(rows: Sequence[Given], where: str) -> Iterator[str]:
+def _mistakes(rows: Sequence[Given], where: str, own: OwnSettings) -> Iterator[str]:
     if not rows or not rows[0]:
         yield f"{where} gives no member; needed is {_WANTED}"
         return
-    known = declarations()
+    known = declarations_with(own)
     for name in rows[0]:
-        yield from name_mistakes(name, where)
+        yield from name_mistakes(name, where, own)
     for member, row in enumerate(rows):
         if row.keys() != rows[0].keys():
             other = sorted(row.keys() ^ rows[0].keys())[0]

@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 from lfads_torch.config.tree import Settings, section_types
-from lfads_torch.declare import PluginSettings
+from lfads_torch.declare import PluginSettings, is_per_member, setting_fields
 from lfads_torch.errors import SettingsError
 from lfads_torch.plugins import load_plugin, plugin_places, unnamed_file
 
@@ -141,7 +141,7 @@ def plugin_settings(
         except SettingsError as error:
             mistakes.append(str(error).rstrip("."))
             continue
-        wrong = None if kind is None else _mistake(kind, kinds)
+        wrong = None if kind is None else _mistake(kind, kinds) or _misplaced(kind, slot)
         if wrong is not None:
             mistakes.append(f"{slot.setting}: {name!r}: its settings_type {wrong}")
         elif kind is not None and kind not in kinds:
@@ -183,6 +183,27 @@ def _mistake(kind: object, others: list[type[PluginSettings]]) -> str | None:
         return f"has the section {kind.section!r}, which is one of ours; needed is another word"
     if any(kind is not other and kind.section == other.section for other in others):
         return f"has the section {kind.section!r}, which another plug-in has too; rename one"
+    return None
+
+
+def _misplaced(kind: type[PluginSettings], slot: _Slot) -> str | None:
+    """Why members cannot have numbers of their own there; None where nothing is wrong."""
+    own = [part for part in setting_fields(kind) if is_per_member(part)]
+    if not own:
+        return None
+    name, where = own[0].name, slot.setting.partition(".")[0]
+    if get_type_hints(kind)[name] is not float:
+        return f"declares {name} by member_setting(...), which is for a number; annotate it float"
+    if where == "search":
+        return (
+            f"declares {name} by member_setting(...), but a rule of the search is one for all "
+            "members; declare it by setting(...)"
+        )
+    if where == "loss":
+        return (
+            f"declares {name} by member_setting(...), but it would change the likelihood by which "
+            "members are compared; declare it by setting(...)"
+        )
     return None
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lfads_torch.config.declarations import declarations
 from lfads_torch.config.scales import beta_of_one, entries_per_trial
 from lfads_torch.config.small_text import small_text
 from lfads_torch.config.space_check import (
+    declarations_with,
     name_mistakes,
     range_mistakes,
     range_of,
@@ -26,6 +28,7 @@ from lfads_torch.config.space_text import (
     asked_in_yaml,
     space_to_yaml,
 )
+from lfads_torch.config.tree import section_types
 from lfads_torch.search.space import Range, Space, published_space
 
 if TYPE_CHECKING:
@@ -91,7 +94,7 @@ def choose_space(choice: SpaceChoice, settings: Settings, sizes: DataSizes) -> S
     for asked in (*of_file, *of_texts):
         mistakes += _mistakes(asked, settings)
     for name in choice.dropped:
-        mistakes += name_mistakes(name, "--keep")
+        mistakes += name_mistakes(name, "--keep, or None in space", settings.own)
         if any(asked.name == name for asked in of_texts):
             mistakes.append(f"{name} is given both by --search and by --keep; leave one out")
     if mistakes:
@@ -104,13 +107,27 @@ def choose_space(choice: SpaceChoice, settings: Settings, sizes: DataSizes) -> S
 
 
 def space_from_yaml(text: str, where: str) -> Space:
-    """The space that `space_to_yaml` wrote; weights of divergences as they enter the loss."""
+    """The space that `space_to_yaml` wrote; weights of divergences as they enter the loss.
+
+    Numbers of plug-ins were checked when the search began; the plug-in is not imported for it.
+    """
     found, mistakes = asked_in_yaml(text, where)
     for asked in found:
-        mistakes += [*name_mistakes(asked.name, asked.where), *range_mistakes(asked)]
+        mistakes += _stored_mistakes(asked)
     if mistakes:
         raise space_error(mistakes)
     return tuple(range_of(asked, None, unit="published", beta_of_one=1.0) for asked in found)
+
+
+def _stored_mistakes(asked: AskedRange) -> list[str]:
+    section, dot, key = asked.name.partition(".")
+    if dot and section not in section_types() and key:
+        limits = [asked.values.get(name) for name in ("low", "high")]
+        if all(isinstance(limit, int | float) for limit in limits):
+            return []
+        return [f"{asked.name} ({asked.where}) has no range; needed are low and high"]
+    wrong = name_mistakes(asked.name, asked.where)
+    return wrong or range_mistakes(asked, declarations()[asked.name])
 
 
 def _read(path: Path) -> tuple[list[AskedRange], list[str]]:
@@ -121,7 +138,7 @@ def _read(path: Path) -> tuple[list[AskedRange], list[str]]:
 
 
 def _mistakes(asked: AskedRange, settings: Settings) -> list[str]:
-    found = [*name_mistakes(asked.name, asked.where)]
+    found = [*name_mistakes(asked.name, asked.where, settings.own)]
     if found:
         return found
     is_of_controller = asked.name in ("loss.kl_input_scale", "loss.l2_controller_scale")
@@ -130,7 +147,7 @@ def _mistakes(asked: AskedRange, settings: Settings) -> list[str]:
             f"{asked.name} ({asked.where}) belongs to the controller, and this model has none: "
             "leave it out, or raise model.n_inferred_inputs"
         )
-    return [*found, *range_mistakes(asked)]
+    return [*found, *range_mistakes(asked, declarations_with(settings.own)[asked.name])]
 
 
 def _not_empty(space: Sequence[Range]) -> Space:

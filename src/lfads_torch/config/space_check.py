@@ -10,10 +10,18 @@ from lfads_torch.config.declarations import Declaration, declarations
 from lfads_torch.config.nearest import nearest_setting, nearest_word
 from lfads_torch.config.space_text import DIVERGENCES, UNIT, AskedRange
 from lfads_torch.config.tree import section_types
+from lfads_torch.declare import OwnSettings
 from lfads_torch.errors import SettingsError
 from lfads_torch.search.space import MOVABLE, First, Range, changes_shapes, why_not
 
-__all__ = ["name_mistakes", "outside", "range_mistakes", "range_of", "space_error"]
+__all__ = [
+    "declarations_with",
+    "name_mistakes",
+    "outside",
+    "range_mistakes",
+    "range_of",
+    "space_error",
+]
 
 _KEYS = ("low", "high", "first", "weight", "keeps_limits", "unit")
 _FIRSTS = ("uniform", "log_uniform")
@@ -43,24 +51,32 @@ def _of_plugin(name: str) -> str:
     if not dot or section in section_types():
         return ""
     return (
-        "; a plug-in's own settings are one for all members: give each value a search of its own "
-        "with --set"
+        "; a plug-in's settings are there where a setting names the plug-in (such as "
+        "augmentation.order)"
     )
 
 
-def name_mistakes(name: str, where: str) -> list[str]:
-    """Why this setting cannot be searched; empty where it can."""
-    if name in MOVABLE:
+def name_mistakes(name: str, where: str, own: OwnSettings = OwnSettings()) -> list[str]:  # noqa: B008 - frozen
+    """Why this setting cannot be searched; empty where it can. `own`: those of the plug-ins."""
+    if name in MOVABLE or name in own.per_member():
         return []
-    known = declarations()
+    known = declarations_with(own)
     if "bin_width" in name:
         return [f"{name} ({where}) cannot be searched: {_BIN_WIDTH}"]
     if name not in known:
         meant = nearest_setting(name, known)
-        hint = f"; did you mean {meant}?" if meant else f"; {_listed()}"
+        hint = f"; did you mean {meant}?" if meant else f"; {_listed(own)}"
         return [f"{name} ({where}) is no setting{hint}{_of_plugin(name)}"]
     if known[name].kind not in (int, float):
-        return [f"{name} ({where}) is not a number, and only numbers can be searched; {_listed()}"]
+        listed = _listed(own)
+        return [f"{name} ({where}) is not a number, and only numbers can be searched; {listed}"]
+    if known[name].section not in section_types():
+        return [
+            f"{name} ({where}) cannot be searched: the plug-in declares it as one for all members, "
+            "for it may change shapes. To try several values, give each a search of its own with "
+            f"--set {name}=VALUE; what moves without changing shapes, its author declares by "
+            "member_setting(...)"
+        ]
     way_out = ""
     if changes_shapes(name) and known[name].kind is int:
         way_out = (
@@ -74,20 +90,25 @@ def name_mistakes(name: str, where: str) -> list[str]:
     ]
 
 
-def _listed() -> str:
-    return "what can be searched: " + ", ".join(MOVABLE)
+def _listed(own: OwnSettings) -> str:
+    return "what can be searched: " + ", ".join([*MOVABLE, *own.per_member()])
 
 
-def range_mistakes(asked: AskedRange) -> list[str]:
+def declarations_with(own: OwnSettings) -> dict[str, Declaration]:
+    """Ours, and those of the plug-ins whose settings these are."""
+    return declarations(tuple(type(each) for each in own.records))
+
+
+def range_mistakes(asked: AskedRange, declared: Declaration) -> list[str]:
     """What is wrong with a range of a setting that can be searched."""
     values, begin = asked.values, f"{asked.name} ({asked.where}): "
     strange = [key for key in values if key not in _KEYS]
     if strange:
         needed = ", ".join(_KEYS)
         return [f"{begin}{strange[0]} is no part of a range; needed are {needed}"]
-    found = list(_limit_mistakes(values, declarations()[asked.name]))
+    found = list(_limit_mistakes(values, declared))
     if not found:
-        found = list(_rest_mistakes(asked))
+        found = list(_rest_mistakes(asked, declared))
     return [begin + each for each in found]
 
 
@@ -105,8 +126,8 @@ def _limit_mistakes(values: Mapping[str, object], declared: Declaration) -> Iter
         yield f"the range {limits[0]:g}..{limits[1]:g} is empty; needed is low below high"
 
 
-def _rest_mistakes(asked: AskedRange) -> Iterable[str]:
-    values, declared = asked.values, declarations()[asked.name]
+def _rest_mistakes(asked: AskedRange, declared: Declaration) -> Iterable[str]:
+    values = asked.values
     if "first" in values:
         yield from _first_mistakes(values)
     if "weight" in values and ((weight := _number(values["weight"])) is None or weight <= 0.0):

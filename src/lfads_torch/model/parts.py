@@ -19,6 +19,7 @@ from lfads_torch.plugins import load_plugin
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
+    from lfads_torch.declare import PluginSettings
     from lfads_torch.model.cells.base import GeneratorCell
     from lfads_torch.model.encoders.base import Encoder, EncoderStates
     from lfads_torch.model.layout import WeightSpec
@@ -89,10 +90,16 @@ def named_specs(part: str, specs: list[WeightSpec]) -> list[WeightSpec]:
     return [replace(spec, name=f"{part}.{spec.name}") for spec in specs]
 
 
-def own_weights(part: str, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A part's weights under its own names."""
+def own_weights(
+    part: str, named: Mapping[str, Tensor], settings_type: type[PluginSettings] | None
+) -> dict[str, Tensor]:
+    """A part's weights under its own names; the members' own numbers [P] under dotted ones."""
     start = f"{part}."
-    return {name[len(start) :]: value for name, value in named.items() if name.startswith(start)}
+    weights = {name[len(start) :]: value for name, value in named.items() if name.startswith(start)}
+    if settings_type is None:
+        return weights
+    section = f"{settings_type.section}."
+    return weights | {name: named[name] for name in named if name.startswith(section)}
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ class OwnReadOut:
 
 def own_cell(cell: GeneratorCell, named: Mapping[str, Tensor]) -> OwnCell:
     """The generator cell, ready for the reference scan."""
-    weights = cell.prepared(own_weights("generator", named))
+    weights = cell.prepared(own_weights("generator", named, cell.settings_type))
     return OwnCell(
         start=lambda state: cell.start(state, weights),
         step=lambda inputs, state, clip: cell.step(inputs, state, weights, clip=clip),

@@ -99,7 +99,10 @@ class ModelWeights:
             readouts=tuple(
                 linear(f"readout.{name}")
                 if parts.read_out is None
-                else OwnReadOut(parts.read_out, own_weights(f"readout.{name}", named))
+                else OwnReadOut(
+                    parts.read_out,
+                    own_weights(f"readout.{name}", named, parts.read_out.settings_type),
+                )
                 for name in sessions
             ),
             named=named,
@@ -114,7 +117,7 @@ def _encoder(
     named: Mapping[str, Tensor], name: str, own: Encoder | None
 ) -> EncoderWeights | OwnEncoder:
     if own is not None:
-        return OwnEncoder(own, own_weights(name, named))
+        return OwnEncoder(own, own_weights(name, named, own.settings_type))
     return EncoderWeights(_cell(named, name), named[f"{name}.initial_state"])
 
 

@@ -114,7 +114,7 @@ def posterior_averages(
     `is_visible` hides entries from the encoder and scales the rest of each trial up by the share
     that is hidden, as coordinated dropout does in training (so not before the first generated bin).
     """
-    arranged = ModelWeights.arrange(task.layout.views(weights), task.session_names, task.parts)
+    arranged = ModelWeights.arrange(task.named(weights), task.session_names, task.parts)
     streams = Streams(options.seed, torch.tensor([member], device=task.device))
     options = _without_sampling(options) if not task.model.variational else options
     copies = max(options.n_samples, 1)

@@ -56,7 +56,7 @@ class Archive:
             slot[row] = population.members[p]
             for name, value in population.hyperparameters.as_dict().items():
                 own[name][row] = value[p]
-        hyperparameters = type(kept.hyperparameters)(**own)
+        hyperparameters = type(kept.hyperparameters).of(own)
         return Archive(replace(kept, hyperparameters=hyperparameters, **fields), slot)
 
     def with_best(self) -> Archive:

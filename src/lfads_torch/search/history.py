@@ -56,7 +56,7 @@ def generation_report(
     """The generation that `state` has just finished. `last_row` is its last epoch's metrics."""
     population, generation = state.population, state.generation
     clocks, members = population.clocks, population.members.tolist()
-    searched = {each.name: getattr(population.hyperparameters, each.field) for each in space}
+    searched = {each.name: population.hyperparameters.value(each.field) for each in space}
     rows = []
     for p, member in enumerate(members):
         broken, best_epoch = int(clocks.broken[p]), int(clocks.best_epoch[p])

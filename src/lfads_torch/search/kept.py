@@ -95,4 +95,4 @@ def _joined(lines: BestModels, own: BestModels, first_id: int) -> BestModels:
         for name, value in lines.hyperparameters.as_dict().items()
     }
     joined = {name: torch.cat(pair) for name, pair in pairs.items()}
-    return BestModels(hyperparameters=Hyperparameters(**hyperparameters), **joined)
+    return BestModels(hyperparameters=Hyperparameters.of(hyperparameters), **joined)

@@ -214,7 +214,7 @@ def perturb_members(
     """Change every searched hyperparameter of these members, in place."""
     rule, draws = perturbation_rule(plan.settings), draws.of(positions)
     for each in plan.space if len(positions) else ():
-        own = getattr(population.hyperparameters, each.field)
+        own = population.hyperparameters.value(each.field)
         before = own[positions].double().cpu().numpy()
         share = plan.settings.resample_probability
         after = changed(rule, before, each, draws, resample_probability=share)

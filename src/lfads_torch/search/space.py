@@ -1,7 +1,8 @@
 """What is searched: hyperparameters by their dotted names, with range, first draw and perturbation.
 
 Every setting that a member has for itself (`training.hyperparameters.Hyperparameters`) can be
-searched. Others cannot move while a population trains, and `why_not` says why.
+searched, those that plug-ins declare by `member_setting` among them. Others cannot move while a
+population trains, and `why_not` says why.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ __all__ = [
     "Space",
     "changes_shapes",
     "drawn_everywhere",
+    "field_of",
     "published_space",
     "why_not",
 ]
@@ -44,6 +46,12 @@ MOVABLE: Mapping[str, str] = MappingProxyType(
         for name in names
     }
 )  # fmt: skip
+
+
+def field_of(name: str) -> str:
+    """The name in `Hyperparameters` of a setting; a plug-in's has its dotted name there."""
+    return MOVABLE.get(name, name)
+
 
 _SHAPES = (
     "it changes the shapes of the tensors, and a population trains as one tensor program of one "
@@ -85,7 +93,8 @@ class Range:
 
     @property
     def field(self) -> str:
-        return MOVABLE[self.name]
+        """Its name in `Hyperparameters`."""
+        return field_of(self.name)
 
 
 Space = tuple[Range, ...]

@@ -57,7 +57,7 @@ def draw_first(population: PopulationState, space: Space, *, seed: int) -> None:
     """Give every member its first value of every searched hyperparameter, in place."""
     draws = Draws(seed, 0, tuple(population.members.tolist()))
     for each in space:
-        own = getattr(population.hyperparameters, each.field)
+        own = population.hyperparameters.value(each.field)
         own.copy_(torch.as_tensor(first_values(each, draws)))
 
 

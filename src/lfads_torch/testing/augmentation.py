@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.loss.settings import LossSettings
-from lfads_torch.testing.drawn import require
+from lfads_torch.testing.drawn import member_values, require
 from lfads_torch.training.augment import Augmentation, SessionBatch
 from lfads_torch.training.hyperparameters import Hyperparameters
 from lfads_torch.training.noise import StreamNoise
@@ -35,10 +35,11 @@ class AugmentationContract:
         raise NotImplementedError("give the augmentation; the first generated bin is bin 2")
 
     def rates(self, n_members: int) -> Hyperparameters:
-        return Hyperparameters.repeated(
+        rates = Hyperparameters.repeated(
             LossSettings(), self.settings, TrainingSettings(),
             n_members=n_members, device=torch.device("cpu"), dtype=torch.float64,
         )  # fmt: skip
+        return replace(rates, own=member_values(self.augmentation(), n_members))
 
     def batch(self, n_members: int, *, has_missing: bool) -> SessionBatch:
         """4 trials, 9 bins of which 7 are encoded, 5 units of which 3 are."""
@@ -60,11 +61,19 @@ class AugmentationContract:
             external_inputs=external.expand(n_members, -1, -1, -1).clone(),
         )
 
-    def run(self, batch: SessionBatch, members: tuple[int, ...], *, step: int = 3) -> SessionBatch:
+    def run(
+        self,
+        batch: SessionBatch,
+        members: tuple[int, ...],
+        *,
+        step: int = 3,
+        rates: Hyperparameters | None = None,
+    ) -> SessionBatch:
+        rates = self.rates(len(members)) if rates is None else rates
         ids = torch.tensor(members)
         rows = torch.arange(4).expand(len(members), -1)
         noise = StreamNoise(Streams(1, ids), "train", step, rows, torch.float64)
-        return self.augmentation()(batch, noise, self.rates(len(members)), site="session")
+        return self.augmentation()(batch, noise, rates, site="session")
 
     def test_shapes_stay(self) -> None:
         for has_missing in (False, True):
@@ -77,9 +86,10 @@ class AugmentationContract:
                 require(after.has_gradient.shape == after.target.shape, "a mask for the target")
 
     def test_a_population_is_its_members_side_by_side(self) -> None:
-        together = self.run(self.batch(3, has_missing=True), (5, 0, 2))
+        together, rates = self.run(self.batch(3, has_missing=True), (5, 0, 2)), self.rates(3)
         for p, member in enumerate((5, 0, 2)):
-            alone = self.run(self.batch(1, has_missing=True), (member,))
+            own = rates.take(torch.tensor([p]))
+            alone = self.run(self.batch(1, has_missing=True), (member,), rates=own)
             for name in ("counts", "encoded", "has_gradient", "external_inputs"):
                 whole, part = getattr(together, name), getattr(alone, name)
                 require((whole is None) == (part is None), f"{name}: alike alone and together")
@@ -112,7 +122,7 @@ class AugmentationContract:
     def test_it_says_whether_it_does_anything(self) -> None:
         rates = self.rates(3)
         off = {name: torch.zeros_like(value) for name, value in rates.as_dict().items()}
-        for each in (rates, replace(rates, **off)):
+        for each in (rates, Hyperparameters.of(off)):
             require(isinstance(self.augmentation().is_active(each), bool), "True or False")
 
     def test_it_follows_another_one(self) -> None:

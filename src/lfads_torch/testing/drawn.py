@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from lfads_torch.declare import is_per_member, setting_fields
 from lfads_torch.model.layout import Layout, initial_weights
 from lfads_torch.training.streams import Streams
 
 if TYPE_CHECKING:
+    from lfads_torch.declare import PluginSettings
     from lfads_torch.model.layout import WeightSpec
 
-__all__ = ["SIZES", "devices", "drawn", "drawn_weights", "members_of", "require"]
+__all__ = ["SIZES", "devices", "drawn", "drawn_weights", "member_values", "members_of", "require"]
 
 SIZES = ((1, 1, 1), (3, 5, 2), (2, 33, 3))  # members, trials, bins
 
@@ -43,6 +45,25 @@ def drawn_weights(
     start = initial_weights(layout, normal, n_members)
     moved = start + 0.3 * normal("moved", layout.n)
     return {name: value.clone() for name, value in layout.views(moved.to(dtype)).items()}
+
+
+def member_values(
+    part: object, n_members: int, *, dtype: torch.dtype = torch.float64
+) -> dict[str, Tensor]:
+    """The members' own numbers [P] that the part's `settings_type` declares, others for each.
+
+    They begin at the defaults and go up by a tenth, as far as the settings' ranges go.
+    """
+    kind: type[PluginSettings] | None = getattr(part, "settings_type", None)
+    found: dict[str, Tensor] = {}
+    for each in setting_fields(kind) if kind is not None else ():
+        if kind is not None and is_per_member(each):
+            step = torch.arange(n_members, dtype=dtype) * 0.1 * (abs(each.default) or 1.0)
+            bounds = (each.metadata["at_most"], each.metadata["below"])
+            highest = min([bound for bound in bounds if bound is not None], default=float("inf"))
+            share = min(1.0, 0.5 * (highest - each.default) / max(float(step[-1]), 1e-12))
+            found[f"{kind.section}.{each.name}"] = each.default + share * step
+    return found
 
 
 def members_of(values: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from lfads_torch.model.encoders.base import Encoder, EncoderStates
-from lfads_torch.testing.drawn import SIZES, devices, drawn, drawn_weights, members_of, require
+from lfads_torch.testing.drawn import (
+    SIZES,
+    devices,
+    drawn,
+    drawn_weights,
+    member_values,
+    members_of,
+    require,
+)
 
 __all__ = ["EncoderContract"]
 
@@ -26,8 +34,10 @@ class EncoderContract:
         self, n_members: int, n_trials: int, n_bins: int, dtype: torch.dtype = torch.float64
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Weights and bins [P, E, B, I]."""
-        specs = self.encoder().specs(self.n_inputs, self.size)
+        encoder = self.encoder()
+        specs = encoder.specs(self.n_inputs, self.size)
         weights = drawn_weights(specs, n_members, dtype=dtype)
+        weights |= member_values(encoder, n_members, dtype=dtype)
         return weights, drawn("x", n_members, n_bins, n_trials, self.n_inputs, dtype=dtype)
 
     def read(

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from lfads_torch.model.cells.base import GeneratorCell
-from lfads_torch.testing.drawn import SIZES, devices, drawn, drawn_weights, members_of, require
+from lfads_torch.testing.drawn import (
+    SIZES,
+    devices,
+    drawn,
+    drawn_weights,
+    member_values,
+    members_of,
+    require,
+)
 
 __all__ = ["GeneratorCellContract"]
 
@@ -43,7 +51,9 @@ class GeneratorCellContract:
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Weights, inputs and first states."""
         n_inputs = self.n_inputs if n_inputs is None else n_inputs
-        weights = drawn_weights(self.cell().specs(n_inputs, self.size), n_members, dtype=dtype)
+        cell = self.cell()
+        weights = drawn_weights(cell.specs(n_inputs, self.size), n_members, dtype=dtype)
+        weights |= member_values(cell, n_members, dtype=dtype)
         inputs = drawn("inputs", n_members, n_trials, n_bins, n_inputs, dtype=dtype)
         return weights, inputs, drawn("state", n_members, n_trials, self.size, dtype=dtype)
 

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from lfads_torch.model.priors.base import Posterior, Prior, PriorSetup
 from lfads_torch.model.settings import ModelSettings
-from lfads_torch.testing.drawn import drawn, drawn_weights, members_of, require
+from lfads_torch.testing.drawn import (
+    drawn,
+    drawn_weights,
+    member_values,
+    members_of,
+    require,
+)
 
 __all__ = ["PriorContract"]
 
@@ -33,7 +39,8 @@ class PriorContract:
         found = []
         for is_of_inputs in self.latents:
             setup = PriorSetup(self.settings, bin_width_s=0.01, is_of_inputs=is_of_inputs)
-            weights = drawn_weights(self.prior(setup).specs(3), n_members)
+            prior = self.prior(setup)
+            weights = drawn_weights(prior.specs(3), n_members) | member_values(prior, n_members)
             shape = (n_members, 7, 5, 3) if is_of_inputs else (n_members, 5, 3)
             mean, deviation = 0.5 * drawn("mean", *shape), (0.3 * drawn("std", *shape)).exp()
             sample = mean + deviation * drawn("sample", *shape)
@@ -54,8 +61,9 @@ class PriorContract:
             require(bool(found.isfinite().all()), "finite numbers")
 
     def test_its_weights_carry_the_latents_name(self) -> None:
-        for setup, weights, _ in self.cases(1):
-            wrong = [name for name in weights if not name.startswith(f"{setup.name}.")]
+        for setup, _, _ in self.cases(1):
+            names = [spec.name for spec in self.prior(setup).specs(3)]
+            wrong = [name for name in names if not name.startswith(f"{setup.name}.")]
             require(not wrong, f"names that begin with {setup.name}. ({', '.join(wrong)})")
 
     def test_a_population_is_its_members_side_by_side(self) -> None:

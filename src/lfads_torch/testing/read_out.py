@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from lfads_torch.model.read_outs.base import ReadOut
-from lfads_torch.testing.drawn import SIZES, devices, drawn, drawn_weights, members_of, require
+from lfads_torch.testing.drawn import (
+    SIZES,
+    devices,
+    drawn,
+    drawn_weights,
+    member_values,
+    members_of,
+    require,
+)
 
 __all__ = ["ReadOutContract"]
 
@@ -24,8 +32,10 @@ class ReadOutContract:
         self, n_members: int, n_trials: int, n_bins: int, dtype: torch.dtype = torch.float64
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Weights and factors [P, T, B, F]."""
-        specs = self.read_out().specs(self.n_factors, drawn("bias", self.n_outputs))
+        read_out = self.read_out()
+        specs = read_out.specs(self.n_factors, drawn("bias", self.n_outputs))
         weights = drawn_weights(specs, n_members, dtype=dtype)
+        weights |= member_values(read_out, n_members, dtype=dtype)
         return weights, drawn("f", n_members, n_bins, n_trials, self.n_factors, dtype=dtype)
 
     def test_shapes_and_types(self) -> None:

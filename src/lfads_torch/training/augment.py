@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
+from lfads_torch.declare import PluginSettings
 from lfads_torch.training.hyperparameters import may_act
 
 if TYPE_CHECKING:
@@ -61,7 +62,12 @@ class SessionBatch:
 
 
 class Augmentation(ABC):
-    """One change. It has no state; rates are the members' own."""
+    """One change. It has no state; rates are the members' own.
+
+    Those of a plug-in's settings (`member_setting`) are `rates.value("section.setting")`, [P].
+    """
+
+    settings_type: ClassVar[type[PluginSettings] | None] = None  # its own settings, if any
 
     @classmethod
     def from_settings(cls, settings: AugmentationSettings, first_bin: int) -> Augmentation:

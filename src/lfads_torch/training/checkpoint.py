@@ -153,7 +153,7 @@ def load_best(path: Path, layout: Layout, device: torch.device, *, prefix: str =
         _require_rows(found["members"], {**own, **found})
     except ValueError as error:
         raise _incomplete(path, error) from error
-    return BestModels(hyperparameters=Hyperparameters(**own), **found)
+    return BestModels(hyperparameters=Hyperparameters.of(own), **found)
 
 
 def load_extras(path: Path, device: torch.device, *, prefix: str) -> dict[str, Tensor]:
@@ -178,7 +178,7 @@ def load_state(path: Path, layout: Layout, device: torch.device) -> PopulationSt
         _require_rows(members, {**buffers, **own, **clocks})
         return PopulationState(
             **buffers,
-            hyperparameters=Hyperparameters(**own),
+            hyperparameters=Hyperparameters.of(own),
             clocks=Clocks(**clocks),
             members=members,
             step=int(stored.metadata["step"]),

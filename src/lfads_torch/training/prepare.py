@@ -316,15 +316,13 @@ def _augmented(
     chain: tuple[Augmentation, ...],
 ) -> list[SessionBatch]:
     used = [s for s, index in enumerate(indices) if index.shape[1]]
-    batches = []
+    rates, batches = state.hyperparameters.filled(task.model.own), []
     for s in used:
         batch = gather(trials[s], indices[s], task, session=s)
         own_noise = StreamNoise(
             noise.streams, noise.phase, noise.step, trials[s].rows[indices[s]], noise.dtype
         )
         for augmentation in chain:
-            batch = augmentation(
-                batch, own_noise, state.hyperparameters, site=task.sizes.sessions[s].name
-            )
+            batch = augmentation(batch, own_noise, rates, site=task.sizes.sessions[s].name)
         batches.append(batch)
     return batches

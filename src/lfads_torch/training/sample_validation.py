@@ -123,7 +123,7 @@ def _chunk(
         (shown.encoded,), (session,), shown.external_inputs,
         trial_ends((part,), (index,)), trial_inputs((part,), (index,), task),
     )  # fmt: skip
-    weights = ModelWeights.arrange(task.layout.views(state.weights), task.session_names, task.parts)
+    weights = ModelWeights.arrange(state.named(task.layout), task.session_names, task.parts)
     output = lfads(
         given, weights, validation_noise(state, task, rows, seed), task.model, task.sizes,
         kernels=task.kernels,

@@ -72,8 +72,7 @@ def validation_reconstruction(
     One posterior sample whose noise is keyed by member, epoch and trial, or the posterior mean
     (`score_latent`). Float64 sums, so that batching does not matter beyond rounding.
     """
-    named = task.layout.views(state.weights)
-    weights = ModelWeights.arrange(named, task.session_names, task.parts)
+    weights = ModelWeights.arrange(state.named(task.layout), task.session_names, task.parts)
     total = torch.zeros(state.n_members, dtype=torch.float64, device=task.device)
     n_counted = torch.zeros_like(total)
     size = trials_at_once(task, state.n_members)

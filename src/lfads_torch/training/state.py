@@ -103,6 +103,10 @@ class PopulationState:
         views = layout.views(self.weights)
         return {name: view.detach().requires_grad_() for name, view in views.items()}
 
+    def named(self, layout: Layout) -> dict[str, Tensor]:
+        """The weights by name, and beside them each member's own numbers of plug-ins."""
+        return {**layout.views(self.weights), **self.hyperparameters.own}
+
     def take(self, parent: Int[Tensor, " P"]) -> None:
         """Give every slot the model of its parent: weights, moments, hyperparameters, clocks."""
         self.restore(parent, self)

@@ -102,7 +102,7 @@ def training_step(
         own.dropout_rate if may_act(own.dropout_rate) else None,
     )  # fmt: skip
     batch = prepared_batch(state, task, trials, indices, noise, chain=chain)
-    named = state.leaves(task.layout)
+    named = {**state.leaves(task.layout), **own.own}
     weights = ModelWeights.arrange(named, task.session_names, task.parts)
     output = lfads(batch.given, weights, noise, task.model, task.sizes, kernels=task.kernels)
     scales = loss_weights(state, task)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lfads_torch.errors import SettingsError
 from lfads_torch.kernels.choose import with_own_generator
 from lfads_torch.loss.objective import Priors
 from lfads_torch.model.parts import ModelParts, choose_parts
@@ -19,7 +20,7 @@ from lfads_torch.training.settings import AugmentationSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jaxtyping import Bool
+    from jaxtyping import Bool, Float
     from torch import Tensor
 
     from lfads_torch.kernels.choose import Kernels
@@ -51,10 +52,16 @@ class Task:
     parts: ModelParts = field(default_factory=ModelParts)
     alternates: bool = False  # every batch is of one session
     is_trained: Bool[Tensor, " n"] | None = None  # of the flat buffer; None: everything is
+    # Of plug-ins, [P] each, of trained members that are applied; in training the state has them.
+    own_values: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def session_names(self) -> tuple[str, ...]:
         return tuple(session.name for session in self.sizes.sessions)
+
+    def named(self, flat: Float[Tensor, "P n"]) -> dict[str, Tensor]:
+        """All that trained members have by name: weights, and their own numbers of plug-ins."""
+        return {**self.layout.views(flat), **self.own_values}
 
     @cached_property
     def graphs(self) -> Any:  # StepGraphs; its module knows this one
@@ -96,6 +103,7 @@ def build_task(
     priors, specs = parts_of_model(model, loss, sizes, readout_biases, bin_width_s=bin_width_s)
     starts = treatment.starts
     layout = Layout(tuple(replace(spec, start=starts.get(spec.name)) for spec in specs))
+    _require_other_names(layout, model)
     return Task(
         model=model,
         loss=loss,
@@ -112,6 +120,16 @@ def build_task(
         alternates=treatment.alternates,
         is_trained=_is_trained(layout, training, treatment, device),
     )
+
+
+def _require_other_names(layout: Layout, model: ModelSettings) -> None:
+    """Weights and the members' own numbers of plug-ins are looked up side by side."""
+    for name in model.own.per_member():
+        if name in layout.offsets:
+            raise SettingsError(
+                f"{name} is a setting of a plug-in and a weight of the model; rename the section "
+                "of the plug-in's settings."
+            )
 
 
 def parts_of_model(

@@ -132,7 +132,7 @@ def _begin(
 def _new_search(run: RunFolder, assembly: Assembly, plan: SearchPlan) -> SearchState:
     import torch
 
-    from lfads_torch.search.space import MOVABLE
+    from lfads_torch.search.space import field_of
     from lfads_torch.search.state import draw_first, start_search
     from lfads_torch.workflows.assemble import start_state
 
@@ -141,7 +141,7 @@ def _new_search(run: RunFolder, assembly: Assembly, plan: SearchPlan) -> SearchS
     own = population.hyperparameters
     for p, values in enumerate(run.read_record().search.get("values", ())):
         for name, value in values.items():
-            getattr(own, MOVABLE[name])[p] = torch.as_tensor(value)
+            own.value(field_of(name))[p] = torch.as_tensor(value)
     return start_search(population, generation=plan.schedule.first_generation)
 
 
@@ -287,7 +287,7 @@ def _dotted(archive: Archive) -> dict[str, Any]:
     from lfads_torch.search.space import MOVABLE
 
     own = archive.models.hyperparameters
-    return {name: getattr(own, field) for name, field in MOVABLE.items()}
+    return {name: own.value(field) for name, field in MOVABLE.items()} | dict(own.own)
 
 
 def _betas_of_best(run: RunFolder, assembly: Assembly, best: dict[str, Any]) -> dict[str, float]:

@@ -143,8 +143,8 @@ def ensemble_averages(
         part = trials.take(rows)
         visible = None if is_visible is None else is_visible[rows]
         found = (
-            next(posterior_averages(each.weights, each.member, task, part, options,
-                                    is_visible=visible))
+            next(posterior_averages(each.weights, each.member, each.assembly.task, part,
+                                    options, is_visible=visible))
             for each in models
         )  # fmt: skip
         yield _averaged(found, start=start)

@@ -27,7 +27,7 @@ def choice_of(space: object) -> SpaceChoice:
     Raises SettingsError for what has no such form; ranges are checked when the sizes are known.
     """
     from lfads_torch.config.space import SpaceChoice
-    from lfads_torch.config.space_check import name_mistakes, space_error
+    from lfads_torch.config.space_check import space_error
 
     given = {} if space is None else space
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
@@ -38,9 +38,7 @@ def choice_of(space: object) -> SpaceChoice:
     asked: list[AskedRange] = []
     mistakes: list[str] = []
     for name, values in given.items():
-        if values is None:
-            mistakes += name_mistakes(name, WHERE)
-        else:
+        if values is not None:
             found, wrong = _asked(name, values)
             asked, mistakes = [*asked, *found], [*mistakes, *wrong]
     if mistakes:

@@ -248,6 +248,6 @@ def _input_prior_std(model: TrainedModel) -> list[float] | None:
     prior = model.assembly.task.priors.inputs
     if prior is None:
         return None
-    named = model.assembly.task.layout.views(model.weights)
+    named = model.assembly.task.named(model.weights)
     std: list[float] = prior.variance(named)[0].sqrt().tolist()
     return std

@@ -47,6 +47,8 @@ def every_model(run: RunFolder) -> list[KeptModel]:
     members, scores = read_members(path, device), read_clock(path, "best_score", device).tolist()
     epochs = read_clock(path, "best_epoch", device).tolist()
     own = Hyperparameters.complete(load_extras(path, device, prefix="hyperparameters/"))
+    dotted = {name: own[field] for name, field in MOVABLE.items()}
+    dotted |= {name: value for name, value in own.items() if "." in name}  # of plug-ins
     descent = load_extras(path, device, prefix="search/")  # older runs, and fits, have none
     lines, slots = (
         descent[name].tolist() if name in descent else members for name in ("line", "slot")
@@ -58,7 +60,7 @@ def every_model(run: RunFolder) -> list[KeptModel]:
             slot=slots[p],
             epoch=epochs[p],
             score=scores[p] if math.isfinite(scores[p]) else math.inf,
-            hyperparameters={name: float(own[field][p]) for name, field in MOVABLE.items()},
+            hyperparameters={name: float(value[p]) for name, value in dotted.items()},
         )
         for p, member in enumerate(members)
     ]

@@ -159,10 +159,16 @@ def _settings(settings: Settings, best: BestEpoch, search: Mapping[str, Any]) ->
 
 def values_of_best(settings: Settings, search: Mapping[str, Any]) -> Settings:
     """With the values that a search's best model had at its best epoch; of a fit as they are."""
-    for name, value in search.get("best", {}).get("hyperparameters", {}).items():
+    from lfads_torch.config.check import replace_values
+
+    best = search.get("best", {}).get("hyperparameters", {})
+    of_plugins = {name: value for name, value in best.items() if name in settings.own.per_member()}
+    settings = replace_values(settings, of_plugins) if of_plugins else settings
+    for name, value in best.items():
         section, _, key = name.partition(".")
-        part = replace(getattr(settings, section), **{key: value})
-        settings = replace(settings, **{section: part})
+        if name not in of_plugins and hasattr(settings, section):
+            part = replace(getattr(settings, section), **{key: value})
+            settings = replace(settings, **{section: part})
     if search:
         loss = replace(settings.loss, kl_scale_unit="published")
         settings = replace(settings, loss=loss)

@@ -155,7 +155,7 @@ def load_models(
     rows = [torch.tensor([there.index(member)], device=device) for member in members]
     return tuple(
         TrainedModel(
-            assembly=assembly,
+            assembly=_of_members(assembly, chosen.hyperparameters),
             weights=chosen.weights,
             member=member,
             hyperparameters=chosen.hyperparameters,
@@ -165,6 +165,12 @@ def load_models(
         )
         for member, chosen in zip(members, map(best.take, rows), strict=True)
     )
+
+
+def _of_members(assembly: Assembly, hyperparameters: Hyperparameters) -> Assembly:
+    """The same, with these members' own numbers of plug-ins."""
+    own = hyperparameters.filled(assembly.settings.own).own
+    return replace(assembly, task=replace(assembly.task, own_values=own)) if own else assembly
 
 
 def members_of(run: RunFolder) -> list[int]:

@@ -50,7 +50,7 @@ class RateStream:
 
         _require_causal(model)
         task = model.assembly.task
-        named = task.layout.views(model.weights)
+        named = task.named(model.weights)
         self._model, self._n_samples = model, n_samples
         self._weights = StreamWeights.of(
             ModelWeights.arrange(named, task.session_names, task.parts)

@@ -24,7 +24,8 @@ class GeneratorCell(ABC):
 
     Weights have names of the cell's own ("left"); the model knows them as "generator.left". Every
     one has the member axis P first, and so has everything else: a cell computes all members at
-    once, and no member may see another.
+    once, and no member may see another. Beside the weights stand the members' own numbers [P] of
+    its settings (`member_setting`), under their dotted names.
     """
 
     settings_type: ClassVar[type[PluginSettings] | None] = None  # its own settings, if any

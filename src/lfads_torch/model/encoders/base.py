@@ -39,6 +39,8 @@ class Encoder(ABC):
 
     H is `model.ic_encoder_size` or `model.controller_encoder_size`. It has no state: its weights
     live with the model's, every one with the member axis P first, and no member may see another.
+    Beside the weights stand the members' own numbers [P] of its settings (`member_setting`), under
+    their dotted names.
     """
 
     settings_type: ClassVar[type[PluginSettings] | None] = None  # its own settings, if any

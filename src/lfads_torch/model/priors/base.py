@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
+
+from lfads_torch.declare import PluginSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -70,8 +72,11 @@ class Prior(ABC):
     """A prior over D dimensions. It has no state: its weights live with the model's.
 
     That of an initial condition has a location of its own, learned from 0; inferred inputs are
-    around 0.
+    around 0. Beside the weights stand the members' own numbers [P] of its settings
+    (`member_setting`), under their dotted names.
     """
+
+    settings_type: ClassVar[type[PluginSettings] | None] = None  # its own settings, if any
 
     @classmethod
     @abstractmethod

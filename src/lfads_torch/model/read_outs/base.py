@@ -23,7 +23,8 @@ class ReadOut(ABC):
     """The read-out of every session, with weights of each session's own.
 
     It has no state: its weights live with the model's ("readout.SESSION.NAME"), every one with the
-    member axis P first, and no member may see another.
+    member axis P first, and no member may see another. Beside the weights stand the members' own
+    numbers [P] of its settings (`member_setting`), under their dotted names.
     """
 
     settings_type: ClassVar[type[PluginSettings] | None] = None  # its own settings, if any

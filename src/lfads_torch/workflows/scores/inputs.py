@@ -114,7 +114,7 @@ def prior_of(model: TrainedModel) -> AutoregressivePrior:
     from lfads_torch.model.priors import autoregressive
 
     task = model.assembly.task
-    named, prior = task.layout.views(model.weights), task.priors.inputs
+    named, prior = task.named(model.weights), task.priors.inputs
     if prior is None:
         raise DataError("the model has no inferred inputs")
     stationary = prior.variance(named)[0].double().cpu().numpy()
@@ -149,7 +149,7 @@ def divergence_per_trial(
     if isinstance(prior, AutoregressivePrior):  # also of a model that was trained otherwise
         prior = replace(prior, is_factorised=False)
     trials = model.assembly.trials.take(torch.as_tensor(positions, device=task.device))
-    named = task.layout.views(model.weights)
+    named = task.named(model.weights)
     weights = ModelWeights.arrange(named, task.session_names, task.parts)
     streams = Streams(seed, torch.tensor([model.member], device=task.device))
     size, chunks = trials_at_once(task, 1), []
