@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "lfads_torch"
 
 # Lowest first. A module may import its own layer and those below it.
 LAYERS = (
-    ("errors", "declare", "atomic", "plugins"),
+    ("errors", "declare", "declared", "atomic", "plugins"),
     ("kernels",),
     ("data",),
     ("model",),

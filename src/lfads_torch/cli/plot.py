@@ -32,6 +32,14 @@ def plot(
     trials: Annotated[str, Parameter(help="ids of trials, 1,2,3")] = "",
     session: Annotated[str | None, Parameter(help="of a run of several: which session")] = None,
     units: Annotated[str, Parameter(help="ids of units, 7,12")] = "",
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--set",
+            help="a setting of the figure's own, section.key=value; may be repeated",
+            negative=(),
+        ),
+    ] = (),
     list_figures: Annotated[bool, Parameter(name="--list", help="show the figures")] = False,
 ) -> None:
     """Draw one figure of a run."""
@@ -44,6 +52,7 @@ def plot(
             "`lfads plot --list` shows the figures."
         )
     from lfads_torch.analysis.figures.base import FigureChoice
+    from lfads_torch.config.read import read_overrides
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.plot import plot_run
     from lfads_torch.workflows.sessions.choose import run_of_session
@@ -51,7 +60,9 @@ def plot(
     folder = run_of_session(RunFolder.open(run), session, needs_weights=False)
     _need_session(folder, figure)
     target = out or folder.path / f"{figure.rpartition(':')[2]}.png"
-    choice = FigureChoice(trials=_ids(trials), units=_ids(units))
+    choice = FigureChoice(
+        trials=_ids(trials), units=_ids(units), settings=read_overrides(tuple(set_), "--set")
+    )
     print(plot_run(folder, figure, target, choice=choice))
 
 
@@ -71,5 +82,16 @@ def _ids(text: str) -> tuple[str, ...]:
 
 def _listing() -> str:
     from lfads_torch.analysis.figures.choose import choose_figure, figure_names
+    from lfads_torch.workflows.plugin_description import settings_lines
 
-    return aligned([(name, choose_figure(name).title) for name in figure_names()])
+    figures = [(name, choose_figure(name)) for name in figure_names()]
+    return aligned(
+        [
+            line
+            for name, figure in figures
+            for line in (
+                (name, figure.title),
+                *((f"  --set {own}", told) for own, told in settings_lines(figure)),
+            )
+        ]
+    )

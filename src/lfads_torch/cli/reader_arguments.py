@@ -42,7 +42,13 @@ class ReaderArguments:
         Parameter(help="what reads the file, by name or package.module:Class; else by its content"),
     ] = None
 
+    reader_set: Annotated[
+        tuple[str, ...],
+        Parameter(help="a setting of the reader's own, section.key=value; may be repeated"),
+    ] = ()
+
     def read_options(self) -> ReadOptions:
+        from lfads_torch.config.read import read_overrides
         from lfads_torch.data.formats.base import ReadOptions
 
         return ReadOptions(
@@ -57,6 +63,7 @@ class ReaderArguments:
             start_s=self.start,
             session=self.session,
             reader=self.reader,
+            reader_settings=read_overrides(tuple(self.reader_set), "--reader-set"),
         )
 
 

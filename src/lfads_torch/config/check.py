@@ -19,6 +19,7 @@ from lfads_torch.config.plugin_settings import plugin_settings
 from lfads_torch.config.rules import conflicts
 from lfads_torch.config.tree import Settings, SettingValue, section_types, to_dict
 from lfads_torch.declare import OwnSettings, PluginSettings
+from lfads_torch.declared import found_text
 from lfads_torch.errors import SettingsError
 
 __all__ = ["check_settings", "replace_values", "settings_from_values", "settings_model"]
@@ -157,9 +158,9 @@ def _mistake(
         return f"{name}{where} is no setting{_meant(name, known)}"
     if name in known:
         declaration = known[name]
-        text = f"{name}{where} is {_found(value)}; needed is {declaration.needed}"
+        text = f"{name}{where} is {found_text(value)}; needed is {declaration.needed}"
         return text + _hint(value, declaration)
-    return f"{name}{where} is {_found(value)}; needed are settings, indented below `{name}:`"
+    return f"{name}{where} is {found_text(value)}; needed are settings, indented below `{name}:`"
 
 
 def _is_strange_section(error: ErrorDetails, known: Mapping[str, Declaration]) -> bool:
@@ -201,20 +202,6 @@ def _hint(value: object, declaration: Declaration) -> str:
     if declaration.kind in (int, float) and value.strip("-+").replace(".", "", 1).isdecimal():
         return "; leave out the quotes"
     return ""
-
-
-def _found(value: object) -> str:
-    if value is None:
-        return "empty"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f"the text {value[:60]!r}"
-    if isinstance(value, Real):
-        return f"{value}"[:60]
-    if isinstance(value, Mapping):
-        return "a group of settings"
-    return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
 
 
 def _where(name: str, origins: Mapping[str, str]) -> str:

@@ -14,7 +14,6 @@ from lfads_torch.config.small_text import small_text
 from lfads_torch.config.space_check import (
     declarations_with,
     name_mistakes,
-    outside,
     space_error,
 )
 from lfads_torch.config.space_text import DIVERGENCES
@@ -102,7 +101,7 @@ def _mistakes(rows: Sequence[Given], where: str, own: OwnSettings) -> Iterator[s
             continue
         for name, value in row.items():
             number, found = _number(value), "empty" if value is None else value
-            if name in known and (math.isnan(number) or outside(known[name], number)):
+            if name in known and (math.isnan(number) or known[name].is_outside(number)):
                 needed = known[name].needed
                 yield f"{where}: {name} of member {member} is {found}; needed is {needed}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lfads_torch.config.layers import dotted_names, laid_over, nested
 from lfads_torch.config.preset_choice import AUTO, preset_names, preset_values
@@ -12,7 +13,7 @@ from lfads_torch.config.tree import Settings
 from lfads_torch.config.yaml_text import SettingsText, read_mapping, read_scalar
 from lfads_torch.errors import SettingsError
 
-__all__ = ["read_settings"]
+__all__ = ["read_overrides", "read_settings"]
 
 _PRESET = "run.preset"
 
@@ -54,7 +55,20 @@ def _preset_layer(asked: Mapping[str, object]) -> dict[str, object]:
     return preset_values(name) if isinstance(name, str) and name in preset_names() else {}
 
 
-def _read_overrides(overrides: tuple[str, ...]) -> tuple[dict[str, object], list[str]]:
+def read_overrides(overrides: tuple[str, ...], option: str) -> dict[str, Any]:  # YAML scalars
+    """Dotted name -> value of each `section.key=value`; whose settings they are is not known yet.
+
+    Raises SettingsError for what cannot be read, with the option that gave it.
+    """
+    given, mistakes = _read_overrides(overrides, option)
+    if mistakes:
+        raise SettingsError(f"{'; '.join(mistakes)}.")
+    return given
+
+
+def _read_overrides(
+    overrides: tuple[str, ...], option: str = "--set"
+) -> tuple[dict[str, object], list[str]]:
     """Dotted name -> value of each `section.key=value`, and what could not be read."""
     given: dict[str, object] = {}
     mistakes: list[str] = []
@@ -62,15 +76,15 @@ def _read_overrides(overrides: tuple[str, ...]) -> tuple[dict[str, object], list
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             mistakes.append(
-                f"--set {text!r}: needed is section.key=value, such as model.n_factors=20"
+                f"{option} {text!r}: needed is section.key=value, such as model.n_factors=20"
             )
             continue
         try:
-            given[name.strip()] = read_scalar(value, f"--set {text!r}")
+            given[name.strip()] = read_scalar(value, f"{option} {text!r}")
         except SettingsError:
             mistakes.append(
-                f"--set {text!r}: the value cannot be read; needed is a number, true, false or a "
-                "text, in quotes where it holds special characters"
+                f"{option} {text!r}: the value cannot be read; needed is a number, true, false or "
+                "a text, in quotes where it holds special characters"
             )
     return given, mistakes
 

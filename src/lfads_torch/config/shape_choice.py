@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lfads_torch.config.declarations import Declaration, declarations
-from lfads_torch.config.space_check import outside, space_error
+from lfads_torch.config.space_check import space_error
 from lfads_torch.config.space_text import AskedRange, asked_by_text
 from lfads_torch.errors import SettingsError
 from lfads_torch.search.space import changes_shapes
@@ -135,6 +135,6 @@ def _mistakes(asked: AskedRange, declared: Declaration) -> list[str]:
     low, high = _limits(asked)
     if low < 1 or low >= high:
         return [f"{begin}the range is {low}..{high}; needed is a low of at least 1, below high"]
-    if outside(declared, low) or outside(declared, high):
+    if declared.is_outside(low) or declared.is_outside(high):
         return [f"{begin}the range is {low}..{high}; the setting must be {declared.range}"]
     return []

@@ -17,7 +17,6 @@ from lfads_torch.search.space import MOVABLE, First, Range, changes_shapes, why_
 __all__ = [
     "declarations_with",
     "name_mistakes",
-    "outside",
     "range_mistakes",
     "range_of",
     "space_error",
@@ -118,7 +117,7 @@ def _limit_mistakes(values: Mapping[str, object], declared: Declaration) -> Iter
         limit = _number(values.get(key))
         if limit is None:
             yield f"{key} is {values.get(key, 'missing')}; needed is a number"
-        elif outside(declared, limit):
+        elif declared.is_outside(limit):
             yield f"{key} is {limit:g}; the setting must be {declared.range}"
         else:
             limits.append(limit)
@@ -160,16 +159,6 @@ def _first_mistakes(values: Mapping[str, object]) -> Iterable[str]:
         yield "first is 0, which no factor can change; needed is a number above 0"
     elif low is not None and high is not None and not low <= value <= high:
         yield f"first is {value:g}, outside {low:g}..{high:g}"
-
-
-def outside(declared: Declaration, value: float) -> bool:
-    """Whether the setting cannot have this value."""
-    return (
-        (declared.at_least is not None and value < declared.at_least)
-        or (declared.above is not None and value <= declared.above)
-        or (declared.at_most is not None and value > declared.at_most)
-        or (declared.below is not None and value >= declared.below)
-    )
 
 
 def range_of(asked: AskedRange, below: Range | None, *, unit: str, beta_of_one: float) -> Range:

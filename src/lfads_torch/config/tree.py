@@ -9,6 +9,7 @@ from lfads_torch.config.settings import RunSettings
 from lfads_torch.config.yaml_text import scalar_text
 from lfads_torch.data.settings import ChopSettings, DataSettings, SplitSettings
 from lfads_torch.declare import OwnSettings, PluginSettings, setting_fields
+from lfads_torch.declared import SettingValue
 from lfads_torch.loss.settings import LossSettings
 from lfads_torch.model.settings import ModelSettings, SessionSettings
 from lfads_torch.outputs.settings import InferenceSettings
@@ -16,8 +17,6 @@ from lfads_torch.search.settings import SearchSettings
 from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
 
 __all__ = ["SettingValue", "Settings", "flatten", "section_types", "to_dict", "to_yaml"]
-
-SettingValue = bool | int | float | str
 
 
 @dataclass(frozen=True, kw_only=True)

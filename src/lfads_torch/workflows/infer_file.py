@@ -101,6 +101,8 @@ def read_as_before(run: RunFolder, source: Path, options: ReadOptions | None = N
     default, before = vars(ReadOptions()), read_options_of(run)
     asked = {} if options is None else vars(options)
     given = {name: value for name, value in asked.items() if value != default[name]}
+    if given.get("reader", before.reader) != before.reader:
+        before = replace(before, reader_settings={})  # those of the run's are another one's
     if "chop_s" in given:
         given["chop_overlap_s"] = asked["chop_overlap_s"]
     if "read_by" not in given:

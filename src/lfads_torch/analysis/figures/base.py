@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lfads_torch.data.recording import Recording
-from lfads_torch.errors import DataError
+from lfads_torch.declare import PluginSettings
+from lfads_torch.declared import GivenSettings, SettingValue, checked_values
+from lfads_torch.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,10 +44,19 @@ class FigureInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class FigureChoice:
-    """Ids of the trials and units to show, as the user names them; empty: the figure chooses."""
+    """Ids of the trials and units to show, as the user names them; empty: the figure chooses.
+
+    `settings` are the figure's own by dotted name; `draw_figure` checks them.
+    """
 
     trials: tuple[str | int, ...] = ()
     units: tuple[str | int, ...] = ()
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
+
+    @property
+    def own(self) -> GivenSettings:
+        """The figure's own settings: `choice.own.of(ItsSettings)`."""
+        return GivenSettings(self.settings)
 
 
 class FigureRecipe(ABC):
@@ -57,6 +68,7 @@ class FigureRecipe(ABC):
     caveat: ClassVar[str]  # what it cannot tell
     is_of_a_search: ClassVar[bool] = False  # then the page of another run passes over it
     is_of_sessions: ClassVar[bool] = False  # likewise, of a run without read-ins
+    settings_type: ClassVar[type[PluginSettings] | None] = None  # its own settings, if any
 
     @abstractmethod
     def needs(self, inputs: FigureInputs) -> str | None:
@@ -72,12 +84,17 @@ def draw_figure(
 ) -> Figure:
     """Draw in the project's style, whatever the user's matplotlib settings are.
 
-    Raises `DataError` with the figure's own reason where it cannot be drawn.
+    Raises `DataError` with the figure's own reason where it cannot be drawn, `SettingsError` for
+    settings that it has not.
     """
     from lfads_torch.analysis.figures.look import styled
 
+    choice = choice or FigureChoice()
+    values = checked_values(
+        recipe, choice.settings, what=f"the figure {recipe.name!r}", error=SettingsError
+    )
     reason = recipe.needs(inputs)
     if reason is not None:
         raise DataError(f"figure {recipe.name!r} cannot be drawn: {reason}")
     with styled():
-        return recipe.draw(inputs, choice or FigureChoice())
+        return recipe.draw(inputs, replace(choice, settings=values))

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from lfads_torch.data.recording import Recording
+from lfads_torch.declare import PluginSettings
+from lfads_torch.declared import GivenSettings, SettingValue
 from lfads_torch.errors import DataError, FormatError
 
 __all__ = ["ReadOptions", "Reader", "agreed_bin_width", "naming"]
@@ -40,6 +42,13 @@ class ReadOptions:
     chop_overlap_s: float = 0.0  # that these share
     read_by: Literal["auto", "memory", "trial"] = "auto"  # trial: counts stay in the file
     memory_gb: float = 0.0  # that counts may take for `auto`; 0: a share of what is free
+    # The reader's own settings by dotted name; `read_recording` checks them.
+    reader_settings: Mapping[str, SettingValue] = field(default_factory=dict)
+
+    @property
+    def own(self) -> GivenSettings:
+        """The reader's own settings: `options.own.of(ItsSettings)`."""
+        return GivenSettings(self.reader_settings)
 
 
 class Reader(ABC):
@@ -47,6 +56,7 @@ class Reader(ABC):
 
     name: ClassVar[str]  # how messages, provenance and `reader=` call it
     reads_by_trial: ClassVar[bool] = False  # whether counts may stay in the file (TrialsInFile)
+    settings_type: ClassVar[type[PluginSettings] | None] = None  # its own settings, if any
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:
@@ -54,7 +64,10 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, path: Path, options: ReadOptions) -> Recording:
-        """The recording. FormatError or DataError, beginning with the path, if that fails."""
+        """The recording. FormatError or DataError, beginning with the path, if that fails.
+
+        Own settings are `options.own.of(ItsSettings)`.
+        """
 
 
 @contextmanager

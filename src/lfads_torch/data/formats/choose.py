@@ -13,6 +13,7 @@ from pathlib import Path
 from lfads_torch.data.formats.base import Reader, ReadOptions
 from lfads_torch.data.formats.content import file_kind, need_readable_file, what_cannot_be_read
 from lfads_torch.data.recording import Recording
+from lfads_torch.declared import checked_values
 from lfads_torch.errors import FormatError
 from lfads_torch.plugins import load_plugin, plugin_places
 
@@ -52,6 +53,12 @@ def read_recording(
             f"{path}: data.read_by=trial needs a file of trials, and chop.length_s cuts a "
             "continuous session into them. Cut it first: `lfads prepare --chop SECONDS`."
         )
+    if options.chop_s is not None and options.reader_settings:
+        raise FormatError(
+            f"{path}: {', '.join(options.reader_settings)} are settings of a reader, and "
+            "chop.length_s cuts a continuous session, which no reader of yours reads; leave one "
+            "of the two out."
+        )
     if options.chop_s is not None:
         from lfads_torch.data.prepare import chopped_recording
 
@@ -85,7 +92,13 @@ def _read(reader: Reader, path: Path, options: ReadOptions) -> Recording:
             f"of the earlier lfads-torch; this one is read by the reader {reader.name!r}, which "
             "takes counts whole. Write it anew with `lfads prepare`, or leave data.read_by out."
         )
-    return reader.read(path, options)
+    values = checked_values(
+        reader,
+        options.reader_settings,
+        what=f"{path}: the reader {reader.name!r}",
+        error=FormatError,
+    )
+    return reader.read(path, replace(options, reader_settings=values))
 
 
 def reader_places() -> dict[str, str]:
