@@ -35,7 +35,7 @@ help: ## show this list
 
 compiled: ## build the compiled kernels into the source tree (an install does the same)
 	cmake -S $(NATIVE) -B build/compiled -DCMAKE_BUILD_TYPE=Release
-	cmake --build build/compiled
+	cmake --build build/compiled --parallel
 
 demo: $(RUN_READY) ## fit a synthetic recording with known truth and write a report page
 	$(BIN)/lfads demo --out $(DEMO)
@@ -69,7 +69,7 @@ format: $(CHECK_READY) ## rewrite the code in the project's format
 
 clean: ## remove the environment, caches and build outputs
 	rm -rf $(VENV) $(TRITON_VENV) build dist docs/_build docs/reference/settings.md .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf $(addprefix $(NATIVE)/,.ninja_* CMakeCache.txt CMakeFiles CMakeInit.txt Makefile build.ninja cmake_install.cmake)
+	rm -rf $(addprefix $(NATIVE)/,.cmake .ninja_* .skbuild-info.json CMakeCache.txt CMakeFiles CMakeInit.txt Makefile build.ninja cmake_install.cmake lfads_kernels.*)
 	rm -rf src/lfads_torch/kernels/compiled/lfads_kernels.* $(DEMO)
 
 # PyTorch goes first and alone: whichever build the machine offers (CPU or CUDA) is then in place,
@@ -80,8 +80,9 @@ $(RUN_READY): constraints.txt pyproject.toml $(wildcard $(NATIVE)/*.cpp $(NATIVE
 	$(PIP) install -c constraints.txt -e ".[test]"
 	touch $@
 
+# Of the package as it is installed: `-e .` again would compile its kernels again, for a minute.
 $(CHECK_READY): $(RUN_READY)
-	$(PIP) install -c constraints.txt -e ".[dev]"
+	$(PIP) install -c constraints.txt "lfads-torch[dev]"
 	touch $@
 
 # Triton is a gigabyte and fits one version of PyTorch: it has an environment of its own.
