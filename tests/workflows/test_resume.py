@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.errors import RunError
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_status import status
+from lfads_torch.training.arithmetic import ARITHMETIC
 from lfads_torch.workflows.fit import FitOptions, fit_run, resume_run
 
 
@@ -235,8 +237,9 @@ def recorded(run: RunFolder, **values) -> None:
         ({"device": "cuda"}, "device was cuda, is cpu"),
         ({"versions": {"torch": "1.0"}}, "torch was 1.0"),
         ({"machine": "Plan9 mips"}, "machine was Plan9 mips"),
+        ({"arithmetic": 0}, f"arithmetic of lfads-torch was 0, is {ARITHMETIC}"),
     ],
-    ids=["threads", "backend", "device", "torch", "machine"],
+    ids=["threads", "backend", "device", "torch", "machine", "arithmetic"],
 )
 def test_what_would_change_the_numbers_is_refused(stopped, values, named):
     recorded(stopped, **values)
@@ -245,6 +248,23 @@ def test_what_would_change_the_numbers_is_refused(stopped, values, named):
     assert named in str(caught.value)
     assert "--allow-different-numbers" in str(caught.value)
     assert status(stopped.path)["status"] == "interrupted"
+
+
+def test_another_arithmetic_may_be_allowed_and_is_stored(stopped):
+    assert stopped.read_record().arithmetic == ARITHMETIC
+    recorded(stopped, arithmetic=ARITHMETIC + 1)
+    run = resume_run(stopped.path, options=FitOptions(allow_different_numbers=True))
+    assert run.read_record().arithmetic == ARITHMETIC
+
+
+def test_a_run_of_a_version_without_the_number_goes_on_and_it_is_said(stopped, whole):
+    content = json.loads(stopped.record_path.read_text(encoding="utf-8"))
+    del content["arithmetic"]
+    stopped.record_path.write_text(json.dumps(content), encoding="utf-8")
+    watcher = Watcher()
+    run = resume_run(stopped.path, observer=watcher)
+    assert any("did not store the number of its arithmetic" in text for text in watcher.said)
+    assert differences(run, whole) == []
 
 
 def test_threads_of_a_run_that_took_all_are_taken_again(tmp_path):

@@ -65,6 +65,7 @@ class RunRecord:
     precision: str | None = None
     device: str | None = None
     backend: str | None = None
+    arithmetic: int | None = None  # number in training/arithmetic.py; None: of an older version
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: str = ""
 

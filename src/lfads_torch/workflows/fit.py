@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lfads_torch.errors import DataError, LfadsError, RunError
+from lfads_torch.errors import DataError, LfadsError
 from lfads_torch.outputs.run_folder import RunFolder
-from lfads_torch.outputs.run_record import FINISHED, library_versions, machine_text
+from lfads_torch.outputs.run_record import FINISHED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from lfads_torch.data.check.report import CheckReport
     from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.recording import Recording
-    from lfads_torch.outputs.run_record import RunRecord
     from lfads_torch.search.history import GenerationReport
     from lfads_torch.training.loop import EpochReport
-    from lfads_torch.training.task import Task
-    from lfads_torch.workflows.assemble import Assembly
     from lfads_torch.workflows.warm_start import WarmStart
 
 __all__ = [
@@ -168,6 +165,7 @@ def resume_run(
         require_unchanged,
         store_settings,
     )
+    from lfads_torch.workflows.same_numbers import kernels_of, require_same_numbers
     from lfads_torch.workflows.sessions.folder import read_recordings_of, require_whole_run
     from lfads_torch.workflows.stored import read_settings_of
 
@@ -182,34 +180,14 @@ def resume_run(
     settings = changed_settings(run, stored, options)
     one = () if options.data_path is None else (options.data_path,)
     recordings = read_recordings_of(run, options.session_paths or one)
-    options = replace(options, kernels=_kernels_of(run, settings, options))
-    _require_same_numbers(run, settings, options, before=stored)
+    options = replace(options, kernels=kernels_of(run, settings, options))
+    for text in require_same_numbers(run, settings, options, before=stored):
+        watcher.message(text)
     with run.lock():
         if settings != stored:
             store_settings(run, settings)
         run.set_status("running")
         return _train(run, recordings, settings, options, watcher, is_resumed=True)
-
-
-def _kernels_of(run: RunFolder, settings: Settings, options: FitOptions) -> str:
-    """The backend that the run began with, unless another one, precision or device is asked for."""
-    from lfads_torch.kernels.choose import require_one_precision
-    from lfads_torch.workflows.device import choose_device
-
-    record = run.read_record()
-    is_elsewhere = record.device != str(choose_device(settings.run))
-    if options.kernels != "auto" or is_elsewhere or _is_in_another_precision(record, options):
-        require_one_precision(
-            options.kernels, settings.run.precision,
-            remedy="Leave --kernels out, or add --precision with the same value.",
-        )  # fmt: skip
-        return options.kernels
-    return record.backend or "auto"
-
-
-def _is_in_another_precision(record: RunRecord, options: FitOptions) -> bool:
-    wanted = "float32" if options.precision == "auto" else options.precision
-    return wanted is not None and wanted != record.precision
 
 
 def prepare(
@@ -309,6 +287,7 @@ def _train(
     from lfads_torch.workflows.advance_search import train_search
     from lfads_torch.workflows.assemble import assemble
     from lfads_torch.workflows.device import choose_device, memory_errors
+    from lfads_torch.workflows.same_numbers import record_numbers
     from lfads_torch.workflows.sessions.begin import start_of
 
     try:
@@ -318,74 +297,10 @@ def _train(
             assembly = assemble(
                 recordings, settings, kernels=options.kernels, device=device, start=start
             )
-            _record_numbers(run, assembly)
+            record_numbers(run, assembly)
             train = train_search if run.read_record().search else train_fit
             train(run, assembly, watcher, is_resumed=is_resumed)
     except LfadsError as error:
         run.set_status("failed", reason=str(error))
         raise
     return run
-
-
-def _record_numbers(run: RunFolder, assembly: Assembly) -> None:
-    """Store what the numbers depend on beside seed and data."""
-    import torch
-
-    record = replace(
-        run.read_record(),
-        threads=torch.get_num_threads(),
-        precision=_precision_of(assembly.task),
-        device=str(assembly.task.device),
-        backend=assembly.task.kernels.name,
-        versions=library_versions(),
-        machine=machine_text(),
-    )
-    run.write_record(record)
-
-
-def _precision_of(task: Task) -> str:
-    """The type of all numbers, or a lower precision of the operands of products."""
-    import torch
-
-    return "float64" if task.dtype == torch.float64 else task.kernels.precision
-
-
-def _require_same_numbers(
-    run: RunFolder, settings: Settings, options: FitOptions, *, before: Settings
-) -> None:
-    """Refuse to resume where the rest would not be bitwise the same, unless allowed."""
-    import torch
-
-    from lfads_torch.kernels.choose import choose_kernels
-    from lfads_torch.workflows.device import choose_device, number_type
-    from lfads_torch.workflows.plugin_record import changed_plugins, plugin_record
-
-    record = run.read_record()
-    if record.threads is None:
-        return  # it never began to train
-    device = choose_device(settings.run)
-    if record.threads != torch.get_num_threads() and settings.run.threads == 0:
-        torch.set_num_threads(record.threads)
-    dtype = number_type(settings.run)
-    kernels = choose_kernels(
-        options.kernels, device=device, dtype=dtype, precision=settings.run.precision
-    )
-    now = {
-        "device": (record.device, str(device)),
-        "threads": (record.threads, torch.get_num_threads()),
-        "backend": (record.backend, kernels.name),
-        "torch": (record.versions.get("torch"), library_versions().get("torch")),
-        "machine": (record.machine, machine_text()),
-        "population": (before.search.population, settings.search.population),
-        **{
-            f"the file of {name}": ("another one", "changed")
-            for name in changed_plugins(record.plugins, plugin_record(settings))
-        },
-    }
-    changed = {name: pair for name, pair in now.items() if pair[0] != pair[1]}
-    if changed and not options.allow_different_numbers:
-        listed = "; ".join(f"{name} was {old}, is {new}" for name, (old, new) in changed.items())
-        raise RunError(
-            f"{run.path}: going on here would not give bitwise the same numbers ({listed}). Resume "
-            "where the run began, or add --allow-different-numbers."
-        )

@@ -132,7 +132,7 @@ def refresh_sessions(run: RunFolder) -> tuple[RunFolder, ...]:
 
 _OF_THE_RUN = (
     "status", "start", "end", "reason", "n_members", "search", "grouping", "threads", "precision",
-    "device", "backend", "versions", "machine",
+    "device", "backend", "arithmetic", "versions", "machine",
 )  # fmt: skip
 
 
