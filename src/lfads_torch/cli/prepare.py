@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from lfads_torch.cli.reader_arguments import ReaderArguments
-from lfads_torch.cli.streams import print_json
+from lfads_torch.cli.streams import print_json, say
 from lfads_torch.errors import FormatError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def prepare(
     --bin-width is the width to make. Events are an array of times, one per trial (event_times,
     or the one that --event names); with --stop-event the window's end is relative to the end of
     the trial. --chop cuts the whole session into trials in a row, which `lfads merge` joins again.
+    --signals emg=gamma makes units of a time series, averaged in the bins, beside those that spike.
     """
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.prepare import PrepareOptions, prepare_recording
@@ -92,6 +93,7 @@ def prepare(
                 f"{error} Here --source-bin-width says that; --bin-width is the width to make."
             ) from error
         raise
+    _need_known_families(recording)
     write_recording(recording, out)
     if json:
         print_json(_as_json(recording, out))
@@ -100,7 +102,18 @@ def prepare(
     width_ms = 1000 * recording.bin_width_s
     print(f"{out}: {n_trials} trials, {n_bins} bins of {width_ms:g} ms, {n_units} units")
     for line in prepared_lines(recording):
-        print(line)
+        say(line)
+
+
+def _need_known_families(recording: Recording) -> None:
+    """Ask now for families that a fit would refuse later."""
+    if recording.observation is None:
+        return
+    from lfads_torch.loss.observations.choose import choose_observation
+
+    for name in dict.fromkeys(recording.observation.tolist()):
+        if name and ":" not in name:  # a class of the user's is looked for by the fit
+            choose_observation(name, what="observation family of --signals, or of the file,")
 
 
 def _as_json(recording: Recording, out: Path) -> dict[str, Any]:  # JSON values

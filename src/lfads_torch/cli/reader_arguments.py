@@ -27,6 +27,13 @@ class ReaderArguments:
     behaviour: Annotated[
         tuple[str, ...], Parameter(help="array [trial, bin, dimension]; may be repeated")
     ] = ()
+    signals: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="NAME=FAMILY: series of a session, such as emg=gamma, that become units; may be "
+            "repeated"
+        ),
+    ] = ()
     external_inputs: Annotated[str | None, Parameter(help="array [trial, bin, input]")] = None
     trial_inputs: Annotated[
         str | None, Parameter(help="array [trial, input] of what is constant over a trial")
@@ -56,6 +63,7 @@ class ReaderArguments:
             condition=self.condition,
             bin_width_s=self.bin_width,
             behaviour=tuple(self.behaviour),
+            signals=tuple(self.signals),
             external_inputs=self.external_inputs,
             trial_inputs=self.trial_inputs,
             trial_ids=self.trial_ids,

@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.recording import Recording
+from lfads_torch.data.unit_families import COUNT_OBSERVATIONS
 from lfads_torch.errors import DataError
 
-__all__ = ["Window", "bin_spike_times", "edge_tolerance_s", "rebin", "resample"]
+__all__ = [
+    "Window", "bin_spike_times", "checked_samples", "edge_tolerance_s", "rebin", "resample",
+]  # fmt: skip
 
 # Times that went through a subtraction miss an edge by some rounding errors; a spike that lies this
 # part of a bin before an edge counts as on it. At 30 kHz samples are 1/30 of a 1 ms bin apart.
@@ -101,6 +104,14 @@ def resample(
     gives that sample. So do times outside the samples, and times in a gap between samples wider
     than `largest_gap_s` (None: four times the median distance). Nothing is extrapolated.
     """
+    values, times = checked_samples(signal, sample_times)
+    return _interpolated(values, times, np.asarray(at, dtype=np.float64), largest_gap_s)
+
+
+def checked_samples(
+    signal: NDArray[Any], sample_times: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values [S, D] and times [S] of a signal; DataError unless the times are finite and rise."""
     values = np.asarray(signal, dtype=np.float64)
     times = np.asarray(sample_times, dtype=np.float64).reshape(-1)
     if values.ndim == 1:
@@ -116,7 +127,7 @@ def resample(
             f"the {len(times)} sample times do not rise throughout; at least two rising times are "
             "needed. Sort the samples, and drop doubled ones."
         )
-    return _interpolated(values, times, np.asarray(at, dtype=np.float64), largest_gap_s)
+    return values, times
 
 
 def rebin(
@@ -124,9 +135,10 @@ def rebin(
 ) -> Recording:
     """The recording in bins `factor` times as wide.
 
-    Counts are added up (or averaged, for signals that are no spikes); a bin with a missing part is
-    missing. Behaviour, inputs, rates and latents are averaged. The number of bins, and that of
-    encoded bins, must be a multiple of `factor`. `extra` stays as it is.
+    Counts are added up, or averaged if so asked; a bin with a missing part is missing. Units of
+    which the recording says that they count no spikes average what is there. Behaviour, inputs,
+    rates and latents are averaged. The number of bins, and that of encoded bins, must be a multiple
+    of `factor`. `extra` stays as it is.
     """
     _need_divisible(recording, factor)
     if factor == 1:
@@ -144,7 +156,7 @@ def rebin(
     return replace(
         recording,
         n_trial_bins=None if ends is None else _whole_bins(ends, factor),
-        counts=_combined(recording.counts, factor, combine),
+        counts=_of_families(recording, factor, combine),
         bin_width_s=recording.bin_width_s * factor,
         behaviour={n: _averaged(values, factor) for n, values in recording.behaviour.items()},
         split=split and replace(split, n_encoded_bins=split.n_encoded_bins // factor),
@@ -219,6 +231,29 @@ def _need_divisible(recording: Recording, factor: int) -> None:
             f"{n_bins} bins ({n_encoded} encoded) can't be joined by {factor}: the last one would "
             f"be cut. Possible factors: {', '.join(map(str, possible))}."
         )
+
+
+def _of_families(
+    recording: Recording, factor: int, combine: Literal["sum", "mean"]
+) -> NDArray[Any]:
+    families = recording.observation
+    if families is None or combine == "mean":
+        return _combined(recording.counts, factor, combine)
+    is_signal = (families != "") & ~np.isin(families, COUNT_OBSERVATIONS)
+    wide = _combined(recording.counts, factor, "sum")
+    if not is_signal.any():
+        return wide
+    wide = wide.astype(np.result_type(wide, np.float32), copy=False)
+    wide[:, :, is_signal] = _mean_of_present(recording.counts[:, :, is_signal], factor)
+    return wide
+
+
+def _mean_of_present(values: NDArray[Any], factor: int) -> NDArray[np.float64]:
+    """Means of what is there; signals sampled more slowly than the bins have many without."""
+    parts = values.reshape(values.shape[0], -1, factor, values.shape[2]).astype(np.float64)
+    n_present = (~np.isnan(parts)).sum(axis=2)
+    total = np.nansum(parts, axis=2)
+    return np.where(n_present > 0, total / np.maximum(n_present, 1), np.nan)
 
 
 def _combined(counts: NDArray[Any], factor: int, combine: Literal["sum", "mean"]) -> NDArray[Any]:

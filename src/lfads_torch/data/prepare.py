@@ -21,6 +21,7 @@ from lfads_torch.data.formats.containers import open_stored
 from lfads_torch.data.formats.content import need_readable_file
 from lfads_torch.data.formats.continuous import Continuous, continuous_in
 from lfads_torch.data.formats.stored import StoredArrays
+from lfads_torch.data.mixing import with_unit_signals
 from lfads_torch.data.recorded import (
     RecordedTime,
     recorded_time,
@@ -105,31 +106,29 @@ def _cut(stored: StoredArrays, continuous: Continuous, options: PrepareOptions) 
     if trials.chops is None:
         inside = _inside(continuous, trials, window, recorded)
         trials, inside = _without_outside(continuous, trials, inside, recorded, options.outside)
-    is_own = np.ones_like(inside)
-    if trials.n_bins is not None:
-        is_own = np.arange(window.n_bins) < trials.n_bins[:, None]
+    is_own = np.arange(window.n_bins) < trials.bins(window.n_bins)[:, None]
     counts = _binned(continuous, trials.times, window, options.combine)
     present, notes = _present(continuous, trials, window, counts, inside=inside, is_own=is_own)
     if not present.all():
         floating = np.result_type(counts, np.float32)
         counts = np.where(present, counts, np.nan).astype(floating)
-    if not np.nansum(np.abs(counts)):
+    if len(continuous.unit_ids) and not np.nansum(np.abs(counts)):
         raise DataError(_nothing_inside(continuous, trials.times))
-    centres = window.centres(trials.times)
-    signals = continuous.signals
+    stated = is_own
+    if recorded is not None:
+        stated = is_own & recorded.stated().contains(trials.times, window)
+    units = with_unit_signals(counts, continuous, trials.times, window, present=stated)
+    notes |= {"recorded": None if recorded is None else recorded.in_words()}
+    notes |= {"signals": units.notes} if units.notes else {}
     return Recording(
-        counts=counts,
+        counts=units.counts,
         bin_width_s=window.bin_width_s,
         trial_ids=trials.ids,
-        unit_ids=continuous.unit_ids,
+        unit_ids=units.unit_ids,
+        observation=units.observation,
         start_s=window.start_s,
         session=options.read.session or stored.word("session") or stored.path.stem,
         condition=trials.condition,
-        behaviour={
-            name: _within(resample(signal.values, signal.times, centres), is_own)
-            for name, signal in signals.items()
-        },
-        behaviour_units={name: s.units for name, s in signals.items() if s.units is not None},
         n_trial_bins=None if is_own.all() else trials.n_bins,
         chops=trials.chops,
         provenance={
@@ -139,12 +138,25 @@ def _cut(stored: StoredArrays, continuous: Continuous, options: PrepareOptions) 
                 "bin_width_s": window.bin_width_s,
                 "outside": options.outside,
                 "overlap": options.overlap,
-                "recorded": None if recorded is None else recorded.in_words(),
                 **notes,
                 **trials.notes,
             },
         },
+        **_behaviour(continuous, window.centres(trials.times), is_own),
     )
+
+
+def _behaviour(
+    continuous: Continuous, centres: NDArray[np.float64], is_own: NDArray[np.bool_]
+) -> dict[str, Any]:  # fields of Recording
+    signals = continuous.signals
+    return {
+        "behaviour": {
+            name: _within(resample(signal.values, signal.times, centres), is_own)
+            for name, signal in signals.items()
+        },
+        "behaviour_units": {name: s.units for name, s in signals.items() if s.units is not None},
+    }
 
 
 def _inside(
@@ -209,7 +221,7 @@ def _without_outside(
             "mark their bins as missing (--outside missing)."
         )
     kept = whole if outside == "drop" else np.asarray((inside & own).any(axis=1))
-    if not kept.any() and recorded is not None and recorded.is_of_spikes:
+    if not kept.any() and recorded is not None and recorded.is_shown:
         raise DataError(_nothing_inside(continuous, trials.times))
     beyond = "outside the recording"
     if not kept.any() and recorded is not None:
@@ -255,11 +267,15 @@ def _factor(wide_s: float, narrow_s: float) -> int:
 
 def _nothing_inside(continuous: Continuous, events: NDArray[np.float64]) -> str:
     found = f"event times go from {events.min():g} to {events.max():g} s"
-    if continuous.spike_times is not None:
+    kind = "spike" if len(continuous.unit_ids) else "sample"
+    if continuous.spike_times:
         spikes = np.concatenate(list(continuous.spike_times))
         if spikes.size:
             found += f", spike times from {spikes.min():g} to {spikes.max():g} s"
+    for each in continuous.unit_signals if kind == "sample" else ():
+        found += f", samples of {each.name} from {each.signal.times.min():g} to "
+        found += f"{each.signal.times.max():g} s"
     return (
-        f"no trial holds a single spike: {found}. Both must be in seconds (not milliseconds or "
+        f"no trial holds a single {kind}: {found}. Both must be in seconds (not milliseconds or "
         "samples) and on one clock."
     )

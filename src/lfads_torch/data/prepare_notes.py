@@ -19,6 +19,7 @@ def prepared_lines(recording: Recording) -> list[str]:
     if notes is None:
         return []
     return [
+        *_signals(notes),
         *_recorded(notes),
         *_left_out(notes),
         *_short_stretches(recording, notes),
@@ -37,6 +38,23 @@ def _recorded(notes: Notes) -> list[str]:
         f"recorded: {words}"
         + ("; say when it ran with --recorded BEGIN END if that is wrong" if by_spikes else "")
     ]
+
+
+def _signals(notes: Notes) -> list[str]:
+    lines = []
+    for each in notes.get("signals", ()):
+        n_units, share = len(each["units"]), each["share_of_bins_without_sample"]
+        line = (
+            f"signals: {each['name']}, {n_units} unit{'s' if n_units > 1 else ''} of "
+            f"{each['observation']}, averages in bins of samples {each['sample_interval_s']:g} s "
+            "apart"
+        )
+        if share:
+            line += f"; {share:.1%} of bins have no sample and are missing"
+        if each["sample_interval_s"] > notes["bin_width_s"]:
+            line += " (bins are narrower than samples are apart)"
+        lines.append(line)
+    return lines
 
 
 def _left_out(notes: Notes) -> list[str]:

@@ -7,7 +7,7 @@ saw. Axes: `B` trial, `L` bin, `N` unit that spikes, `K` stretch. Times in secon
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,8 @@ __all__ = [
 ]  # fmt: skip
 
 BY_SPIKES = ("first spike", "last spike")
+BY_SAMPLES = ("first sample", "last sample")
+SHOWN = {*BY_SPIKES, *BY_SAMPLES}
 BY_USER = "--recorded"
 BY_FILE = "the file"
 
@@ -34,7 +36,8 @@ class RecordedTime:
     """From when to when a session was recorded, and what says so of the beginning and the end.
 
     An end that only the spikes show lies at or beyond them: bins that hold the first or the last
-    spike count as recorded. Ends that are stated are exact: bins must lie wholly inside.
+    spike count as recorded (of a session without spikes, the first or last sample). Ends that are
+    stated are exact: bins must lie wholly inside.
     """
 
     limits_s: tuple[float, float]
@@ -44,14 +47,20 @@ class RecordedTime:
         """Which bins were recorded, [B, L]."""
         left, right, slack = _edges(times, window)
         (begin, end), (by_begin, by_end) = self.limits_s, self.said_by
-        begun = right > begin + slack if by_begin in BY_SPIKES else left >= begin - slack
-        over = left > end + slack if by_end in BY_SPIKES else right > end + slack
+        begun = right > begin + slack if by_begin in SHOWN else left >= begin - slack
+        over = left > end + slack if by_end in SHOWN else right > end + slack
         return np.asarray(begun & ~over)
 
     @property
-    def is_of_spikes(self) -> bool:
+    def is_shown(self) -> bool:
         """Whether an end is not stated."""
-        return any(by in BY_SPIKES for by in self.said_by)
+        return any(by in SHOWN for by in self.said_by)
+
+    def stated(self) -> RecordedTime:
+        """The same without an end that is not stated."""
+        (begin, end), (by_begin, by_end) = self.limits_s, self.said_by
+        limits = (-np.inf if by_begin in SHOWN else begin, np.inf if by_end in SHOWN else end)
+        return replace(self, limits_s=limits)
 
     def in_words(self) -> str:
         (begin, end), (by_begin, by_end) = self.limits_s, self.said_by
@@ -62,7 +71,7 @@ class RecordedTime:
 def recorded_time(
     continuous: Continuous, asked_s: tuple[float, float] | None
 ) -> RecordedTime | None:
-    """What the user says, else the file, else the first and last spike; None: no spikes at all.
+    """What the user says, else the file, else the first and last spike (sample, without spikes).
 
     Counts in bins are their own word: nothing lies beyond them, whatever the user says.
     """
@@ -76,14 +85,16 @@ def recorded_time(
     begin, end = stated
     if begin is not None and end is not None:
         return RecordedTime(limits_s=(begin, end), said_by=(BY_FILE, BY_FILE))
-    span = _spike_span(continuous.spike_times or ())
+    span, said_by = _span(continuous.spike_times or ()), BY_SPIKES
+    if span is None:
+        span, said_by = _span([each.signal.times for each in continuous.unit_signals]), BY_SAMPLES
     if span is None:
         return None
     return RecordedTime(
         limits_s=(span[0] if begin is None else begin, span[1] if end is None else end),
         said_by=(
-            BY_SPIKES[0] if begin is None else BY_FILE,
-            BY_SPIKES[1] if end is None else BY_FILE,
+            said_by[0] if begin is None else BY_FILE,
+            said_by[1] if end is None else BY_FILE,
         ),
     )
 
@@ -134,11 +145,11 @@ def _edges(
     return centres - window.bin_width_s / 2, centres + window.bin_width_s / 2, slack
 
 
-def _spike_span(spike_times: Sequence[NDArray[Any]]) -> tuple[float, float] | None:
-    spiking = [each for each in spike_times if each.size]
-    if not spiking:
+def _span(times: Sequence[NDArray[Any]]) -> tuple[float, float] | None:
+    present = [each for each in times if each.size]
+    if not present:
         return None
-    return min(float(each.min()) for each in spiking), max(float(each.max()) for each in spiking)
+    return min(float(each.min()) for each in present), max(float(each.max()) for each in present)
 
 
 def _need_limits(recorded_s: tuple[float, float]) -> None:

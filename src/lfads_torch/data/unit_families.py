@@ -12,7 +12,12 @@ from lfads_torch.errors import SettingsError
 if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
 
-__all__ = ["asked_families", "asked_text", "unit_families"]
+__all__ = ["COUNT_OBSERVATIONS", "asked_families", "asked_text", "unit_families"]
+
+# Families of whole numbers of at least 0; the rest of ours are of continuous signals.
+COUNT_OBSERVATIONS = (
+    "poisson", "poisson_softplus", "negative_binomial", "bernoulli", "zero_inflated_poisson",
+)  # fmt: skip
 
 _SETTING = "loss.unit_observation"
 _EXAMPLE = "gamma=emg*; zero_inflated_gamma=24:29"

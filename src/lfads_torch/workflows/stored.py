@@ -92,8 +92,9 @@ def read_options_of(run: RunFolder) -> ReadOptions:
             "folder where the command was started. A run does not choose what is run there; if "
             "you know the file, name its folder with --plugin-path."
         )
-    if "behaviour" in stored:
-        stored["behaviour"] = tuple(stored["behaviour"])
+    for name in ("behaviour", "signals"):
+        if name in stored:
+            stored[name] = tuple(stored[name])
     return ReadOptions(**stored)
 
 

@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 from lfads_torch.data.check.estimate import FitPlan
 from lfads_torch.data.check.statistics import CountStatistics, count_statistics
 from lfads_torch.data.recording import Recording, Split
+from lfads_torch.data.unit_families import COUNT_OBSERVATIONS
 
 __all__ = ["CheckContext", "CheckRequirements"]
-
-COUNT_OBSERVATIONS = (
-    "poisson", "poisson_softplus", "negative_binomial", "bernoulli", "zero_inflated_poisson",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

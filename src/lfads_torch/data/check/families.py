@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.data.check.context import COUNT_OBSERVATIONS, CheckContext
+from lfads_torch.data.check.context import CheckContext
 from lfads_torch.data.check.report import Finding, listed
 from lfads_torch.data.check.statistics import UnitStatistics
-from lfads_torch.data.unit_families import asked_text
+from lfads_torch.data.unit_families import COUNT_OBSERVATIONS, asked_text
 
 __all__ = ["check_families", "how_to_set", "suited_families"]
 

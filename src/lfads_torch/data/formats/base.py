@@ -31,6 +31,7 @@ class ReadOptions:
     condition: str | None = None  # array [B]
     bin_width_s: float | None = None
     behaviour: tuple[str, ...] = ()  # arrays [B, L, D]; empty: all that fit
+    signals: tuple[str, ...] = ()  # "NAME=FAMILY": series of a session that become units
     external_inputs: str | None = None  # array [B, L, X]
     trial_inputs: str | None = None  # array [B, C], constant over a trial
     trial_ids: str | None = None  # array [B]

@@ -86,6 +86,12 @@ def _reader_of(path: Path, name: str | None) -> Reader:
 
 
 def _read(reader: Reader, path: Path, options: ReadOptions) -> Recording:
+    if options.signals:
+        raise FormatError(
+            f"{path}: --signals {options.signals[0]} makes units of the time series of a session, "
+            "and this file is read as trials. Cut the session with `lfads prepare --signals ...`, "
+            "or with chop.length_s in the settings of a fit."
+        )
     if options.read_by == "trial" and not reader.reads_by_trial:
         raise FormatError(
             f"{path}: data.read_by=trial needs a recording file of lfads-torch or the HDF5 layout "

@@ -70,14 +70,22 @@ def _series_below(group: h5py.Group) -> Iterator[h5py.Group]:
         if not _kind_of(item).endswith("Series"):
             yield from _series_below(item)
             continue
-        members = dict(children(item))
-        data = members.get("data")
-        is_numeric = isinstance(data, h5py.Dataset) and data.dtype.kind in "biuf"
-        has_times = any(
-            isinstance(members.get(name), h5py.Dataset) for name in ("timestamps", "starting_time")
-        )
-        if is_numeric and has_times and data.shape and len(data.shape) <= MOST_AXES and len(data):
+        if _is_series_of_numbers(dict(children(item))):
             yield item
+
+
+def _is_series_of_numbers(members: dict[str, Any]) -> bool:
+    """Whether there are values along one or two axes, and what says when they were taken."""
+    import h5py
+
+    data = members.get("data")
+    if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "biuf":
+        return False
+    if not data.shape or len(data.shape) > MOST_AXES or not len(data):
+        return False
+    return any(
+        isinstance(members.get(name), h5py.Dataset) for name in ("timestamps", "starting_time")
+    )
 
 
 def _broken_below(group: h5py.Group) -> Iterator[StoredArray]:

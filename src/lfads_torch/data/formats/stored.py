@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from lfads_torch.errors import FormatError
 
-__all__ = ["StoredArray", "StoredArrays", "stored_numpy"]
+__all__ = ["SEPARATORS", "StoredArray", "StoredArrays", "below", "stored_numpy"]
 
 Kind = Literal["number", "text", "cells", "unreadable"]
 LISTED = 20
+SEPARATORS = ("/", ".")  # group/dataset in HDF5, struct.field in MATLAB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +161,14 @@ class StoredArrays:
         if (values == np.round(values)).all():
             return values.astype(np.int64)
         return np.array([f"{value:g}" for value in values.tolist()])
+
+
+def below(name: str, group: str) -> str | None:
+    """The rest of the name of an array in a group; None of others."""
+    for separator in SEPARATORS:
+        if name.startswith(group + separator):
+            return name[len(group) + 1 :]
+    return None
 
 
 def stored_numpy(name: str, values: NDArray[Any]) -> StoredArray:
