@@ -27,8 +27,13 @@ TRITON_PIP := $(TRITON_BIN)/python -m pip --disable-pip-version-check
 TRITON_READY := $(TRITON_VENV)/ready
 TRITON_PYTEST := TRITON_INTERPRET=1 OMP_NUM_THREADS=1 $(TRITON_BIN)/python -m pytest -m "not slow" -q
 
+WHEEL ?= build/wheel
+WHEEL_BIN := $(subst $(VENV),$(WHEEL)/venv,$(BIN))
+WHEEL_PIP := $(WHEEL_BIN)/python -m pip --disable-pip-version-check
+TESTS ?= tests
+
 .DEFAULT_GOAL := help
-.PHONY: help compiled demo test test-slow check check-triton check-sanitizers docs format clean
+.PHONY: help compiled demo test test-slow check check-triton check-sanitizers check-wheel docs format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +64,14 @@ check-triton: $(TRITON_READY) ## run the Triton kernels in their interpreter, wi
 
 check-sanitizers: $(RUN_READY) ## run the compiled kernels' tests with memory and arithmetic checked
 	$(PYTEST) -m slow tests/kernels/test_compiled_sanitized.py
+
+check-wheel: ## build a wheel as a release does and run the tests on what it installs (TESTS=tests/kernels: some)
+	rm -rf $(WHEEL) && mkdir -p $(WHEEL)
+	$(PYTHON) -m venv $(WHEEL)/venv
+	$(WHEEL_PIP) wheel --no-deps --wheel-dir $(WHEEL) .
+	$(WHEEL_PIP) install -c constraints.txt torch
+	wheel=$$(ls $(WHEEL)/*.whl) && $(WHEEL_PIP) install -c constraints.txt "$$wheel[test]"
+	OMP_NUM_THREADS=1 $(WHEEL_BIN)/pytest -c pyproject.toml -o pythonpath=tests/support -m "not slow" -n $(WORKERS) $(TESTS)
 
 docs: $(CHECK_READY) ## build the documentation into docs/_build/html
 	$(SPHINX) docs docs/_build/html
