@@ -10,7 +10,7 @@ import pytest
 from lfads_torch.data.check.check import check_recording
 from lfads_torch.data.check.context import CheckRequirements
 from lfads_torch.data.check.estimate import (
-    DataSizes,
+    CostSizes,
     FitPlan,
     estimate_fit,
     measured_flops_per_s,
@@ -20,7 +20,7 @@ from lfads_torch.data.check.estimate import (
 from lfads_torch.data.recording import Recording
 
 PLAN = FitPlan(flops_per_s=2e10, available_bytes=2**33)
-SIZES = DataSizes(
+SIZES = CostSizes(
     n_trials=165, n_train=129, n_valid=36, n_bins=100, n_encoded_bins=100, n_units=162,
     n_encoded_units=122, n_external_inputs=0,
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from run_cases import Watcher, recording, settings
 
 from lfads_torch.data.check import memory
-from lfads_torch.data.check.estimate import DataSizes, memory_of
+from lfads_torch.data.check.estimate import CostSizes, memory_of
 from lfads_torch.data.check.memory import MemoryEstimate
 from lfads_torch.workflows.check_file import plan_of
 from lfads_torch.workflows.fit import fit_run, resume_run
@@ -54,7 +54,7 @@ def test_between_them_as_many_as_fit(grouped):
 def estimated_memory(*overrides: str) -> MemoryEstimate:
     own, cases = settings(*overrides), recording()
     split = cases.split
-    sizes = DataSizes(
+    sizes = CostSizes(
         n_trials=cases.n_trials,
         n_train=len(split.trials("train")),
         n_valid=len(split.trials("valid")),

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lfads_torch.data.check.estimate import DataSizes, FitPlan, memory_of
+from lfads_torch.data.check.estimate import CostSizes, FitPlan, memory_of
 from lfads_torch.kernels.compiled.library import Absent, find_library
 
 SOURCE = Path(__file__).parents[2] / "src"
 MARGIN = 1 / 3  # what FitEstimate promises
-SIZES = DataSizes(
+SIZES = CostSizes(
     n_trials=80, n_train=64, n_valid=16, n_bins=80, n_encoded_bins=80, n_units=60,
     n_encoded_units=45, n_external_inputs=0,
 )  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lfads_torch import LFADS
-from lfads_torch.errors import DataError, SettingsError
+from lfads_torch.errors import DataError, RunError, SettingsError
 
 SETTINGS = {
     "model.ic_encoder_size": 4, "model.controller_encoder_size": 3, "model.controller_size": 5,
@@ -124,3 +124,45 @@ def test_what_cannot_be_stepped_says_why(model):
 def test_a_model_that_sees_later_bins_is_refused():
     with pytest.raises(SettingsError, match=r"the model is not causal \(model.ic_bins is 0"):
         fitted(**{"model.ic_bins": 0, "training.epochs": 1}).stream()
+
+
+SESSIONS = {"monday": (17, 6), "tuesday": (14, 4)}  # trials and units
+
+
+@pytest.fixture(scope="module")
+def several() -> tuple[LFADS, dict[str, np.ndarray]]:
+    """Three members of a model of two sessions of different units, without known inputs."""
+    random = np.random.default_rng(3)
+    counts = {
+        name: random.poisson(0.8, (n_trials, N_BINS, n_units)).astype(float)
+        for name, (n_trials, n_units) in SESSIONS.items()
+    }
+    settings = {**SETTINGS, "sessions.readin_size": 4}
+    return LFADS(bin_width_s=0.01, n_seeds=3, settings=settings).fit(counts), counts
+
+
+def test_any_member_of_any_session_by_name(several):
+    model, counts = several
+    whole = model.transform(counts, members="all")
+    for member, session in ((1, "tuesday"), (2, "monday")):
+        stream = model.stream(member=member, session=session)
+        for trial in (0, 5):
+            stream.reset(trial=trial)
+            found = [stream.step(row) for row in counts[session][trial]]
+            rates = np.array([each.rates for each in found if each is not None])
+            np.testing.assert_allclose(rates, whole[session][member, trial], rtol=2e-5)
+    best = model.stream(session="tuesday")
+    found = [best.step(row) for row in counts["tuesday"][0]][-1].rates
+    np.testing.assert_allclose(found, model.transform(counts)["tuesday"][0, -1], rtol=2e-5)
+
+
+def test_who_is_not_there_is_told(several, model):
+    found, _ = several
+    with pytest.raises(SettingsError, match="has the sessions monday, tuesday, and a stream is of"):
+        found.stream()
+    with pytest.raises(RunError, match="there is no session 'wednesday'; there is monday, tuesday"):
+        found.stream(session="wednesday")
+    with pytest.raises(RunError, match=r"there is no member 3; there are \[0, 1, 2\]"):
+        found.stream(session="monday", member=3)
+    with pytest.raises(RunError, match="there is no session 'monday'"):
+        model.stream(session="monday")

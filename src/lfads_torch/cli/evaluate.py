@@ -49,7 +49,8 @@ def evaluate(
     """Give every score of a run, with intervals; nothing is written but an ensemble's choice.
 
     Of several sessions: pooled, and of each; --session NAME is of one alone. Validation trials
-    chose the best epoch: their scores are marked as used for selection.
+    chose the best epoch: their scores are marked as used for selection. Of a folder of sessions
+    left out: the scores that are stored there.
     """
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.evaluate import evaluate_run, to_json, to_rows
@@ -58,6 +59,8 @@ def evaluate(
     from lfads_torch.workflows.sessions.choose import run_of_file, run_of_session
     from lfads_torch.workflows.sessions.finish import evaluate_sessions
 
+    if _is_joint(run, file, as_json=json):
+        return
     folder = RunFolder.open(run)
     options: dict[str, Any] = {  # of `evaluate_run`, of several types
         "seed": seed,
@@ -101,6 +104,42 @@ def evaluate(
     print(score_lines(to_rows(evaluation)))
     for note in evaluation.notes:
         say(f"note: {note}")
+
+
+def _is_joint(run: Path, file: Path | None, *, as_json: bool) -> bool:
+    """Whether the folder is one of sessions left out; then its stored scores are printed.
+
+    Raises SettingsError for the folder of a search over shapes, whose best run has scores.
+    """
+    from lfads_torch.cli.joint_folder import joint_record, joint_scores
+    from lfads_torch.outputs.left_out_file import LEFT_OUT, LeftOutRecord
+
+    record = joint_record(run)
+    if record is None:
+        return False
+    if not isinstance(record, LeftOutRecord):
+        best = run / (record.best or record.shapes[0].folder)
+        raise SettingsError(
+            f"{run}: holds a search over shapes, each a run of its own; `lfads status {run}` has "
+            f"the table. Name one of them, such as {best}."
+        )
+    if file is not None:
+        raise SettingsError(
+            f"{run}: holds models that leave sessions out; name the run to apply to {file}, such "
+            f"as {run / next(iter(record.sessions[0].runs.values()))}."
+        )
+    if as_json:
+        print_json(record)
+        return True
+    text = joint_scores(record)
+    if not text:
+        raise SettingsError(
+            f"{run}: no session that was left out has a score yet; `lfads status {run}` says how "
+            "they stand."
+        )
+    print(text)
+    say(f"note: the scores are those stored in {run / LEFT_OUT}, of the sets named there")
+    return True
 
 
 def _show(found: Mapping[str, Evaluation], run_name: str, *, as_json: bool) -> None:

@@ -44,8 +44,7 @@ def infer(
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.ensemble import ensemble_note
     from lfads_torch.workflows.infer_file import InferRequest
-    from lfads_torch.workflows.sessions.folder import session_runs
-    from lfads_torch.workflows.sessions.infer import infer_files
+    from lfads_torch.workflows.sessions.infer import inferred_sessions
 
     folder = RunFolder.open(run)
     request = InferRequest(
@@ -56,11 +55,9 @@ def infer(
         ensemble=ensemble,
     )
     with recorded_in(folder.log_path):
-        paths = infer_files(folder, request, files, out, session=reader.session)
-        for own in session_runs(folder):
-            # Of several sessions only those that were inferred, which have chosen their models.
-            is_asked = own.path == folder.path or (own.path / "ensemble.json").is_file()
-            note = ensemble_note(own, ensemble) if ensemble is not None and is_asked else None
-            if note:
+        found = inferred_sessions(folder, request, files, out, session=reader.session)
+        runs = {each.run.path: each.run for each in found} if ensemble is not None else {}
+        for own in runs.values():
+            if note := ensemble_note(own, ensemble or 0):
                 say(f"note: {note}")
-        print("\n".join(str(path) for path in paths))
+        print("\n".join(str(path) for each in found for path in each.paths))

@@ -20,9 +20,17 @@ def status(
     *,
     json: Annotated[bool, Parameter(help="as JSON")] = False,
 ) -> None:
-    """Say how a run stands; safe while it trains."""
+    """Say how a run stands; safe while it trains. Of sessions left out and of shapes: a table."""
+    from lfads_torch.cli.joint_folder import joint_record, joint_standing
     from lfads_torch.outputs.run_status import status as status_of
 
+    record = joint_record(run)
+    if record is not None:
+        if json:
+            print_json(record)
+        else:
+            print(joint_standing(record, run))
+        return
     found = status_of(run)
     if json:
         print_json(found)

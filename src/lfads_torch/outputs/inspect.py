@@ -16,11 +16,18 @@ from lfads_torch.outputs.file_kind import (
     is_hdf5,
     is_safetensors,
 )
+from lfads_torch.outputs.inspect_records import (
+    describe_left_out,
+    describe_record,
+    describe_shapes,
+)
 from lfads_torch.outputs.inspect_search import describe_history, describe_space
 from lfads_torch.outputs.json_text import plain
+from lfads_torch.outputs.left_out_file import LEFT_OUT
 from lfads_torch.outputs.metrics_log import MetricsLog
 from lfads_torch.outputs.run_folder import RunFolder, list_runs
 from lfads_torch.outputs.run_status import status
+from lfads_torch.outputs.shapes_file import SHAPES
 
 __all__ = ["Description", "describe", "rows"]
 
@@ -85,6 +92,10 @@ def _describe_folder(path: Path) -> Description:
         run = RunFolder.open(path)
         record = plain(run.read_record())
         return {"what": "run", **status(path), "record": record}
+    if (path / LEFT_OUT).is_file():
+        return describe_left_out(path / LEFT_OUT)
+    if (path / SHAPES).is_file():
+        return describe_shapes(path / SHAPES)
     runs = list_runs(path)
     if not runs:
         raise FormatError(f"{path}: a folder that is not a run and holds none; {WANTED}.")
@@ -158,6 +169,8 @@ def _describe_json(path: Path) -> Description | None:
     if not isinstance(content, dict):
         return None
     kind = str(content.get("format", ""))
+    if (record := describe_record(path, content)) is not None:
+        return record
     if kind.startswith("lfads-torch "):
         inner = {name: value for name, value in content.items() if name != "format"}
         return {"what": kind.removeprefix("lfads-torch "), "format": kind, **inner}

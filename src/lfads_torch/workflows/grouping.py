@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lfads_torch.data.check.estimate import DataSizes, FitPlan
+    from lfads_torch.data.check.estimate import CostSizes, FitPlan
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.assemble import Assembly
     from lfads_torch.workflows.fit import Observer
@@ -51,13 +51,13 @@ def _plan(assembly: Assembly) -> FitPlan:
     )
 
 
-def _sizes(assembly: Assembly) -> DataSizes:
-    from lfads_torch.data.check.estimate import DataSizes
+def _sizes(assembly: Assembly) -> CostSizes:
+    from lfads_torch.data.check.estimate import CostSizes
     from lfads_torch.training.filed import FiledTrials
 
     sizes, data = assembly.task.sizes, assembly.data_sizes
     session = max(sizes.sessions, key=lambda each: each.n_units)
-    return DataSizes(
+    return CostSizes(
         n_trials=assembly.n_trials,
         n_train=data.n_trials_train,
         n_valid=data.n_trials_valid,

@@ -31,7 +31,8 @@ def require_unchanged(run: RunFolder, options: FitOptions) -> None:
     if named:
         raise RunError(
             f"{run.path}: the run has finished, so {named} cannot change it any more. Leave it "
-            "out, or begin another run with --out."
+            f"out, or begin another run from its weights: lfads fit "
+            f"{run.read_record().data_path or 'FILE'} --from {run.path} --out NEW_RUN."
         )
 
 
@@ -71,8 +72,10 @@ def _with_precision(run: RunFolder, settings: Settings, precision: str) -> Setti
     if "float64" in (precision, settings.run.precision) and precision != settings.run.precision:
         raise RunError(
             f"{run.path}: its numbers are stored in {_stored_as(settings.run.precision)}, so it "
-            f"cannot go on in {precision}. Leave --precision out, or begin another run that starts "
-            "from this one: lfads fit --from RUN."
+            f"cannot go on in {precision}. Go on without --precision, or begin another run from "
+            f"its weights: lfads fit {run.read_record().data_path or 'FILE'} --from {run.path} "
+            f"--out NEW_RUN --precision {precision} (in Python "
+            f"LFADS(precision={precision!r}).fit(X, start_from=RUN))."
         )
     return replace_values(settings, {"run.precision": precision})
 

@@ -240,16 +240,27 @@ class RunEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc] 
             models = load_ensemble(self._run, recording)
             return masked_score(models, models[0].card.aligned(recording))
 
-    def stream(self, *, n_samples: int | None = None, trial: int = 0) -> RateStream:
+    def stream(
+        self,
+        *,
+        n_samples: int | None = None,
+        trial: int = 0,
+        member: int | None = None,
+        session: str | None = None,
+    ) -> RateStream:
         """Rates bin by bin while counts come in; the model has to be causal (docs/inputs.md).
 
         `n_samples` stands for the setting `inference.n_samples`; 0 takes the posterior mean, which
-        is fastest. `trial` is the position in X whose sampled noise to use.
+        is fastest. `trial` is the position in X whose sampled noise to use. `member` is the id of
+        a model (as `infer(X, members="all").member` lists them), without it the best one;
+        `session` names one of several.
         """
         from lfads_torch.workflows.stream import open_stream
 
         check_is_fitted(self)
-        return open_stream(self._run, n_samples=n_samples, trial=trial)
+        return open_stream(
+            self._run, n_samples=n_samples, trial=trial, member=member, session=session
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Copy the run to a new or empty folder, which `LFADS.load` and `lfads` both read."""

@@ -40,7 +40,8 @@ class RateStream:
     forward. Trials may be longer than those of the fit. `reset` begins the next trial.
 
     With the trial's number in X and the run's samples the numbers are those of
-    `LFADS.transform(X)`, to rounding; forward bins of the model are then stepped with None.
+    `LFADS.transform(X)`, to rounding; forward bins of the model are then stepped with None. It is
+    one model: of an ensemble, the rates of a single member.
     """
 
     def __init__(self, model: TrainedModel, *, n_samples: int, trial: int = 0) -> None:
@@ -216,17 +217,31 @@ class RateStream:
 
 
 def open_stream(
-    run: RunFolder, *, n_samples: int | None = None, trial: int = 0, member: int | None = None
+    run: RunFolder,
+    *,
+    n_samples: int | None = None,
+    trial: int = 0,
+    member: int | None = None,
+    session: str | None = None,
 ) -> RateStream:
-    """A stream from the best member of a run, or the one named.
+    """A stream from the best member of a run, or the one named; of one session.
 
     `n_samples` stands for `inference.n_samples`; 0 takes the posterior mean, which is fastest.
-    Raises SettingsError where the model is not causal.
+    Raises SettingsError where the model is not causal or its sessions are several and none is
+    named, RunError where there is no such member or session.
     """
     from lfads_torch.workflows.infer import n_posterior_samples
     from lfads_torch.workflows.model_card import read_card
+    from lfads_torch.workflows.sessions.choose import run_of_session
     from lfads_torch.workflows.stored import load_model
 
+    named = run.read_record().sessions
+    if named and session is None:
+        raise SettingsError(
+            f"{run.path}: the model has the sessions {', '.join(named)}, and a stream is of one, "
+            f"whose units it reads. Say which, such as stream(session={next(iter(named))!r})."
+        )
+    run = run_of_session(run, session)
     model = load_model(run, _blank(read_card(run)), member=member)
     usual = n_posterior_samples(model.settings)
     if n_samples is not None and model.settings.model.variational:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lfads_torch.data.check.context import CheckContext
-from lfads_torch.data.check.estimate import DataSizes, FitEstimate, estimate_fit
+from lfads_torch.data.check.estimate import CostSizes, FitEstimate, estimate_fit
 from lfads_torch.data.check.report import Finding
 from lfads_torch.data.recording import TRAIN, VALID
 
@@ -18,7 +18,7 @@ def estimate_for(context: CheckContext) -> FitEstimate:
     n_valid = round(0.2 * recording.n_trials) if split is None else len(split.trials(VALID))
     n_train = recording.n_trials - n_valid if split is None else len(split.trials(TRAIN))
     inputs = recording.external_inputs
-    sizes = DataSizes(
+    sizes = CostSizes(
         n_trials=recording.n_trials,
         n_train=n_train,
         n_valid=n_valid,

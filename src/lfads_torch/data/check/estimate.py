@@ -17,7 +17,7 @@ from lfads_torch.data.check.memory import (
 from lfads_torch.data.free_memory import USABLE_SHARE, free_bytes
 
 __all__ = [
-    "DataSizes",
+    "CostSizes",
     "FitEstimate",
     "FitPlan",
     "estimate_fit",
@@ -75,8 +75,8 @@ class FitEstimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSizes:
-    """Sizes of a recording and its split."""
+class CostSizes:
+    """Sizes of a recording and its split that time and memory of a fit follow from."""
 
     n_trials: int
     n_train: int
@@ -89,7 +89,7 @@ class DataSizes:
     is_by_trial: bool = False  # counts stay in their file
 
 
-def estimate_fit(plan: FitPlan, sizes: DataSizes) -> FitEstimate:
+def estimate_fit(plan: FitPlan, sizes: CostSizes) -> FitEstimate:
     """Cost of the plan on these data, on one processor of this machine.
 
     A recurrent cell of H states and I inputs costs `6 H (I + H)` operations per trial and bin, a
@@ -120,7 +120,7 @@ def estimate_fit(plan: FitPlan, sizes: DataSizes) -> FitEstimate:
     )
 
 
-def members_at_once(plan: FitPlan, sizes: DataSizes, available: float | None) -> int:
+def members_at_once(plan: FitPlan, sizes: CostSizes, available: float | None) -> int:
     """Members of a group: on a GPU as many as fit, on the CPU no more than are worth it."""
     if plan.members_at_once:
         return min(plan.members_at_once, plan.n_members)
@@ -134,7 +134,7 @@ def members_at_once(plan: FitPlan, sizes: DataSizes, available: float | None) ->
     return even_groups(n_members, n_at_once)
 
 
-def memory_of(plan: FitPlan, sizes: DataSizes) -> MemoryEstimate:
+def memory_of(plan: FitPlan, sizes: CostSizes) -> MemoryEstimate:
     """Of the plan on these data."""
     has_controller = plan.n_inferred_inputs > 0
     n_counts = 0 if sizes.is_by_trial else sizes.n_trials * sizes.n_bins * sizes.n_units
@@ -159,7 +159,7 @@ def memory_of(plan: FitPlan, sizes: DataSizes) -> MemoryEstimate:
     )
 
 
-def _trials_of_a_batch(plan: FitPlan, sizes: DataSizes) -> int:
+def _trials_of_a_batch(plan: FitPlan, sizes: CostSizes) -> int:
     """The largest one; batches of an epoch are of equal size, nearly."""
     n_train = max(sizes.n_train, 1)
     n_batches = -(-n_train // max(plan.batch_size, 1))
@@ -187,7 +187,7 @@ def measured_flops_per_s(n_trials: int, n_hidden: int, *, seconds: float = 0.1) 
     return 6.0 * states.shape[0] * n_hidden**2 / max(fastest, 1e-9)
 
 
-def _flops_per_trial(plan: FitPlan, sizes: DataSizes) -> float:
+def _flops_per_trial(plan: FitPlan, sizes: CostSizes) -> float:
     """Operations of one forward pass of one trial and member."""
     n_generated = max(sizes.n_bins - plan.ic_bins, 1)
     n_ic_bins = plan.ic_bins or sizes.n_encoded_bins
@@ -208,7 +208,7 @@ def _cell(n_inputs: int, n_hidden: int) -> int:
     return 6 * n_hidden * (n_inputs + n_hidden)
 
 
-def _n_weights(plan: FitPlan, sizes: DataSizes) -> int:
+def _n_weights(plan: FitPlan, sizes: CostSizes) -> int:
     """Recurrent and input matrices, and the larger linear maps; biases are left out."""
     cells = [(2, sizes.n_encoded_units, plan.ic_encoder_size)]
     cells.append((1, plan.n_inferred_inputs + sizes.n_external_inputs, plan.generator_size))

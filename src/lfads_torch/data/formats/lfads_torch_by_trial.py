@@ -15,11 +15,11 @@ from lfads_torch.data.formats.hdf5_arrays import open_hdf5
 from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.data.trials_in_file import Piece
 
-__all__ = ["Layout", "counts_in_file", "encoded_in_file", "reason_by_trial", "truth_in_file"]
+__all__ = ["StoredSets", "counts_in_file", "encoded_in_file", "reason_by_trial", "truth_in_file"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class StoredSets:
     """Where the sets lie, and how large the joined recording is."""
 
     stored: StoredArrays
@@ -34,7 +34,7 @@ class Layout:
         return recon if recon in self.stored.arrays else f"{name}_encod_data"
 
 
-def reason_by_trial(layout: Layout) -> str | None:
+def reason_by_trial(layout: StoredSets) -> str | None:
     """Why the counts stay in the file; None where they are read whole."""
     n_values = sum(layout.n_trials.values()) * layout.n_bins * layout.n_units
     arrays = layout.stored.arrays
@@ -52,20 +52,22 @@ def reason_by_trial(layout: Layout) -> str | None:
     )
 
 
-def counts_in_file(layout: Layout, reason: str) -> NDArray[Any]:
+def counts_in_file(layout: StoredSets, reason: str) -> NDArray[Any]:
     """The counts [B, L, N] of all sets."""
     names = {name: layout.whole(name) for name in layout.n_trials}
     return _joined(layout, names, (), reason)
 
 
-def encoded_in_file(layout: Layout, name: str, reason: str) -> NDArray[Any]:
+def encoded_in_file(layout: StoredSets, name: str, reason: str) -> NDArray[Any]:
     """What the encoder sees of one set, as the file has it, [B, E, Nenc]."""
     shape = layout.stored.arrays[f"{name}_encod_data"].shape
     part = replace(layout, n_trials={name: shape[0]}, n_bins=int(shape[1]), n_units=int(shape[2]))
     return _joined(part, {name: f"{name}_encod_data"}, (), reason)
 
 
-def truth_in_file(layout: Layout, divisors: tuple[float, ...], reason: str) -> NDArray[Any] | None:
+def truth_in_file(
+    layout: StoredSets, divisors: tuple[float, ...], reason: str
+) -> NDArray[Any] | None:
     """The true rates [B, L, N]: truth over the divisors; NaN where a set has none."""
     names = {
         name: f"{name}_truth" if f"{name}_truth" in layout.stored.arrays else None
@@ -75,7 +77,7 @@ def truth_in_file(layout: Layout, divisors: tuple[float, ...], reason: str) -> N
 
 
 def _joined(
-    layout: Layout, names: Mapping[str, str | None], divisors: tuple[float, ...], reason: str
+    layout: StoredSets, names: Mapping[str, str | None], divisors: tuple[float, ...], reason: str
 ) -> NDArray[Any]:
     pieces, dtypes = [], []
     for of_set, name in names.items():

@@ -20,7 +20,7 @@ from lfads_torch.data.formats.containers import open_stored
 from lfads_torch.data.formats.content import file_kind
 from lfads_torch.data.formats.hdf5_arrays import open_hdf5
 from lfads_torch.data.formats.lfads_torch_by_trial import (
-    Layout,
+    StoredSets,
     counts_in_file,
     encoded_in_file,
     reason_by_trial,
@@ -76,7 +76,7 @@ def _recording(stored: StoredArrays, options: ReadOptions) -> Recording:
     bin_width_s = agreed_bin_width(stored.path, _bin_width_in(stored), options.bin_width_s)
     trial_ids, why_ids = _trial_ids(stored, sizes, options.trial_ids)
     is_encoded = np.arange(sizes.n_units) < sizes.n_encoded_units
-    layout = Layout(
+    layout = StoredSets(
         stored=stored,
         options=options,
         n_trials=sizes.n_trials,
@@ -183,7 +183,7 @@ def _need_same(name: str, seen: NDArray[Any], target: NDArray[Any], *, first: in
         )
 
 
-def _checked_counts(layout: Layout, reason: str) -> NDArray[Any]:
+def _checked_counts(layout: StoredSets, reason: str) -> NDArray[Any]:
     """As `_counts`, of counts that stay in the file."""
     stored = layout.stored
     for name in layout.n_trials:
@@ -200,7 +200,7 @@ def _checked_counts(layout: Layout, reason: str) -> NDArray[Any]:
     return counts_in_file(layout, reason)
 
 
-def _true_rates(layout: Layout, bin_width_s: float, reason: str | None) -> NDArray[Any] | None:
+def _true_rates(layout: StoredSets, bin_width_s: float, reason: str | None) -> NDArray[Any] | None:
     """truth / conversion_factor / bin width, spikes/s; NaN where set, bin or unit has no truth."""
     stored, names = layout.stored, [f"{name}_truth" for name in layout.n_trials]
     if not any(name in stored.arrays for name in names):

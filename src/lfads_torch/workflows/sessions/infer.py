@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,15 @@ from lfads_torch.workflows.sessions.folder import refresh_sessions
 if TYPE_CHECKING:
     from lfads_torch.outputs.run_folder import RunFolder
 
-__all__ = ["infer_files"]
+__all__ = ["Inferred", "infer_files", "inferred_sessions"]
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """Rates of one recording: the run that gave them (of several sessions, the session's)."""
+
+    run: RunFolder
+    paths: tuple[Path, ...]  # merged rates too
 
 
 def infer_files(
@@ -26,21 +34,34 @@ def infer_files(
     *,
     session: str | None = None,
 ) -> list[Path]:
+    """As `inferred_sessions`: every file written."""
+    found = inferred_sessions(run, request, sources, target, session=session)
+    return [path for each in found for path in each.paths]
+
+
+def inferred_sessions(
+    run: RunFolder,
+    request: InferRequest,
+    sources: Sequence[Path],
+    target: Path,
+    *,
+    session: str | None = None,
+) -> list[Inferred]:
     """Write the rates of these files; of none, of the run's own recordings, or of one `session`.
 
     One recording goes to the file `target`, several to files in the folder `target`, named after
-    the sessions (the run's own) or the files. Returns every file written, merged ones too.
+    the sessions (the run's own) or the files.
     """
     if not sources:
         named = run.read_record().sessions
         own = run_of_session(run, session) if session and named else run
         if own.read_record().sessions:
             return _each(own, request, target)
-        return inferred_files(own, request, target)
+        return [_inferred(own, request, target)]
     asked = [replace(request, source=source) for source in sources]
     if len(asked) == 1:
         own = run_of_file(run, sources[0], request.read_options)
-        return inferred_files(own, asked[0], target)
+        return [_inferred(own, asked[0], target)]
     stems = [source.stem for source in sources]
     if len(set(stems)) < len(stems):
         raise SettingsError(
@@ -51,17 +72,19 @@ def infer_files(
     written = []
     for each, one in zip(sources, asked, strict=True):
         own = run_of_file(run, each, request.read_options)
-        written += inferred_files(own, one, target / f"{each.stem}.nc")
+        written.append(_inferred(own, one, target / f"{each.stem}.nc"))
     return written
 
 
-def _each(run: RunFolder, request: InferRequest, target: Path) -> list[Path]:
+def _each(run: RunFolder, request: InferRequest, target: Path) -> list[Inferred]:
     _make(target)
     return [
-        path
-        for own in refresh_sessions(run)
-        for path in inferred_files(own, request, target / f"{own.path.name}.nc")
+        _inferred(own, request, target / f"{own.path.name}.nc") for own in refresh_sessions(run)
     ]
+
+
+def _inferred(own: RunFolder, request: InferRequest, target: Path) -> Inferred:
+    return Inferred(own, tuple(inferred_files(own, request, target)))
 
 
 def _make(folder: Path) -> None:

@@ -1,0 +1,69 @@
+"""Folders that hold several runs and one record: what `status` and `evaluate` say of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lfads_torch.cli.streams import aligned
+
+if TYPE_CHECKING:
+    from lfads_torch.outputs.left_out_file import LeftOutRecord
+
+__all__ = ["joint_record", "joint_scores", "joint_standing"]
+
+
+def joint_record(folder: Path) -> Any:  # LeftOutRecord or ShapesRecord; their module is heavy
+    """The record of sessions left out, or of a search over shapes; None of any other folder."""
+    from lfads_torch.outputs.left_out_file import LEFT_OUT, read_left_out
+    from lfads_torch.outputs.shapes_file import SHAPES, read_shapes
+
+    if (folder / LEFT_OUT).is_file():
+        return read_left_out(folder / LEFT_OUT)
+    if (folder / SHAPES).is_file():
+        return read_shapes(folder / SHAPES)
+    return None
+
+
+def joint_standing(record: Any, folder: Path) -> str:  # what `joint_record` gives
+    """How its runs stand, and their scores."""
+    from lfads_torch.cli.leave_one_out import left_out_table
+    from lfads_torch.cli.search_shapes import shapes_table
+    from lfads_torch.outputs.inspect_records import state_of
+    from lfads_torch.outputs.left_out_file import LeftOutRecord
+
+    if not isinstance(record, LeftOutRecord):
+        best = [("best:", str(folder / record.best))] if record.best else []
+        return "\n".join([shapes_table(record), *([aligned(best)] if best else [])])
+    states = [("session", "state", "folders")]
+    states += [
+        (each.session, state_of(each, folder), ", ".join(each.runs.values()))
+        for each in record.sessions
+    ]
+    return f"{aligned(states)}\n\n{_HEAD}\n{left_out_table(record)}"
+
+
+def joint_scores(record: LeftOutRecord) -> str:
+    """Every score of every session that was left out, and of all together."""
+    parts = [(each.session, each.scores) for each in record.sessions]
+    parts += [("all sessions", record.pooled)] if record.pooled else []
+    return "\n\n".join(
+        f"{name}:\n{aligned([_TITLES, *map(_score_line, rows)])}" for name, rows in parts if rows
+    )
+
+
+_HEAD = "co-smoothing, bits/spike; difference: the added session's less the other's"
+_TITLES = ("  score", "set", "trials", "added", "interval", "together", "alone")
+
+
+def _score_line(row: Any) -> tuple[str, ...]:  # a row of leave_one_out.json
+    interval = "" if row["low"] is None else f"{row['low']:.4g} to {row['high']:.4g}"
+    others = (row.get(kind) for kind in ("together", "alone"))
+    return (
+        f"  {row['name']}",
+        str(row["set"]),
+        str(row["n_trials"]),
+        f"{row['added']:.4g} {row['unit']}".strip(),
+        interval,
+        *("-" if each is None else f"{each['value']:.4g}" for each in others),
+    )
