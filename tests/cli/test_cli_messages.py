@@ -269,7 +269,9 @@ def other_units(recording: Path, run: Path, folder: Path) -> tuple[list[object],
 
 
 def negative_samples(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:
-    return ["infer", run, "--samples", "-1", "--out", folder / "r.nc"], ["--samples is -1"]
+    return ["infer", run, "--samples", "-1", "--out", folder / "r.nc"], [
+        "n_samples (--samples) is -1"
+    ]
 
 
 def unknown_member(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:

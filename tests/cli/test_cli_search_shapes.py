@@ -52,7 +52,7 @@ def test_a_search_over_shapes_prints_its_table_and_the_best(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--search", f"{SHAPE}=4..9", "--shapes", 2], "--shapes is for a random search"),
+        (["--search", f"{SHAPE}=4..9", "--shapes", 2], "shapes (--shapes) are for a random search"),
         (["--search", f"{SHAPE}=4..9"], f"--method random --search {SHAPE}=LOW..HIGH --shapes 4"),
         (["--method", "random", "--shapes", 2], "no setting that changes shapes is searched"),
         (["--search", "data.bin_width_s=0.005..0.02"], "scores per entry of different bins"),

@@ -121,7 +121,9 @@ def test_a_member_asked_for_is_alone(run, alone, tmp_path):
     np.testing.assert_array_equal(found["rates"], alone[2]["rates"])
     with pytest.raises(SettingsError, match="--member 1 is one model, and --ensemble 2 averages"):
         infer_file(run, InferRequest(member=1, ensemble=2), tmp_path / "none.nc")
-    with pytest.raises(SettingsError, match="--ensemble is 0; a whole number of at least 1"):
+    with pytest.raises(
+        SettingsError, match=r"ensemble \(--ensemble\) is 0; a whole number of at least 1"
+    ):
         infer_file(run, InferRequest(ensemble=0), tmp_path / "none.nc")
 
 

@@ -291,10 +291,11 @@ def test_continuous_signals_without_anything_known(tmp_path):
     )  # fmt: skip
     found = evaluate_run(run, which_set="valid", n_bootstrap=20)
     applicable = {score.name for score in found.scores if score.value is not None}
-    assert applicable == {"masked_r2", "encoded_r2"}
+    assert applicable == {"masked_r2", "encoded_r2", "baseline_unit_mean_masked_r2"}
     reasons = {score.name: score.reason for score in found.scores if score.value is None}
     assert "gaussian" in reasons["masked_bits_per_spike"]
     assert reasons["behaviour_r2"] == "the recording has no behaviour"
     assert reasons["psth_r2_averaged"] == "the recording has no conditions"
+    assert reasons["baseline_condition_mean_masked_r2"] == "the recording has no conditions"
     assert reasons["true_rates_r2"] == "true rates are not known"
     assert reasons["inferred_input_kl"] == "the model has no inferred inputs"

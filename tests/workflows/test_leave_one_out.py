@@ -288,13 +288,19 @@ def test_two_sessions_and_no_held_out_units_are_refused(tmp_path: Path) -> None:
     everything = replace(first.split, is_encoded=np.ones(first.n_units, dtype=bool))
     with pytest.raises(DataError, match="monday: no unit is held out"):
         run(request(tmp_path / "out", recordings=(first.with_split(everything), *rest)))
-    with pytest.raises(SettingsError, match="--only names 'sunday'; the sessions are monday"):
+    with pytest.raises(
+        SettingsError, match=r"only \(--only\) names 'sunday'; the sessions are monday"
+    ):
         run(request(tmp_path / "out", only=("sunday",)))
     with pytest.raises(DataError, match="2 recordings have the session name 'monday'"):
         run(request(tmp_path / "out", recordings=(first, first, *rest)))
-    with pytest.raises(SettingsError, match="--trials is 0; monday has 14 training trials"):
+    with pytest.raises(
+        SettingsError, match=r"n_trials \(--trials\) is 0; monday has 14 training trials"
+    ):
         run(request(tmp_path / "out", n_trials=0))
-    with pytest.raises(SettingsError, match="--trials is 10; tuesday has 9 training trials"):
+    with pytest.raises(
+        SettingsError, match=r"n_trials \(--trials\) is 10; tuesday has 9 training trials"
+    ):
         run(request(tmp_path / "out", n_trials=10, only=("tuesday",)))
     with pytest.raises(SettingsError, match="is part of the model that the session"):
         run(request(tmp_path / "out", added_overrides=("model.n_factors=2",)))

@@ -242,7 +242,7 @@ def test_what_cannot_be_added_says_why(run: RunFolder, tmp_path: Path) -> None:
         add_session(run, replace(new, trial_inputs=np.ones((21, 2))), tmp_path / "b2")
     with pytest.raises(SettingsError, match=r"model\.n_factors is part of the model"):
         add_session(run, new, tmp_path / "c", asked=AddOptions(overrides=("model.n_factors=4",)))
-    with pytest.raises(SettingsError, match="--trials is 99; the new session has"):
+    with pytest.raises(SettingsError, match=r"n_trials \(--trials\) is 99; the new session has"):
         add_session(run, new, tmp_path / "d", asked=AddOptions(n_trials=99))
     plain = fit_run(sessions()[0], tiny_settings("training.epochs=1"), tmp_path / "plain")
     with pytest.raises(RunError, match="this model has no read-in"):

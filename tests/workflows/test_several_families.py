@@ -141,6 +141,25 @@ def test_scores_treat_units_by_their_family(run):
     np.testing.assert_allclose(spikes, mixed().counts[trials][..., [0, 2]].sum((1, 2)))
 
 
+def test_beside_the_masked_r2_stands_what_simple_means_reach(run):
+    from sklearn.metrics import r2_score
+
+    from lfads_torch.analysis.report_scores import score_rows
+    from lfads_torch.cli.scores_table import headline
+    from lfads_torch.workflows.evaluate import to_json
+
+    evaluation = evaluate_run(run, which_set="valid", n_bootstrap=0)
+    found = {each.name: each for each in evaluation.scores}
+    trials, train = (run.read_split()["trials"][name] for name in ("valid", "train"))
+    continuous = [1, 3, 4]
+    target = mixed().counts[trials][..., continuous].reshape(-1, 3)
+    mean = mixed().counts[train][..., continuous].mean((0, 1))
+    expected = r2_score(target, np.broadcast_to(mean, target.shape))
+    assert found["baseline_unit_mean_masked_r2"].value == pytest.approx(expected)
+    assert found["baseline_unit_mean_masked_r2"].is_comparable is False
+    assert "masked r2" in headline(score_rows(to_json(evaluation)))
+
+
 def test_units_in_another_order_keep_their_family(run):
     order = np.array([3, 0, 4, 1, 2])
     plain = mixed(None)

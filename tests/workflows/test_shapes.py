@@ -194,9 +194,17 @@ def test_overwriting_begins_anew(source, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "given", "told"),
     [
-        (("search.method=population",), {}, "--shapes is for a random search.*Add --method random"),
-        ((), {"n_shapes": 4}, "--shapes 4: needed is a number from 1 to the population, 3"),
-        ((), {"n_shapes": 0}, "--shapes 0"),
+        (
+            ("search.method=population",),
+            {},
+            "shapes .--shapes. are for a random search.*Add --method random",
+        ),
+        (
+            (),
+            {"n_shapes": 4},
+            "shapes .--shapes. is 4; needed is a number from 1 to the population, 3",
+        ),
+        ((), {"n_shapes": 0}, "shapes .--shapes. is 0"),
         ((), {"ranges": RANGES[1:]}, "no setting that changes shapes is searched"),
         ((), {"ranges": ("model.n_factors=4..5",), "n_shapes": 3}, "only 2 different shapes"),
     ],

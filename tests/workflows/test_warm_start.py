@@ -176,7 +176,7 @@ def test_unknown_parts_are_refused_before_a_folder_is_made(overrides, text, tmp_
 def test_members_and_parts_that_are_not_there_say_so(trained, tmp_path):
     for wanted, kind, text in (
         ({"member": 7}, RunError, r"there is no member 7; there are \[0, 1\]"),
-        ({"parts": ("controler",)}, SettingsError, r"--from-parts: .* Did you mean 'controller'"),
+        ({"parts": ("controler",)}, SettingsError, r"--from-parts\): .* Did you mean 'controller'"),
     ):
         with pytest.raises(kind, match=text):
             fit_run(recording(), settings(), tmp_path / "r", options=from_run(trained, **wanted))

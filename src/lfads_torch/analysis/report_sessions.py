@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["SessionRow", "session_note", "session_rows"]
 
 _SHOWN = (
-    "co smoothing bits per spike", "masked bits per spike", "true rates r2", "behaviour r2",
+    "co smoothing bits per spike", "masked bits per spike", "co smoothing r2", "masked r2",
+    "true rates r2", "behaviour r2",
 )  # fmt: skip
 
 

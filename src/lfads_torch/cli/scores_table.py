@@ -14,7 +14,8 @@ __all__ = ["headline", "score_lines"]
 
 # The few to show after a fit, the first ones that the recording allows.
 _HEADLINE = (
-    "true rates r2", "co smoothing bits per spike", "masked bits per spike", "behaviour r2",
+    "true rates r2", "co smoothing bits per spike", "masked bits per spike",
+    "co smoothing r2", "masked r2", "behaviour r2",
     "psth r2 averaged", "forward bits per spike",
 )  # fmt: skip
 _N_HEADLINE = 4

@@ -58,9 +58,10 @@ def part_shapes(choice: SpaceChoice) -> tuple[SpaceChoice, tuple[ShapeRange, ...
         mistakes += _mistakes(each, known[each.name])
     if not found and not mistakes:
         mistakes = [
-            "--shapes asks for several shapes, and no setting that changes shapes is searched; add "
+            "shapes (--shapes) asks for several, and no setting that changes shapes is searched; "
+            "add "
             "one, such as --search model.generator_size=64..256 (in Python "
-            'space={"model.generator_size": "64..256"}), or leave --shapes out'
+            'space={"model.generator_size": "64..256"}), or leave shapes out'
         ]
     if mistakes:
         raise space_error(mistakes)
@@ -76,7 +77,8 @@ def draw_shapes(
     n_there_are = math.prod(each.n_values for each in ranges)
     if n_shapes > n_there_are:
         raise SettingsError(
-            f"--shapes {n_shapes}: the ranges hold only {n_there_are} different shapes. Ask for "
+            f"shapes (--shapes) is {n_shapes}: the ranges hold only {n_there_are} different "
+            "shapes. Ask for "
             "fewer, or widen a range."
         )
     random, found = np.random.default_rng(seed), dict[tuple[int, ...], None]()
@@ -86,7 +88,8 @@ def draw_shapes(
         tries -= 1
     if len(found) < n_shapes:
         raise SettingsError(
-            f"--shapes {n_shapes}: only {len(found)} different shapes came in {_MOST_TRIES} draws "
+            f"shapes (--shapes) is {n_shapes}: only {len(found)} different shapes came in "
+            f"{_MOST_TRIES} draws "
             "each. Ask for fewer, or widen a range."
         )
     names = [each.name for each in ranges]

@@ -55,6 +55,7 @@ class SpaceChoice:
     ranges: tuple[str, ...] = ()
     asked: tuple[AskedRange, ...] = ()
     dropped: tuple[str, ...] = ()
+    dropped_by: str = "--keep"  # for messages
 
 
 def default_space(settings: Settings, sizes: DataSizes) -> Space:
@@ -94,9 +95,11 @@ def choose_space(choice: SpaceChoice, settings: Settings, sizes: DataSizes) -> S
     for asked in (*of_file, *of_texts):
         mistakes += _mistakes(asked, settings)
     for name in choice.dropped:
-        mistakes += name_mistakes(name, "--keep, or None in space", settings.own)
+        mistakes += name_mistakes(name, choice.dropped_by, settings.own)
         if any(asked.name == name for asked in of_texts):
-            mistakes.append(f"{name} is given both by --search and by --keep; leave one out")
+            mistakes.append(
+                f"{name} is given both by --search and by {choice.dropped_by}; leave one out"
+            )
     if mistakes:
         raise space_error(mistakes)
     start = () if choice.path else default_space(settings, sizes)

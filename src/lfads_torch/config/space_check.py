@@ -80,12 +80,13 @@ def name_mistakes(name: str, where: str, own: OwnSettings = OwnSettings()) -> li
     if changes_shapes(name) and known[name].kind is int:
         way_out = (
             f"; or let groups of equal shape draw it, in a random search: --method random --search "
-            f"{name}=LOW..HIGH --shapes 4"
+            f"{name}=LOW..HIGH --shapes 4 (method and shapes of AutoLFADS)"
         )
     return [
         f"{name} ({where}) cannot be searched while members train: {why_not(name)}. To try several "
-        f"values, give each a search of its own with --set {name}=VALUE (--method random, where "
-        f"the rest need not be tuned), and compare them with `lfads compare`{way_out}"
+        f"values, give each a search of its own with --set {name}=VALUE (settings= in Python; "
+        "method random, where the rest need not be tuned), and compare them with `lfads "
+        f"compare`{way_out}"
     ]
 
 

@@ -276,7 +276,7 @@ class RunFolder:
         if not self.path.exists():
             raise RunError(
                 f"{self.path}: there is no such folder. Name the folder of a run, as given to "
-                "`lfads fit --out`."
+                "`lfads fit --out` (run_folder in Python)."
             )
         if self.path.is_file():
             raise RunError(f"{self.path}: is a file. Name the folder of a run, not a file in it.")
@@ -290,13 +290,14 @@ class RunFolder:
     def _require_free_for_a_new_run(self, *, overwrite: bool) -> None:
         if not self.path.is_dir():
             raise OutputError(
-                f"{self.path}: is a file; a folder is needed for the run. Choose another --out."
+                f"{self.path}: is a file; a folder is needed for the run. Choose another (--out; "
+                "run_folder in Python)."
             )
         holder = self.living_process()
         if holder is not None:
             raise RunError(
                 f"{self.path}: process {holder.pid} on {holder.host} is training into this folder. "
-                "Choose another --out, or wait for it to end."
+                "Choose another folder (--out; run_folder in Python), or wait for it to end."
             )
         if not self.is_run(self.path):
             entries = sorted(
@@ -306,13 +307,14 @@ class RunFolder:
                 raise OutputError(
                     f"{self.path}: the folder is not empty and is not a run (it holds "
                     f"{', '.join(entries[:3])}{', ...' if len(entries) > 3 else ''}). "
-                    "Choose a new or empty folder with --out."
+                    "Choose a new or empty folder (--out; run_folder in Python)."
                 )
             return
         if not overwrite and any((self.path / name).exists() for name in RESULTS):
             raise RunError(
-                f"{self.path}: holds a run already ({self._standing()}). Choose another --out, "
-                f"go on with `lfads resume {self.path}`, or replace it with --overwrite."
+                f"{self.path}: holds a run already ({self._standing()}). Choose another folder "
+                f"(--out; run_folder in Python), go on with `lfads resume {self.path}`, or replace "
+                "it (--overwrite)."
             )
 
     def _remove_results(self) -> None:

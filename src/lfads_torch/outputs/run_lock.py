@@ -227,5 +227,6 @@ def _held_message(path: Path, holder: LockHolder) -> str:
     who = f"process {holder.pid} on {holder.host}" if holder.pid else "another process"
     return (
         f"{path.parent}: {who} is training into this run folder. Wait for it to end, or choose "
-        f"another folder with --out. If it is surely gone, delete {path.name!r} in that folder."
+        "another folder (--out; run_folder in Python). If it is surely gone, delete "
+        f"{path.name!r} in that folder."
     )

@@ -39,7 +39,7 @@ def matched(
     Raises RunError where a shape differs or nothing agrees, SettingsError for unknown parts.
     """
     needed = {spec.name: spec.shape for spec in layout.specs}
-    require_parts(parts, {**needed, **there}, what="--from-parts")
+    require_parts(parts, {**needed, **there}, what="parts (--from-parts)")
     wanted = chosen_weights(parts or ("*",), {**needed, **there})
     shared = [name for name in needed if name in there and name in wanted]
     differing = [name for name in shared if tuple(there[name].shape) != needed[name]]

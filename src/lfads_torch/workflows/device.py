@@ -28,7 +28,8 @@ def choose_device(settings: RunSettings) -> torch.device:
     has_cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not has_cuda:
         raise SettingsError(
-            "run.device is cuda, but this PyTorch finds no CUDA device. Use --device cpu, or "
+            "run.device is cuda, but this PyTorch finds no CUDA device. Use device cpu (--device "
+            "cpu), or "
             "install a CUDA build of PyTorch and check `nvidia-smi`."
         )
     wants_cuda = settings.device == "cuda" or (settings.device == "auto" and has_cuda)

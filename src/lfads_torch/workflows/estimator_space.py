@@ -44,7 +44,7 @@ def choice_of(space: object) -> SpaceChoice:
     if mistakes:
         raise space_error(mistakes)
     dropped = tuple(name for name, values in given.items() if values is None)
-    return SpaceChoice(asked=tuple(asked), dropped=dropped)
+    return SpaceChoice(asked=tuple(asked), dropped=dropped, dropped_by=WHERE)
 
 
 def _asked(name: str, values: object) -> tuple[list[AskedRange], list[str]]:

@@ -45,7 +45,7 @@ def _require_named_by_user(recording: Recording) -> None:
                 f"{recording.session}: the recording, or the model's card, says that units are of "
                 f"the family {name!r}, found only as {file}, in the folder where the command was "
                 "started. A file does not choose what is run there; if you know it, name its "
-                "folder with --plugin-path."
+                "folder (--plugin-path, or PYTHONPATH)."
             )
 
 

@@ -114,12 +114,17 @@ def _inference(settings: InferenceSettings, request: InferRequest) -> InferenceS
     n_samples, saves = request.n_samples, request.saves_generator_states
     n_models = request.ensemble
     if n_samples is not None and n_samples < 0:
-        raise SettingsError(f"--samples is {n_samples}; a whole number of at least 0 is needed.")
+        raise SettingsError(
+            f"n_samples (--samples) is {n_samples}; a whole number of at least 0 is needed."
+        )
     if n_models is not None and n_models < 1:
-        raise SettingsError(f"--ensemble is {n_models}; a whole number of at least 1 is needed.")
+        raise SettingsError(
+            f"ensemble (--ensemble) is {n_models}; a whole number of at least 1 is needed."
+        )
     if n_models is not None and n_models > 1 and request.member is not None:
         raise SettingsError(
-            f"--member {request.member} is one model, and --ensemble {n_models} averages several. "
+            f"member (--member) is {request.member}, one model, and ensemble (--ensemble) "
+            f"{n_models} averages several. "
             "Leave one of them out."
         )
     return replace(

@@ -43,7 +43,7 @@ def came_from(plugins: Mapping[str, Mapping[str, Any]], told: str) -> str:
     parts = [
         f" When the run was made, {name} came from {origin.get('file') or 'an unknown place'}"
         + (f" ({origin['package']})" if origin.get("package") else "")
-        + "; say where that folder is now with --plugin-path, or install it again."
+        + "; say where that folder is now with --plugin-path (or PYTHONPATH), or install it again."
         for name, origin in plugins.items()
         if repr(name) in told
     ]

@@ -107,7 +107,8 @@ def require_same_numbers(
         listed = "; ".join(f"{name} was {old}, is {new}" for name, (old, new) in changed.items())
         raise RunError(
             f"{run.path}: going on here would not give bitwise the same numbers ({listed}). Resume "
-            "where the run began, or add --allow-different-numbers."
+            "where the run began, or allow other numbers (--allow-different-numbers; "
+            "FitOptions(allow_different_numbers=True) in Python)."
         )
     if record.arithmetic is None:
         return (

@@ -62,7 +62,7 @@ def search_run(
             continue
         raise DataError(
             f"{recording.session}: the split has no validation trials; a search compares its "
-            "members on them. Give it some, such as --valid-fraction 0.2."
+            "members on them. Give it some: split.valid_fraction=0.2 (--valid-fraction 0.2)."
         )
     sizes = joint_sizes(prepared.recordings, prepared.settings)
     is_list = settings.search.method == "list"

@@ -170,13 +170,14 @@ def _require_random(plan: ShapesPlan) -> None:
     search = plan.settings.search
     if search.method != "random":
         raise SettingsError(
-            f"--shapes is for a random search, and search.method is {search.method}: members copy "
+            f"shapes (--shapes) are for a random search, and search.method is {search.method}: "
+            "members copy "
             "each other's weights or are given, and models of different shapes have no weights in "
             'common. Add --method random (method="random" in Python).'
         )
     if not 1 <= plan.n_shapes <= search.population:
         raise SettingsError(
-            f"--shapes {plan.n_shapes}: needed is a number from 1 to the population, "
+            f"shapes (--shapes) is {plan.n_shapes}; needed is a number from 1 to the population, "
             f"{search.population}; every shape gets members of its own."
         )
 
@@ -224,11 +225,12 @@ def _require_free(
         n_done = sum(each.status == FINISHED for each in before.shapes)
         raise RunError(
             f"{folder}: holds a search over shapes already ({n_done} of {len(before.shapes)} are "
-            "finished). Choose another --out, go on with --resume-if-exists, or replace it with "
-            "--overwrite."
+            "finished). Choose another folder (--out; run_folder in Python), go on "
+            "(--resume-if-exists), or "
+            "replace it (--overwrite)."
         )
     if folder.is_file():
-        raise OutputError(f"{folder}: is a file; a folder is needed. Choose another --out.")
+        raise OutputError(f"{folder}: is a file; a folder is needed. Choose another one.")
     ours = {SHAPES, *(each.folder for each in drawn.shapes)} if before is not None else {SHAPES}
     found = sorted(os.listdir(folder)) if folder.exists() else []
     strange = [name for name in found if name not in ours and ".part" not in name]
@@ -236,7 +238,7 @@ def _require_free(
         raise OutputError(
             f"{folder}: the folder holds {', '.join(strange[:3])}"
             f"{', ...' if len(strange) > 3 else ''}; for a run per shape an empty one is needed. "
-            "Choose another --out, or move that away."
+            "Choose another (--out; run_folder in Python), or move that away."
         )
 
 

@@ -65,14 +65,14 @@ def read_recording_of(run: RunFolder, data_path: Path | None = None) -> Recordin
         path = stored
     if not path.exists():
         raise RunError(
-            f"{run.path}: its recording {path} is not there any more. Say where it is now with "
-            "--data."
+            f"{run.path}: its recording {path} is not there any more. Say where it is now "
+            "(--data; data_path in Python)."
         )
     recording = read_recording(path, options=within_reach(path, read_options_of(run)))
     if record.data_fingerprint and fingerprint(recording) != record.data_fingerprint:
         raise RunError(
             f"{path}: its content is not what {run.path} was trained on (the fingerprint differs). "
-            "Give the original file with --data, or start a new run."
+            "Give the original file (--data; data_path in Python), or start a new run."
         )
     if (run.path / "model.json").is_file():
         # A file without a session of its own has its name, which may have changed since.
@@ -90,7 +90,7 @@ def read_options_of(run: RunFolder) -> ReadOptions:
         raise RunError(
             f"{run.path}: its recording was read by {reader!r}, found only as {file}, in the "
             "folder where the command was started. A run does not choose what is run there; if "
-            "you know the file, name its folder with --plugin-path."
+            "you know the file, name its folder (--plugin-path, or PYTHONPATH)."
         )
     for name in ("behaviour", "signals"):
         if name in stored:

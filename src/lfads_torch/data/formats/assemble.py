@@ -120,7 +120,8 @@ def _counts_name(stored: StoredArrays, options: ReadOptions) -> tuple[str, str]:
             f"Found: {stored.listing()}."
         )
     raise FormatError(
-        f"{stored.path}: {found}. Name the array [trial, bin, unit] with --counts NAME. "
+        f"{stored.path}: {found}. Name the array [trial, bin, unit] with --counts NAME (in Python "
+        "ReadOptions(counts=NAME)). "
         f"Found: {stored.listing()}."
     )
 
@@ -144,7 +145,7 @@ def _checked_counts(stored: StoredArrays, name: str) -> NDArray[Any]:
             "SECONDS --overlap SECONDS`, or chop.length_s and chop.overlap_s in the settings of a "
             "fit."
             if counts.ndim == 2
-            else "Name another array with --counts."
+            else "Name another array with --counts (counts of ReadOptions in Python)."
         )
         raise DataError(
             f"{stored.path}: array {name!r} has shape {counts.shape}; counts need three axes: "

@@ -91,7 +91,8 @@ def agreed_bin_width(path: Path, in_file: float | None, asked: float | None) -> 
         )
     if in_file is not None and asked is not None and not math.isclose(in_file, asked, rel_tol=1e-6):
         raise FormatError(
-            f"{path}: the file says bin_width_s = {in_file:g}, but --bin-width is {asked:g}. "
+            f"{path}: the file says bin_width_s = {in_file:g}, but --bin-width is {asked:g} "
+            "(bin_width_s in Python). "
             "Leave the option out to use the file's width, or mend the file. Widths are in seconds."
         )
     width = in_file if in_file is not None else asked

@@ -303,5 +303,5 @@ def _need_no_counts_name(stored: StoredArrays, options: ReadOptions) -> None:
     if options.counts is not None:
         raise FormatError(
             f"{stored.path}: the file has the layout of lfads-torch, whose counts are encod_data "
-            f"and recon_data; leave out --counts {options.counts}."
+            f"and recon_data; leave out --counts {options.counts} (counts in Python)."
         )

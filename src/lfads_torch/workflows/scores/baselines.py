@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["baseline_scores"]
 
+Scoring = Callable[..., "Measured"]  # `_bits` or `_r2`
+
+_ALL_TRIAL_SHARE = 0.1
 MEAN_NOTE = "baseline: each unit's mean over the training trials"
 CONDITION_NOTE = "baseline: the training trials' average of the condition; it knows the labels"
 REGRESSION_NOTE = "baseline: Poisson regression on the smoothed counts of the encoded units"
@@ -35,11 +38,15 @@ SMOOTHED_NOTE = "baseline: ridge regression from smoothed counts"
 
 def baseline_scores(case: Case) -> Iterator[Score]:
     """The cheap ones always; regressions on smoothed counts `with_baselines`."""
-    if case.is_spiking.any():
-        for entries, selection in _entries(case).items():
-            name = f"{entries}_bits_per_spike"
-            yield measured(case, f"baseline_unit_mean_{name}", _unit_mean(case, selection))
-            compute = _condition_mean(case, selection)
+    for is_unit, score, ending in (
+        (case.is_spiking, _bits, "bits_per_spike"),
+        (~case.is_spiking, _r2, "r2"),
+    ):
+        for entries, selection in _entries(case, is_unit).items():
+            name = f"{entries}_{ending}"
+            compute = _unit_mean(case, selection, score)
+            yield measured(case, f"baseline_unit_mean_{name}", compute)
+            compute = _condition_mean(case, selection, score)
             yield measured(case, f"baseline_condition_mean_{name}", compute)
     if not case.protocol.with_baselines:
         return
@@ -54,7 +61,8 @@ def baseline_scores(case: Case) -> Iterator[Score]:
         yield measured(case, name, partial(_smoothed_behaviour, case, each))
 
 
-def _entries(case: Case) -> dict[str, Selection]:
+def _entries(case: Case, is_unit: NDArray[np.bool_]) -> dict[str, Selection]:
+    """Of these units: entries by the name of the score that counts them."""
     from lfads_torch.analysis.metrics.bits_per_spike import (
         forward_entries,
         held_out_entries,
@@ -67,23 +75,21 @@ def _entries(case: Case) -> dict[str, Selection]:
         "co_smoothing": held_out_entries(case.is_encoded, case.is_encoded_bin),
         "forward": forward_entries(case.is_encoded, case.is_encoded_bin),
     }
-    of_spikes = {
-        name: of_units(each, case.is_spiking) for name, each in found.items() if each is not None
-    }
-    return {name: each for name, each in of_spikes.items() if each is not None}
+    theirs = {name: of_units(each, is_unit) for name, each in found.items() if each is not None}
+    return {name: each for name, each in theirs.items() if each is not None}
 
 
-def _unit_mean(case: Case, selection: Selection) -> Callable[[], Measured]:
+def _unit_mean(case: Case, selection: Selection, score: Scoring) -> Callable[[], Measured]:
     from lfads_torch.analysis.metrics.baselines import unit_mean_rates
 
     def compute() -> Measured:
         rates = unit_mean_rates(need_train(case).counts, n_trials=len(case.positions))
-        return _bits(case.evaluated.counts, rates, selection, MEAN_NOTE)
+        return score(case.evaluated.counts, rates, selection, MEAN_NOTE)
 
     return compute
 
 
-def _condition_mean(case: Case, selection: Selection) -> Callable[[], Measured]:
+def _condition_mean(case: Case, selection: Selection, score: Scoring) -> Callable[[], Measured]:
     from lfads_torch.analysis.metrics.baselines import condition_mean_rates
 
     def compute() -> Measured:
@@ -93,9 +99,11 @@ def _condition_mean(case: Case, selection: Selection) -> Callable[[], Measured]:
             np.asarray(train.condition),
             condition=np.asarray(case.evaluated.condition)[is_known],
             bin_width_s=case.bin_width_s,
+            # Only of spikes is a value of nothing impossible.
+            all_trial_share=_ALL_TRIAL_SHARE if score is _bits else 0.0,
         )
         counts = case.evaluated.counts[is_known]
-        return _bits(counts, rates, selection, CONDITION_NOTE, is_scored=is_known)
+        return score(counts, rates, selection, CONDITION_NOTE, is_scored=is_known)
 
     return compute
 
@@ -118,6 +126,24 @@ def _bits(
         is_scored=is_scored,
         is_comparable=False,
     )
+
+
+def _r2(
+    counts: NDArray[np.float64],
+    rates: NDArray[np.float64],
+    selection: Selection,
+    note: str,
+    *,
+    is_scored: NDArray[np.bool_] | None = None,
+) -> Measured:
+    """Of signals that are no spikes: mean over units with variance, as the model's own is."""
+    from lfads_torch.analysis.metrics.r_squared import pooled_r2
+
+    bins, units = selection.is_bin, selection.is_unit
+    score = pooled_r2(
+        counts[:, bins][:, :, units], rates[:, bins][:, :, units], label=selection.label
+    )
+    return Measured(trial_score=score, note=note, is_scored=is_scored, is_comparable=False)
 
 
 def _regression(case: Case) -> Measured:

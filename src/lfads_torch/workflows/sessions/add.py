@@ -192,7 +192,8 @@ def _few(recording: Recording, n_trials: int | None, seed: int) -> Recording:
     train = recording.split.trials(TRAIN)
     if not 1 <= n_trials <= len(train):
         raise SettingsError(
-            f"--trials is {n_trials}; the new session has {len(train)} training trials, so 1 to "
+            f"n_trials (--trials) is {n_trials}; the new session has {len(train)} training "
+            "trials, so 1 to "
             f"{len(train)} is needed."
         )
     rng = np.random.Generator(np.random.Philox(seed))

@@ -42,8 +42,9 @@ def run_of_file(run: RunFolder, source: Path, options: ReadOptions | None) -> Ru
     asked = None if options is None else options.session
     if asked is not None and asked not in named:
         raise RunError(
-            f"{source}: --session is {asked!r}, and {run.path} was trained on {', '.join(named)}. "
-            "Give one of these, or leave --session out for a file that says which it is."
+            f"{source}: session (--session) is {asked!r}, and {run.path} was trained on "
+            f"{', '.join(named)}. "
+            "Give one of these, or leave it out for a file that says which it is."
         )
     recording = read_as_before(run, source, options)
     each = dict(zip(named, refresh_sessions(run), strict=True))

@@ -65,7 +65,7 @@ def read_recordings_of(run: RunFolder, paths: Sequence[Path] = ()) -> tuple[Reco
     if paths and len(paths) != len(each):
         raise RunError(
             f"{run.path}: has {len(each)} sessions ({', '.join(run.read_record().sessions)}), and "
-            f"--data gives {len(paths)} files. Give one for each, in this order."
+            f"{len(paths)} files are given (--data). Give one for each, in this order."
         )
     given: list[Path | None] = [*paths] if paths else [None] * len(each)
     return tuple(read_recording_of(one, path) for one, path in zip(each, given, strict=True))

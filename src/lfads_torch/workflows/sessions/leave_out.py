@@ -162,14 +162,16 @@ def _require_sessions(request: LeaveOutRequest) -> None:
     require_one_model(request.recordings)
     unknown = [name for name in request.only if name not in names]
     if unknown:
-        raise SettingsError(f"--only names {unknown[0]!r}; the sessions are {', '.join(names)}.")
+        raise SettingsError(
+            f"only (--only) names {unknown[0]!r}; the sessions are {', '.join(names)}."
+        )
     for each in request.recordings:
         split = each.split
         if split is None or split.is_encoded.all():
             raise DataError(
                 f"{each.session}: no unit is held out, so that nothing says how well the session "
-                "is taken: it would be scored by units that its own read-in sees. Hold units out "
-                "(--held-out 0.25 with files; of a run, fit it with --held-out 0.25)."
+                "is taken: it would be scored by units that its own read-in sees. Hold units out: "
+                "split.held_out_fraction=0.25 (--held-out 0.25); a run is fitted so."
             )
     _require_training_of_added(request)
 
@@ -190,7 +192,8 @@ def _require_training_of_added(request: LeaveOutRequest) -> None:
         n_train = len(each.split.trials("train"))
         if asked is not None and not 1 <= asked <= n_train:
             raise SettingsError(
-                f"--trials is {asked}; {each.session} has {n_train} training trials, so 1 to "
+                f"n_trials (--trials) is {asked}; {each.session} has {n_train} training trials, "
+                "so 1 to "
                 f"{n_train} is needed."
             )
     sessions = read.sessions if "sessions.initialisation" in given else request.settings.sessions
@@ -228,11 +231,11 @@ def _require_free(
         n_done = sum(each.status == FINISHED for each in before.sessions)
         raise RunError(
             f"{folder}: holds sessions left out already ({n_done} of {len(before.sessions)} are "
-            "finished). Choose another --out, go on with --resume-if-exists, or replace it with "
-            "--overwrite."
+            "finished). Choose another folder (--out), go on (--resume-if-exists; "
+            "resume_if_exists=True in Python), or replace it (--overwrite; overwrite=True)."
         )
     if folder.is_file():
-        raise OutputError(f"{folder}: is a file; a folder is needed. Choose another --out.")
+        raise OutputError(f"{folder}: is a file; a folder is needed. Choose another (--out).")
     known = [*new.sessions, *(before.sessions if before is not None else ())]
     ours = {LEFT_OUT, *(place for each in known for place in each.runs.values())}
     found = sorted(os.listdir(folder)) if folder.exists() else []
@@ -241,5 +244,5 @@ def _require_free(
         listed = ", ".join((strange or found)[:3])
         raise OutputError(
             f"{folder}: the folder holds {listed}; for a run per session an empty one is needed. "
-            "Choose another --out, or move that away."
+            "Choose another (--out), or move that away."
         )

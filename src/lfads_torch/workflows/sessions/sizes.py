@@ -91,7 +91,8 @@ def _require_same_bins(recordings: Sequence[Recording]) -> None:
         listed = ", ".join(f"{name} {n}" for name, n in found.items())
         raise DataError(
             f"the sessions' splits show the encoder different numbers of bins ({listed}); one "
-            "number is needed for all. Divide them alike with `lfads split --forward-bins`."
+            "number is needed for all. Divide them alike (split.n_forward_bins; `lfads split "
+            "--forward-bins`)."
         )
 
 
