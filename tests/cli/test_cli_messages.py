@@ -407,7 +407,7 @@ def test_a_mistake_of_ours_names_the_file_with_its_traceback(
         raise ZeroDivisionError("ours")
 
     folder = Path(shutil.copytree(made.run, tmp_path / "run"))
-    monkeypatch.setattr(infer, "infer_files", broken)
+    monkeypatch.setattr(infer, "inferred_sessions", broken)
     done = lfads("infer", folder, "--out", tmp_path / "r.nc")
     assert done.code == 1
     assert_one_message(done.err)

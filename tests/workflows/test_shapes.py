@@ -99,7 +99,7 @@ def test_they_are_ranked_in_a_file(searched):
 
 def test_the_folder_and_the_file_can_be_inspected(searched):
     folder, _ = searched
-    assert list(describe(folder)["runs"]) == ["shape_0", "shape_1"]
+    assert list(describe(folder)["shapes"]) == ["shape_0", "shape_1"]
     assert describe(folder / "shapes.json")["what"] == "shapes"
     with pytest.raises(RunError, match="holds the runs shape_0, shape_1"):
         RunFolder.open(folder)

@@ -44,10 +44,10 @@ def space_error(mistakes: list[str], what: str = "search space") -> SettingsErro
     return SettingsError(f"{what}: {len(mistakes)} mistakes.{listed}")
 
 
-def _of_plugin(name: str) -> str:
-    """What is to be known of names that may be a plug-in's."""
+def _of_plugin(name: str, sections: Iterable[str]) -> str:
+    """What is to be known of names that may be a plug-in's: of sections like none there is."""
     section, dot, _ = name.partition(".")
-    if not dot or section in section_types():
+    if not dot or nearest_word(section, sections):
         return ""
     return (
         "; a plug-in's settings are there where a setting names the plug-in (such as "
@@ -63,9 +63,10 @@ def name_mistakes(name: str, where: str, own: OwnSettings = OwnSettings()) -> li
     if "bin_width" in name:
         return [f"{name} ({where}) cannot be searched: {_BIN_WIDTH}"]
     if name not in known:
-        meant = nearest_setting(name, known)
+        of_plugin = _of_plugin(name, {each.section for each in known.values()})
+        meant = None if of_plugin else nearest_setting(name, known)
         hint = f"; did you mean {meant}?" if meant else f"; {_listed(own)}"
-        return [f"{name} ({where}) is no setting{hint}{_of_plugin(name)}"]
+        return [f"{name} ({where}) is no setting{hint}{of_plugin}"]
     if known[name].kind not in (int, float):
         listed = _listed(own)
         return [f"{name} ({where}) is not a number, and only numbers can be searched; {listed}"]
@@ -84,9 +85,9 @@ def name_mistakes(name: str, where: str, own: OwnSettings = OwnSettings()) -> li
         )
     return [
         f"{name} ({where}) cannot be searched while members train: {why_not(name)}. To try several "
-        f"values, give each a search of its own with --set {name}=VALUE (settings= in Python; "
-        "method random, where the rest need not be tuned), and compare them with `lfads "
-        f"compare`{way_out}"
+        f"values, give each a search of its own with --set {name}=VALUE (--method random, where "
+        "the rest need not be tuned; settings and method in Python), and compare them with "
+        f"`lfads compare`{way_out}"
     ]
 
 

@@ -33,7 +33,7 @@ def describe_left_out(path: Path) -> Description:
     record = read_left_out(path)
     few = None if record.n_trials is None else f"{record.n_trials} training trials"
     return {
-        "what": "sessions left out of their model in turn",
+        "what": "leave-one-out",
         "run of all sessions": record.run,
         **({"few-shot": few} if few else {}),
         "sessions": {each.session: _left_out(each, path.parent) for each in record.sessions},
@@ -45,7 +45,7 @@ def describe_shapes(path: Path) -> Description:
     """The ranges, and every shape with its score."""
     record = read_shapes(path)
     return {
-        "what": "a random search over shapes",
+        "what": "shapes",
         "best": record.best,
         "seed": record.seed,
         "ranges": {name: f"{low} .. {high}" for name, (low, high) in record.ranges.items()},
@@ -98,7 +98,7 @@ def _scores(rows: tuple[Mapping[str, Any], ...]) -> str:
 def _ensemble(content: Mapping[str, Any]) -> Description:
     members, nats = content.get("members", []), content.get("nats", [])
     return {
-        "what": "ensemble: models in the order in which their rates are averaged",
+        "what": "ensemble",
         "validation trials": content.get("n_trials"),
         "tried": len(content.get("candidates", [])),
         "models": {
