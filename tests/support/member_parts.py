@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from training_cases import Case
 
-from lfads_torch.declare import PluginSettings, member_setting, setting
+from lfads_torch.declare import OwnSettings, PluginSettings, member_setting, setting
 from lfads_torch.loss.observations.poisson import Poisson
 from lfads_torch.model.cells.base import GeneratorCell
 from lfads_torch.model.layout import WeightSpec
@@ -128,3 +129,23 @@ class WholeSettings(PluginSettings):
 
 class WholeFade(Fade):
     settings_type = WholeSettings
+
+
+OWN = OwnSettings((FadeSettings(), WideSettings(), LeakSettings()))
+
+
+def with_member_parts(case: Case) -> Case:
+    """The case with all three of them."""
+    return replace(
+        case,
+        model=replace(
+            case.model,
+            own=OWN,
+            generator="member_parts:LeakyCell",
+            initial_condition_prior="member_parts:WidePrior",
+        ),
+        loss=replace(case.loss, own=OWN),
+        augmentation=replace(
+            case.augmentation, own=OWN, order="member_parts:Fade, coordinated_dropout"
+        ),
+    )

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from member_parts import with_member_parts
 from torch.utils._python_dispatch import TorchDispatchMode
 from training_cases import Case, same_bits, state_tensors
 
@@ -24,6 +25,7 @@ CASES = {
     "usual": Case(),
     "float32, missing entries": Case(missing_share=0.1, dtype=torch.float32),
     "without dropout": Case(n_external_inputs=0),
+    "numbers of plug-ins": with_member_parts(Case()),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from member_parts import FadeSettings, LeakSettings, WideSettings
+from member_parts import OWN, with_member_parts
 from training_cases import Case, epochs, same_bits, state_tensors
 
 from lfads_torch.declare import OwnSettings, PluginSettings, member_setting
@@ -17,7 +17,6 @@ from lfads_torch.training.hyperparameters import Hyperparameters
 from lfads_torch.training.score import validation_reconstruction
 from lfads_torch.training.state import PopulationState
 
-OWN = OwnSettings((FadeSettings(), WideSettings(), LeakSettings()))
 VALUES = {
     "fade.strength": [0.0, 0.9, 0.4],
     "wide.variance": [0.1, 2.0, 0.5],
@@ -27,20 +26,7 @@ MEMBERS = (4, 0, 7)
 
 
 def case() -> Case:
-    usual = Case()
-    return replace(
-        usual,
-        model=replace(
-            usual.model,
-            own=OWN,
-            generator="member_parts:LeakyCell",
-            initial_condition_prior="member_parts:WidePrior",
-        ),
-        loss=replace(usual.loss, own=OWN),
-        augmentation=replace(
-            usual.augmentation, own=OWN, order="member_parts:Fade, coordinated_dropout"
-        ),
-    )
+    return with_member_parts(Case())
 
 
 def start(places: list[int], **values: list[float]) -> PopulationState:

@@ -154,8 +154,9 @@ class _Stage:
             (own.hyperparameters, state.hyperparameters),
             (own.clocks, state.clocks),
         ):
+            held = to.as_dict()
             for name, value in given.as_dict().items():
-                getattr(to, name).copy_(value)
+                held[name].copy_(value)
         self.step.fill_(state.step)
         for total in self.sums.means.values():
             total.zero_()
