@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import Field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -55,15 +56,22 @@ def member_values(
     They begin at the defaults and go up by a tenth, as far as the settings' ranges go.
     """
     kind: type[PluginSettings] | None = getattr(part, "settings_type", None)
-    found: dict[str, Tensor] = {}
-    for each in setting_fields(kind) if kind is not None else ():
-        if kind is not None and is_per_member(each):
-            step = torch.arange(n_members, dtype=dtype) * 0.1 * (abs(each.default) or 1.0)
-            bounds = (each.metadata["at_most"], each.metadata["below"])
-            highest = min([bound for bound in bounds if bound is not None], default=float("inf"))
-            share = min(1.0, 0.5 * (highest - each.default) / max(float(step[-1]), 1e-12))
-            found[f"{kind.section}.{each.name}"] = each.default + share * step
-    return found
+    if kind is None:
+        return {}
+    start = kind()
+    return {
+        f"{kind.section}.{each.name}": _upwards(each, getattr(start, each.name), n_members, dtype)
+        for each in setting_fields(kind)
+        if is_per_member(each)
+    }
+
+
+def _upwards(each: Field[Any], start: float, n_members: int, dtype: torch.dtype) -> Tensor:
+    """From the default up, less than half of the way to the highest value there may be."""
+    step = torch.arange(n_members, dtype=dtype) * 0.1 * (abs(start) or 1.0)
+    bounds = (each.metadata["at_most"], each.metadata["below"])
+    highest = min([bound for bound in bounds if bound is not None], default=float("inf"))
+    return start + min(1.0, 0.5 * (highest - start) / max(float(step[-1]), 1e-12)) * step
 
 
 def members_of(values: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
