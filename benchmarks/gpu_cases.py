@@ -16,10 +16,10 @@ from lfads_torch.model.settings import ModelSettings
 from lfads_torch.model.sizes import ModelSizes, SessionSizes
 from lfads_torch.training.hyperparameters import Hyperparameters
 from lfads_torch.training.loop import TrainingData
-from lfads_torch.training.resident import reside
+from lfads_torch.training.resident import known_of, reside
 from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
 from lfads_torch.training.state import PopulationState, new_state
-from lfads_torch.training.task import Task, build_task
+from lfads_torch.training.task import Computation, Task, TaskData, build_task
 
 __all__ = ["MAZE", "TINY", "Shapes", "relative_error"]
 
@@ -52,15 +52,17 @@ class Shapes:
         )  # fmt: skip
         return build_task(
             *self.settings(),
-            sizes=ModelSizes(
-                n_bins=self.bins, n_encoded_bins=self.encoded_bins, sessions=(session,)
+            data=TaskData(
+                sizes=ModelSizes(
+                    n_bins=self.bins, n_encoded_bins=self.encoded_bins, sessions=(session,)
+                ),
+                bin_width_s=0.005,
+                observations=(Poisson(),),
+                readout_biases={"maze": torch.full((self.units,), -3.0)},
             ),
-            bin_width_s=0.005,
-            observations=(Poisson(),),
-            readout_biases={"maze": torch.full((self.units,), -3.0)},
-            kernels=choose_kernels(backend, device=device, dtype=dtype),
-            device=device,
-            dtype=dtype,
+            computation=Computation(
+                choose_kernels(backend, device=device, dtype=dtype), device, dtype
+            ),
             augmentation=AugmentationSettings(),
         )
 
@@ -80,9 +82,8 @@ class Shapes:
         time = np.linspace(0, 2 * np.pi, self.bins)[:, None]
         phase = random.uniform(0, 2 * np.pi, (n, 1, 1))
         rates = 0.05 * np.exp(np.sin(time + phase + random.uniform(0, 6, (1, 1, self.units))))
-        trials = reside(
-            random.poisson(rates), Poisson(), ic_bins=0, device=task.device, dtype=task.dtype
-        )
+        known = known_of(n, device=task.device, dtype=task.dtype)
+        trials = reside(random.poisson(rates), Poisson(), known=known, ic_bins=0, dtype=task.dtype)
         first = torch.arange(n, device=task.device)
         return TrainingData(
             (trials.take(first[: self.train]),), (trials.take(first[self.train :]),)

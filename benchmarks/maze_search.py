@@ -43,7 +43,7 @@ from lfads_torch.data.split_file import read_split
 from lfads_torch.data.splitting import split_recording
 from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.outputs.run_folder import RunFolder
-from lfads_torch.workflows.evaluate import evaluate_run
+from lfads_torch.workflows.evaluate import Protocol, evaluate_run
 
 RESULTS = Path(__file__).parent / "results" / "maze_search.json"
 ARMS = ("population", "random", "published", "explore_only")
@@ -116,7 +116,9 @@ def masked_of(run: RunFolder) -> dict[str, object]:
 
 def references_of(run: RunFolder) -> dict[str, float]:
     """Figures to beat on the test trials, and the ceiling of the PSTH R2."""
-    evaluation = evaluate_run(run, which_set="test", with_baselines=True, n_bootstrap=0)
+    evaluation = evaluate_run(
+        run, which_set="test", protocol=Protocol(with_baselines=True, n_bootstrap=0)
+    )
     found = {each.name: each for each in evaluation.scores}
     values = {title: round(found[name].value, 4) for title, name in REFERENCES.items()}
     ceiling = found["psth_r2_averaged"].beside["ceiling"]

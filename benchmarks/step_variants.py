@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from eager_step import Eager, EagerSettings
 from incumbent_step import IncumbentSettings
+from numpy.typing import NDArray
 from step_shapes import Shape, counts
 from torch import Tensor
 
@@ -21,10 +23,10 @@ from lfads_torch.model.noise import Silence
 from lfads_torch.model.sizes import ModelSizes, SessionSizes
 from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.hyperparameters import Hyperparameters
-from lfads_torch.training.resident import reside
+from lfads_torch.training.resident import ResidentTrials, known_of, reside
 from lfads_torch.training.state import PopulationState, new_state
 from lfads_torch.training.step import gather, training_step
-from lfads_torch.training.task import Task, build_task
+from lfads_torch.training.task import Computation, Task, TaskData, build_task
 
 __all__ = ["Step", "build", "build_eager", "eager_gradients", "eager_model", "incumbent_settings"]
 
@@ -63,13 +65,15 @@ def task_of(shape: Shape, backend: str, dtype: torch.dtype) -> tuple[Task, Hyper
         model,
         settings.loss,
         settings.training,
-        sizes=ModelSizes(n_bins=shape.bins, n_encoded_bins=shape.encoded_bins, sessions=(session,)),
-        bin_width_s=0.005,
-        observations=(Poisson(),),
-        readout_biases={"maze": torch.full((shape.units,), -3.0)},
-        kernels=choose_kernels(backend, dtype=dtype),
-        device=CPU,
-        dtype=dtype,
+        data=TaskData(
+            sizes=ModelSizes(
+                n_bins=shape.bins, n_encoded_bins=shape.encoded_bins, sessions=(session,)
+            ),
+            bin_width_s=0.005,
+            observations=(Poisson(),),
+            readout_biases={"maze": torch.full((shape.units,), -3.0)},
+        ),
+        computation=Computation(choose_kernels(backend, dtype=dtype), CPU, dtype),
     )
     own = Hyperparameters.repeated(
         settings.loss, settings.augmentation, settings.training,
@@ -78,13 +82,19 @@ def task_of(shape: Shape, backend: str, dtype: torch.dtype) -> tuple[Task, Hyper
     return task, own
 
 
+def trials_of(values: NDArray[np.float64], dtype: torch.dtype) -> ResidentTrials:
+    """These counts [B, T, N] as trials of a session."""
+    known = known_of(len(values), device=CPU, dtype=dtype)
+    return reside(values, Poisson(), known=known, ic_bins=0, dtype=dtype)
+
+
 def build(
     shape: Shape, backend: str, members: int, *, n_trials: int, dtype: torch.dtype = torch.float32
 ) -> Step:
     """The project's own step with one of its backends."""
     task, one = task_of(shape, backend, dtype)
     own = one.take(torch.zeros(members, dtype=torch.int64))
-    trials = reside(counts(shape, n_trials), Poisson(), ic_bins=0, device=CPU, dtype=dtype)
+    trials = trials_of(counts(shape, n_trials), dtype)
     state = new_state(task.layout, own, seed=1, members=torch.arange(members), dtype=dtype)
     index = (torch.arange(n_trials).expand(members, -1),)
 
@@ -164,7 +174,7 @@ def eager_gradients(shape: Shape, n_trials: int) -> tuple[dict[str, Tensor], dic
     values = torch.as_tensor(counts(shape, n_trials))
     eager = Eager(named, _eager_settings(task, own, is_quiet=True)).gradient(values)
     leaves = {name: value[None].clone().requires_grad_() for name, value in named.items()}
-    trials = reside(values.numpy(), Poisson(), ic_bins=0, device=CPU, dtype=torch.float64)
+    trials = trials_of(values.numpy(), torch.float64)
     batch = gather(trials, torch.arange(n_trials)[None], task, session=0)
     output = lfads(
         ModelInput((batch.encoded,), (0,)),

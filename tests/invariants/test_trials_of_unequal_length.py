@@ -15,7 +15,7 @@ from lfads_torch.loss.settings import LossSettings
 from lfads_torch.model.settings import ModelSettings
 from lfads_torch.outputs.posterior import PosteriorOptions, posterior_averages
 from lfads_torch.training.batches import balanced_batches
-from lfads_torch.training.resident import reside
+from lfads_torch.training.resident import known_of, reside
 from lfads_torch.training.score import validation_reconstruction
 from lfads_torch.training.step import training_step
 from lfads_torch.training.streams import Streams
@@ -49,11 +49,12 @@ def trials_of(case, rows, *, n_bins=None, ends=True):
     beyond = max(n_bins - case.n_bins, 0)
     counts = np.pad(counts, ((0, 0), (0, beyond), (0, 0)), constant_values=np.nan)[:, :n_bins]
     external = np.pad(external, ((0, 0), (0, beyond), (0, 0)))[:, :n_bins]
-    return reside(
-        counts, Poisson(), ic_bins=case.model.first_generated_bin, device=torch.device("cpu"),
-        dtype=case.dtype, external_inputs=external, rows=np.asarray(rows),
-        n_trial_bins=ENDS[rows] if ends else None,
+    known = known_of(
+        len(counts), device=torch.device("cpu"), dtype=case.dtype, external_inputs=external,
+        rows=np.asarray(rows), n_trial_bins=ENDS[rows] if ends else None,
     )  # fmt: skip
+    ic_bins = case.model.first_generated_bin
+    return reside(counts, Poisson(), known=known, ic_bins=ic_bins, dtype=case.dtype)
 
 
 def task_of(case, n_bins, kernels="reference"):

@@ -12,7 +12,7 @@ from lfads_torch.model.encoder import encode, lagged
 from lfads_torch.model.lfads import ModelInput, lfads
 from lfads_torch.model.noise import Silence
 from lfads_torch.model.weights import ModelWeights
-from lfads_torch.training.resident import reside
+from lfads_torch.training.resident import known_of, reside
 from lfads_torch.training.score import forward
 from lfads_torch.training.step import external_inputs, gather
 
@@ -109,10 +109,9 @@ def test_targets_and_inputs_of_a_generated_bin_are_those_of_its_recording_bin(ic
 def test_external_inputs_that_are_not_given_are_zero():
     counts, known = np.ones((2, 4, 3)), np.ones((2, 4, 1), dtype=np.float32)
     known[:, 3] = np.nan
-    trials = reside(
-        counts, Poisson(), ic_bins=0, device=torch.device("cpu"), dtype=torch.float64,
-        external_inputs=known,
-    )  # fmt: skip
+    dtype = torch.float64
+    moved = known_of(2, device=torch.device("cpu"), dtype=dtype, external_inputs=known)
+    trials = reside(counts, Poisson(), known=moved, ic_bins=0, dtype=dtype)
     assert trials.external_inputs[:, :, 0].tolist() == [[1.0, 1.0, 1.0, 0.0]] * 2
 
 

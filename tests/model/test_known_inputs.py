@@ -15,7 +15,7 @@ from lfads_torch.model.lfads import ModelInput, ModelOutput, lfads
 from lfads_torch.model.noise import Silence
 from lfads_torch.model.sizes import ModelSizes
 from lfads_torch.model.weights import ModelWeights
-from lfads_torch.training.task import Task, build_task
+from lfads_torch.training.task import Computation, Task, TaskData, build_task
 
 P, B, L, E, X, C = 2, 3, 9, 7, 2, 3
 
@@ -26,10 +26,17 @@ def task_of(*, n_trial_inputs: int = 0, n_external_inputs: int = X, **model) -> 
     usual = tiny.task()
     sizes = replace(usual.sizes, n_trial_inputs=n_trial_inputs)
     return build_task(
-        usual.model, usual.loss, usual.training, sizes=sizes, bin_width_s=0.01,
-        observations=usual.observations, readout_biases={"session": torch.full((5,), -0.5)},
-        kernels=usual.kernels, device=usual.device, dtype=usual.dtype,
-    )  # fmt: skip
+        usual.model,
+        usual.loss,
+        usual.training,
+        data=TaskData(
+            sizes=sizes,
+            bin_width_s=0.01,
+            observations=usual.observations,
+            readout_biases={"session": torch.full((5,), -0.5)},
+        ),
+        computation=Computation(usual.kernels, usual.device, usual.dtype),
+    )
 
 
 def weights_of(task: Task) -> torch.Tensor:

@@ -14,11 +14,11 @@ from lfads_torch.loss.settings import LossSettings
 from lfads_torch.model.settings import ModelSettings
 from lfads_torch.model.sizes import ModelSizes, SessionSizes
 from lfads_torch.training.hyperparameters import Hyperparameters
-from lfads_torch.training.resident import ResidentTrials, reside
+from lfads_torch.training.resident import ResidentTrials, known_of, reside
 from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
 from lfads_torch.training.state import PopulationState, new_state
 from lfads_torch.training.streams import Streams
-from lfads_torch.training.task import Task, build_task
+from lfads_torch.training.task import Computation, Task, TaskData, build_task
 
 __all__ = ["KeyedNoise", "Tiny", "gradients_of_one_step"]
 
@@ -75,18 +75,18 @@ class Tiny:
             replace(MODEL, **self.model),
             replace(LOSS, **self.loss),
             replace(TRAINING, **self.training),
-            sizes=ModelSizes(
-                n_bins=self.n_bins,
-                n_encoded_bins=self.n_encoded_bins,
-                sessions=(session,),
-                n_external_inputs=self.n_external_inputs,
+            data=TaskData(
+                sizes=ModelSizes(
+                    n_bins=self.n_bins,
+                    n_encoded_bins=self.n_encoded_bins,
+                    sessions=(session,),
+                    n_external_inputs=self.n_external_inputs,
+                ),
+                bin_width_s=0.01,
+                observations=(family,),
+                readout_biases={"session": torch.full((family.n_parameters * self.n_units,), -0.5)},
             ),
-            bin_width_s=0.01,
-            observations=(family,),
-            readout_biases={"session": torch.full((family.n_parameters * self.n_units,), -0.5)},
-            kernels=choose_kernels(self.kernels),
-            device=torch.device("cpu"),
-            dtype=self.dtype,
+            computation=Computation(choose_kernels(self.kernels), torch.device("cpu"), self.dtype),
         )
 
     def state(self, task: Task, members: Iterable[int] = (0,), *, seed: int = 3) -> PopulationState:
@@ -122,10 +122,11 @@ class Tiny:
         return reside(
             counts.numpy(),
             choose_observation(self.observation),
+            known=known_of(
+                n_trials, device=torch.device("cpu"), dtype=self.dtype, external_inputs=external
+            ),
             ic_bins=int(str(self.model.get("ic_bins", 0))),
-            device=torch.device("cpu"),
             dtype=self.dtype,
-            external_inputs=external,
         )
 
 

@@ -18,10 +18,10 @@ from lfads_torch.model.settings import ModelSettings
 from lfads_torch.model.sizes import ModelSizes, SessionSizes
 from lfads_torch.training.hyperparameters import Hyperparameters
 from lfads_torch.training.loop import EpochReport, TrainingData, advance
-from lfads_torch.training.resident import ResidentTrials, reside
+from lfads_torch.training.resident import ResidentTrials, known_of, reside
 from lfads_torch.training.settings import AugmentationSettings, TrainingSettings
 from lfads_torch.training.state import PopulationState, new_state
-from lfads_torch.training.task import Task, build_task
+from lfads_torch.training.task import Computation, Task, TaskData, build_task
 
 __all__ = ["Case", "epochs", "same_bits", "state_tensors"]
 
@@ -76,13 +76,13 @@ class Case:
             self.model,
             self.loss,
             self.training,
-            sizes=sizes,
-            bin_width_s=0.01,
-            observations=(Poisson(),),
-            readout_biases={"a": torch.linspace(-1.0, 0.5, self.n_units)},
-            kernels=choose_kernels("reference"),
-            device=CPU,
-            dtype=self.dtype,
+            data=TaskData(
+                sizes=sizes,
+                bin_width_s=0.01,
+                observations=(Poisson(),),
+                readout_biases={"a": torch.linspace(-1.0, 0.5, self.n_units)},
+            ),
+            computation=Computation(choose_kernels("reference"), CPU, self.dtype),
             augmentation=self.augmentation,
         )
 
@@ -104,11 +104,15 @@ class Case:
         return reside(
             self.counts()[rows],
             Poisson(),
+            known=known_of(
+                len(rows),
+                device=CPU,
+                dtype=self.dtype,
+                external_inputs=self.external()[rows],
+                rows=rows,
+            ),
             ic_bins=self.model.ic_bins,
-            device=CPU,
             dtype=self.dtype,
-            external_inputs=self.external()[rows],
-            rows=rows,
         )
 
     def data(self) -> TrainingData:

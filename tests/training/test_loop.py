@@ -13,7 +13,7 @@ from training_cases import Case, epochs, same_bits, state_tensors
 from lfads_torch.errors import DivergenceError
 from lfads_torch.loss.settings import LossSettings
 from lfads_torch.training import loop
-from lfads_torch.training.loop import advance
+from lfads_torch.training.loop import AdvanceOptions, advance
 
 CASE = Case()
 
@@ -101,7 +101,7 @@ def test_training_ends_when_all_have_stopped_or_somebody_asks():
     state, reports = CASE.state(), []
     advance(
         state, CASE.task(), CASE.data(), seed=3, n_epochs=9,
-        observe=reports.append, wants_stop=lambda: len(reports) == 2,
+        observe=reports.append, options=AdvanceOptions(wants_stop=lambda: len(reports) == 2),
     )  # fmt: skip
     assert [report.epoch for report in reports] == [0, 1]
     assert state.epoch == 2

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
-from run_cases import Watcher
+from run_cases import Watcher, differences
+from session_cases import sessions
 from tiny_runs import rich_recording, tiny_settings
 
 from lfads_torch.cli.reader_arguments import ReaderArguments
@@ -21,10 +23,11 @@ from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows import sample
 from lfads_torch.workflows.evaluate import evaluate_run, to_json
 from lfads_torch.workflows.finish import finish_run, missing_results
-from lfads_torch.workflows.fit import Quiet
-from lfads_torch.workflows.fit_file import FitRequest, fit_file
+from lfads_torch.workflows.fit import FitOptions, Quiet
+from lfads_torch.workflows.fit_file import FitRequest, fit_file, go_on
 from lfads_torch.workflows.infer_file import InferRequest, infer_file, read_as_before
 from lfads_torch.workflows.report import figure_inputs
+from lfads_torch.workflows.sessions.folder import read_recordings_of
 from lfads_torch.workflows.stored import read_recording_of
 
 BY_TRIAL = ("data.read_by=trial", "run.threads=1", "training.epochs=2")
@@ -69,6 +72,43 @@ def test_a_file_that_changes_during_a_fit_stops_it(path, tmp_path):
     record = RunFolder.open(tmp_path / "run").read_record()
     assert record.status == "failed"
     assert "the file has changed" in record.reason
+
+
+@pytest.fixture
+def two_paths(tmp_path):
+    paths = [tmp_path / f"{each.session}.h5" for each in sessions()[:2]]
+    for target, each in zip(paths, sessions(), strict=False):
+        write_recording(each, target)
+    return paths
+
+
+class StoppedAfterTheFirstEpoch(Quiet):
+    def epoch(self, report, settings):
+        if report.epoch == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_sessions_read_by_trial_are_those_of_memory_and_resume_to_the_bit(two_paths, tmp_path):
+    first, second = two_paths
+    seeds = ("run.n_seeds=3", "training.checkpoint_interval_s=0")
+    memory = fit(first, tmp_path / "memory", "data.read_by=memory", *seeds, more=(second,))
+    whole = fit(first, tmp_path / "whole", *seeds, more=(second,))
+    folder, stop = tmp_path / "stopped", StoppedAfterTheFirstEpoch()
+    stopped = fit(first, folder, *seeds, more=(second,), observer=stop)
+    assert stopped.read_record().status == "interrupted"
+    assert len(stopped.metrics.read()) == 1
+    for each in read_recordings_of(stopped):
+        assert each.in_file is not None
+    resumed = go_on(stopped, options=FitOptions(), observer=Quiet())
+    assert resumed.read_record().status == "finished"
+    assert differences(resumed, whole) == []
+    assert differences(memory, whole) == []
+    for name in whole.read_record().sessions:
+        rates = [run.path / "sessions" / name / "rates.nc" for run in (memory, whole, resumed)]
+        with h5py.File(rates[0]) as one, h5py.File(rates[1]) as two, h5py.File(rates[2]) as three:
+            for key in ("rates", "rate_posterior_std", "factors"):
+                np.testing.assert_array_equal(two[key][()], one[key][()])
+                np.testing.assert_array_equal(three[key][()], one[key][()])
 
 
 def test_rates_and_scores_are_of_no_other_recording(path, tmp_path):

@@ -26,8 +26,10 @@ def scored(tmp_path_factory) -> RunFolder:
 
 @pytest.fixture(scope="module")
 def evaluations(scored):
-    both = evaluate_run(scored, which_set="valid", n_bootstrap=200, n_masks=3)
-    best = evaluate_run(scored, which_set="valid", n_bootstrap=200, n_masks=3, ensemble=1)
+    both = evaluate_run(scored, which_set="valid", protocol=Protocol(n_bootstrap=200, n_masks=3))
+    best = evaluate_run(
+        scored, which_set="valid", ensemble=1, protocol=Protocol(n_bootstrap=200, n_masks=3)
+    )
     return both, best
 
 

@@ -348,12 +348,14 @@ def test_the_score_rewards_no_copy_of_the_input(trained: LFADS) -> None:
 
 
 def test_the_score_is_that_of_evaluate(trained: LFADS) -> None:
-    from lfads_torch.workflows.evaluate import evaluate_run
+    from lfads_torch.workflows.evaluate import Protocol, evaluate_run
 
     others = counts(seed=6)
     recording = recording_from_arrays(others, bin_width_s=WIDTH)
     run = RunFolder(trained.run_folder_)
-    evaluation = evaluate_run(run, which_set="all", recording=recording, n_bootstrap=0)
+    evaluation = evaluate_run(
+        run, which_set="all", recording=recording, protocol=Protocol(n_bootstrap=0)
+    )
     assert trained.score(others) == evaluation.score("masked_bits_per_spike").value
 
 

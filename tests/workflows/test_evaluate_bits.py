@@ -45,7 +45,7 @@ def direct_bits(counts, expected, null):
 @pytest.mark.parametrize(("n_members", "which_set"), [(1, "valid"), (2, "test"), (2, "all")])
 def test_bits_per_spike_are_those_of_the_rates_file(runs, n_members, which_set):
     run = runs[n_members]
-    evaluation = evaluate_run(run, which_set=which_set, n_bootstrap=30)
+    evaluation = evaluate_run(run, which_set=which_set, protocol=Protocol(n_bootstrap=30))
     assert evaluation.rates_from == "rates.nc"
     recording = read_recording_of(run)
     trials, train = (recording.split.trials(name) for name in (which_set, "train"))
@@ -125,8 +125,10 @@ def test_an_entry_is_predicted_without_being_seen(run):
 def test_rates_are_inferred_anew_where_no_file_fits(run, tmp_path):
     kept = run.rates_path.rename(tmp_path / "kept.nc")
     try:
-        fresh = evaluate_run(run, which_set="valid", n_bootstrap=0, n_masks=2)
-        given = evaluate_run(run, which_set="valid", n_bootstrap=0, n_masks=2, rates_path=kept)
+        fresh = evaluate_run(run, which_set="valid", protocol=Protocol(n_bootstrap=0, n_masks=2))
+        given = evaluate_run(
+            run, which_set="valid", rates_path=kept, protocol=Protocol(n_bootstrap=0, n_masks=2)
+        )
     finally:
         kept.rename(run.rates_path)
     assert (fresh.rates_from, given.rates_from) == ("inferred", "kept.nc")
@@ -137,7 +139,7 @@ def test_rates_are_inferred_anew_where_no_file_fits(run, tmp_path):
 def test_another_member_is_scored_on_its_own_rates(run):
     best = load_model(run, read_recording_of(run)).member
     others = [member for member in range(run.read_record().n_members) if member != best]
-    one = evaluate_run(run, which_set="valid", n_bootstrap=0)
+    one = evaluate_run(run, which_set="valid", protocol=Protocol(n_bootstrap=0))
     for member in others:
         other = evaluate(run, Request(which_set="valid", member=member))
         assert (other.member, other.rates_from) == (member, "inferred")
@@ -147,7 +149,7 @@ def test_another_member_is_scored_on_its_own_rates(run):
 
 def test_the_seed_decides_the_masks_and_the_intervals(run):
     first, again, other = (
-        evaluate_run(run, which_set="test", n_bootstrap=20, n_masks=2, seed=seed)
+        evaluate_run(run, which_set="test", protocol=Protocol(n_bootstrap=20, n_masks=2, seed=seed))
         for seed in (4, 4, 5)
     )
     assert again == first

@@ -22,7 +22,7 @@ from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.training.noise import StreamNoise
 from lfads_torch.training.score import forward
 from lfads_torch.training.streams import Streams
-from lfads_torch.workflows.evaluate import evaluate_run, to_json, to_rows
+from lfads_torch.workflows.evaluate import Protocol, evaluate_run, to_json, to_rows
 from lfads_torch.workflows.scores import inputs
 from lfads_torch.workflows.stored import load_model, read_recording_of
 
@@ -38,7 +38,9 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluation(run):
     return evaluate_run(
-        run, which_set="valid", n_bootstrap=40, behaviour_lag_ms=20, with_baselines=True
+        run,
+        which_set="valid",
+        protocol=Protocol(n_bootstrap=40, behaviour_lag_ms=20, with_baselines=True),
     )
 
 
@@ -211,7 +213,7 @@ def test_baselines_of_every_entry_and_the_slow_ones_when_asked(run, evaluation, 
     names = {each.name for each in evaluation.scores}
     assert "baseline_condition_mean_masked_bits_per_spike" in names
     assert "baseline_smoothed_behaviour_hand_r2" in names
-    cheap = evaluate_run(run, which_set="valid", n_bootstrap=0)
+    cheap = evaluate_run(run, which_set="valid", protocol=Protocol(n_bootstrap=0))
     assert not any("smoothed" in each.name for each in cheap.scores)
 
 
@@ -242,8 +244,8 @@ def test_a_new_recording_is_scored_by_decoders_of_the_run(run, stored):
     recording = stored[0]
     order = np.array([3, 0, 5, 1, 4, 2])
     fresh = replace(recording.take_units(order), split=None, session="other")
-    found = evaluate_run(run, which_set="all", recording=fresh, n_bootstrap=0)
-    own = evaluate_run(run, which_set="all", n_bootstrap=0)
+    found = evaluate_run(run, which_set="all", recording=fresh, protocol=Protocol(n_bootstrap=0))
+    own = evaluate_run(run, which_set="all", protocol=Protocol(n_bootstrap=0))
     assert found.is_new_recording
     assert found.rates_from == "inferred"
     for score in found.scores:
@@ -263,7 +265,9 @@ def test_the_runs_own_split_counts_whatever_the_file_says(run, stored):
     )
     with pytest.raises(DataError, match="test set has no trials"):
         evaluate_run(run, which_set="test", recording=disguised)
-    found = evaluate_run(run, which_set="valid", recording=disguised, n_bootstrap=0)
+    found = evaluate_run(
+        run, which_set="valid", recording=disguised, protocol=Protocol(n_bootstrap=0)
+    )
     assert found.trial_ids.tolist() == recording.trial_ids[valid].tolist()
     assert not found.is_new_recording
     assert found.rates_from == "rates.nc"
@@ -289,7 +293,7 @@ def test_continuous_signals_without_anything_known(tmp_path):
         plain, tmp_path / "run", "loss.observation=gaussian", "model.n_inferred_inputs=0",
         "inference.n_samples=0",
     )  # fmt: skip
-    found = evaluate_run(run, which_set="valid", n_bootstrap=20)
+    found = evaluate_run(run, which_set="valid", protocol=Protocol(n_bootstrap=20))
     applicable = {score.name for score in found.scores if score.value is not None}
     assert applicable == {"masked_r2", "encoded_r2", "baseline_unit_mean_masked_r2"}
     reasons = {score.name: score.reason for score in found.scores if score.value is None}

@@ -176,6 +176,10 @@ def test_another_split_or_other_settings_do_not_go_on(
     turned = replace(first.split, trial_set=np.roll(first.split.trial_set, 1))
     with pytest.raises(RunError, match=r"other splits \(hashes\) \({'monday'"):
         run(replace(asked, recordings=(first.with_split(turned), *rest)))
+    counts = first.counts.copy()
+    counts[0, 0, 0] += 1
+    with pytest.raises(RunError, match=r"other recordings \(fingerprints\) \({'monday': '\w{16}'}"):
+        run(replace(asked, recordings=(replace(first, counts=counts), *rest)))
     # Of an earlier version, and on another device: what is finished stays.
     stored = read_left_out(folder / LEFT_OUT)
     elsewhere = replace(asked.settings, run=replace(asked.settings.run, threads=1))

@@ -88,7 +88,9 @@ def test_rates_and_scores_are_bitwise_those_of_memory(path, tmp_path):
         with h5py.File(run.rates_path) as file:
             values = [file[key][()] for key in ("rates", "rate_posterior_std", "factors")]
         run.rates_path.unlink()  # scores infer their trials anew
-        scored = evaluate.evaluate_run(run, which_set="valid", n_bootstrap=0, n_masks=2)
+        scored = evaluate.evaluate_run(
+            run, which_set="valid", protocol=evaluate.Protocol(n_bootstrap=0, n_masks=2)
+        )
         found.append((np.concatenate(values, 2), repr(scored.scores), weights(run)))
     np.testing.assert_array_equal(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]

@@ -14,7 +14,7 @@ from lfads_torch.errors import DataError, RunError
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.training.checkpoint import read_clock
 from lfads_torch.workflows.assemble import start_state
-from lfads_torch.workflows.evaluate import evaluate_run
+from lfads_torch.workflows.evaluate import Protocol, evaluate_run
 from lfads_torch.workflows.fit import FitOptions, Quiet, resume_run
 from lfads_torch.workflows.refit import best_epoch_of, refit_run
 from lfads_torch.workflows.stored import load_model, read_recording_of, read_settings_of
@@ -114,7 +114,7 @@ def test_an_interrupted_refit_resumes_bit_for_bit(run, refitted, tmp_path):
 
 
 def test_only_its_test_trials_can_judge_it(refitted):
-    found = evaluate_run(refitted[0], which_set="test", n_bootstrap=0)
+    found = evaluate_run(refitted[0], which_set="test", protocol=Protocol(n_bootstrap=0))
     assert not any(score.is_used_for_selection for score in found.scores)
     assert any("no validation trials" in note for note in found.notes)
     with pytest.raises(DataError, match="valid set has no trials"):

@@ -20,7 +20,7 @@ from lfads_torch.loss.settings import LossSettings
 from lfads_torch.outputs.rates_file import open_rates
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows.assemble import assemble
-from lfads_torch.workflows.evaluate import evaluate_run
+from lfads_torch.workflows.evaluate import Protocol, evaluate_run
 from lfads_torch.workflows.fit import fit_run, prepare
 from lfads_torch.workflows.infer import infer_to_file
 from lfads_torch.workflows.listener import Listener
@@ -131,7 +131,10 @@ def test_the_rates_file_says_family_and_unit_of_measure_of_every_unit(run):
 
 
 def test_scores_treat_units_by_their_family(run):
-    found = {each.name: each for each in evaluate_run(run, which_set="valid", n_bootstrap=0).scores}
+    found = {
+        each.name: each
+        for each in evaluate_run(run, which_set="valid", protocol=Protocol(n_bootstrap=0)).scores
+    }
     assert found["masked_bits_per_spike"].value is not None
     assert found["masked_r2"].value is not None
     assert "units of gamma, zero_inflated_gamma, gaussian" in found["masked_r2"].note

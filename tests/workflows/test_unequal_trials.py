@@ -19,7 +19,7 @@ from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.data.padding import padded_to, stack_trials
 from lfads_torch.errors import DataError, SettingsError
 from lfads_torch.outputs.rates_file import open_rates
-from lfads_torch.workflows.evaluate import evaluate_run
+from lfads_torch.workflows.evaluate import Protocol, evaluate_run
 from lfads_torch.workflows.fit import Quiet, fit_run
 from lfads_torch.workflows.fit_file import FitRequest, fit_file
 from lfads_torch.workflows.infer_file import InferRequest, infer_file
@@ -69,7 +69,7 @@ def test_scores_count_what_is_there(run):
     scores = {each["name"]: each for each in run.read_scores()["scores"]}
     assert all(np.isfinite(s["value"]) for s in scores.values() if s["value"] is not None)
     assert scores["masked_bits_per_spike"]["value"] is not None
-    everything = evaluate_run(run, which_set="all", n_bootstrap=10)
+    everything = evaluate_run(run, which_set="all", protocol=Protocol(n_bootstrap=10))
     assert any(each.value is not None for each in everything.scores)
     card = json.loads((run.path / "model.json").read_text())
     assert card["shortest_trial_bins"] == 6

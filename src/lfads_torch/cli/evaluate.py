@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -53,7 +53,7 @@ def evaluate(
     left out: the scores that are stored there.
     """
     from lfads_torch.outputs.run_folder import RunFolder
-    from lfads_torch.workflows.evaluate import evaluate_run, to_json, to_rows
+    from lfads_torch.workflows.evaluate import Protocol, evaluate_run, to_json, to_rows
     from lfads_torch.workflows.finish import reported_set
     from lfads_torch.workflows.infer_file import read_for_run
     from lfads_torch.workflows.sessions.choose import run_of_file, run_of_session
@@ -62,13 +62,7 @@ def evaluate(
     if _is_joint(run, file, as_json=json):
         return
     folder = RunFolder.open(run)
-    options: dict[str, Any] = {  # of `evaluate_run`, of several types
-        "seed": seed,
-        "n_bootstrap": bootstrap,
-        "n_masks": masks,
-        "behaviour_lag_ms": lag_ms,
-        "ensemble": ensemble,
-    }
+    protocol = Protocol(seed=seed, n_bootstrap=bootstrap, n_masks=masks, behaviour_lag_ms=lag_ms)
     if file is None and reader.session is None and folder.read_record().sessions:
         if rates is not None:
             raise SettingsError(
@@ -76,7 +70,9 @@ def evaluate(
                 "which with --session NAME."
             )
         with recorded_in(folder.log_path):
-            found = evaluate_sessions(folder, which_set=which_set, **options)
+            found = evaluate_sessions(
+                folder, which_set=which_set, ensemble=ensemble, protocol=protocol
+            )
         _show(found, folder.path.name, as_json=json)
         return
     with recorded_in(folder.log_path):
@@ -96,7 +92,8 @@ def evaluate(
             which_set=which_set or default,
             recording=recording,
             rates_path=rates,
-            **options,
+            ensemble=ensemble,
+            protocol=protocol,
         )
     if json:
         print_json(to_json(evaluation))

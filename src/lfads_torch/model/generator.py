@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,13 +20,20 @@ if TYPE_CHECKING:
     from lfads_torch.model.settings import ModelSettings
     from lfads_torch.model.weights import ModelWeights
 
-__all__ = ["generate"]
+__all__ = ["GeneratorInput", "generate"]
+
+
+@dataclass(frozen=True)
+class GeneratorInput:
+    """What a trial is generated from."""
+
+    initial_condition: Float[Tensor, "P B Z"]
+    controller_states: Float[Tensor, "P T B E"] | None  # of the encoder; None: no controller
+    known: KnownInputs
 
 
 def generate(
-    initial_condition: Float[Tensor, "P B Z"],
-    controller_states: Float[Tensor, "P T B E"] | None,
-    known: KnownInputs,
+    given: GeneratorInput,
     weights: ModelWeights,
     noise: Noise,
     *,
@@ -39,7 +47,8 @@ def generate(
     on the controller's input (encoder states, known inputs and factors), on the generator's known
     inputs, and on generator states on their way to the factors, the first one included.
     """
-    first = weights.generator_start(initial_condition)
+    controller_states, known = given.controller_states, given.known
+    first = weights.generator_start(given.initial_condition)
     if known.initial_condition is not None and weights.context is not None:
         first = first + known.initial_condition @ weights.context
     driving = known.generator
@@ -56,7 +65,7 @@ def generate(
         if known.controller is not None:
             beside = _dropped(known.controller, noise, "dropout.external_controller")
             controller_states = torch.cat([controller_states, beside.transpose(1, 2)], -1)
-    given = DecoderInput(
+    driven = DecoderInput(
         generator_state=first,
         n_bins=n_generated,
         encoder_states=controller_states,
@@ -72,7 +81,7 @@ def generate(
         if has_controller
         else None,
     )
-    return first, kernels.decoder_scan(given, weights.decoder, clip=settings.cell_clip)
+    return first, kernels.decoder_scan(driven, weights.decoder, clip=settings.cell_clip)
 
 
 def _dropped(value: Tensor, noise: Noise, site: str) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.model.encoder import dropped_in_time, encode_in_time
-from lfads_torch.model.generator import generate
+from lfads_torch.model.generator import GeneratorInput, generate
 from lfads_torch.model.inputs import known_inputs
 from lfads_torch.model.priors.base import Posterior
 from lfads_torch.model.sessions import ReadOut, read_in
@@ -88,9 +88,7 @@ def lfads(
         standard = noise.normal("sample.initial_condition", settings.initial_condition_size)
     z = encoded.mean if standard is None else encoded.mean + encoded.std * standard
     first, signals = generate(
-        z,
-        encoded.controller_states,
-        known,
+        GeneratorInput(z, encoded.controller_states, known),
         weights,
         noise,
         settings=settings,

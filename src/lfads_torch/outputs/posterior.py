@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.model.encoder import encode
-from lfads_torch.model.generator import generate
+from lfads_torch.model.generator import GeneratorInput, generate
 from lfads_torch.model.inputs import known_inputs
 from lfads_torch.model.noise import Silence
 from lfads_torch.model.sessions import read_in, read_out
@@ -130,10 +130,10 @@ def posterior_averages(
         with torch.no_grad():
             (held,), (index,) = at_hand((trials,), (chunk[None],))
             encoded, known = _encode(arranged, task, held, index[0], session, visible)
-            yield _generate(
-                arranged, task, known, encoded, noise, copies=copies, start=start,
-                session=session, keeps_states=options.has_generator_states,
-            )  # fmt: skip
+            averages = _generate(
+                arranged, task, encoded, known=known, noise=noise, session=session, options=options
+            )
+            yield replace(averages, start=start)
 
 
 def _without_sampling(options: PosteriorOptions) -> PosteriorOptions:
@@ -192,26 +192,28 @@ def _hidden(counts: Tensor, visible: Tensor, task: Task, session: int) -> Tensor
 def _generate(
     weights: ModelWeights,
     task: Task,
-    known: KnownInputs,
     encoded: Encoded,
-    noise: Silence | SampleNoise,
     *,
-    copies: int,
-    start: int,
+    known: KnownInputs,
+    noise: Silence | SampleNoise,
     session: int,
-    keeps_states: bool,
+    options: PosteriorOptions,
 ) -> PosteriorAverages:
-    """Generate every sample of the chunk and average over samples."""
+    """Generate every sample of trials and average over samples."""
+    copies = max(options.n_samples, 1)
     n_trials = encoded.mean.shape[1]
     mean, std = encoded.mean, encoded.std
     standard = noise.normal("sample.initial_condition", mean.shape[-1])
     repeated = mean.repeat_interleave(copies, 1)
     z = repeated if standard is None else repeated + std.repeat_interleave(copies, 1) * standard
     states = encoded.controller_states
-    first, signals = generate(
+    given = GeneratorInput(
         z,
         None if states is None else states.repeat_interleave(copies, 2),
         known.repeated(copies),
+    )
+    first, signals = generate(
+        given,
         weights,
         noise,
         settings=task.model,
@@ -228,7 +230,7 @@ def _generate(
     counts = task.observations[session].mean(parameters)[0].unflatten(0, (n_trials, copies))
     log_variance = signals.input_log_variance
     return PosteriorAverages(
-        start=start,
+        start=0,
         mean_counts=counts.mean(1),
         mean_counts_std=counts.std(1, unbiased=False),
         factors=averaged(signals.factors),
@@ -237,5 +239,7 @@ def _generate(
         generator_start=first[0].unflatten(0, (n_trials, copies)).mean(1),
         input_mean=None if signals.input_mean is None else averaged(signals.input_mean),
         input_std=None if log_variance is None else averaged(torch.exp(0.5 * log_variance)),
-        generator_states=averaged(signals.generator_states) if keeps_states else None,
+        generator_states=averaged(signals.generator_states)
+        if options.has_generator_states
+        else None,
     )

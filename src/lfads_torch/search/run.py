@@ -110,8 +110,9 @@ def search(
             seed=plan.seed,
             n_epochs=end - population.epoch,
             observe=observe,
-            wants_stop=wants_stop,
-            options=AdvanceOptions(diverged="freeze", members_at_once=plan.members_at_once),
+            options=AdvanceOptions(
+                diverged="freeze", members_at_once=plan.members_at_once, wants_stop=wants_stop
+            ),
         )
         is_gone = bool(population.clocks.is_stopped.all())
         if population.epoch < end and not is_gone:

@@ -11,14 +11,10 @@ import torch
 from torch import Tensor
 
 from lfads_torch.data.trials_in_file import TrialsInFile
-from lfads_torch.training.resident import VALUES_AT_ONCE, KnownOfTrials, ResidentTrials, known_of
+from lfads_torch.training.resident import VALUES_AT_ONCE, KnownOfTrials, ResidentTrials
 
 if TYPE_CHECKING:
-    from typing import Any
-
-    import numpy as np
     from jaxtyping import Float, Int
-    from numpy.typing import NDArray
 
     from lfads_torch.loss.observations.base import Observation
 
@@ -79,15 +75,12 @@ def file_trials(
     counts: TrialsInFile,
     observation: Observation,
     *,
+    known: KnownOfTrials,
     ic_bins: int,
-    device: torch.device,
     dtype: torch.dtype,
-    external_inputs: NDArray[Any] | None = None,  # any numeric type
-    trial_inputs: NDArray[Any] | None = None,  # any numeric type
-    rows: NDArray[np.int64] | None = None,
-    n_trial_bins: NDArray[np.int64] | None = None,
 ) -> FiledTrials:
     """As `resident.reside`, in one pass over the file that keeps no counts."""
+    device = known.rows.device
     constant = torch.empty(len(counts), device=device, dtype=torch.float64)
     has_missing = False
     for part, block, missing in _blocks(counts, torch.empty(0, device=device, dtype=dtype)):
@@ -95,15 +88,6 @@ def file_trials(
         values = torch.where(missing, 0.0, block)
         entries = observation.constant(values[:, ic_bins:].double())
         constant[part] = torch.where(missing[:, ic_bins:], 0.0, entries).sum((1, 2))
-    known = known_of(
-        len(counts),
-        device=device,
-        dtype=dtype,
-        external_inputs=external_inputs,
-        trial_inputs=trial_inputs,
-        rows=rows,
-        n_trial_bins=n_trial_bins,
-    )
     return FiledTrials(counts, has_missing, constant.to(dtype), known)
 
 

@@ -55,6 +55,7 @@ class AdvanceOptions:
     # the finite numbers is frozen and waits to be replaced.
     diverged: Literal["roll_back", "freeze"] = "roll_back"
     members_at_once: int = 0  # groups of this many train in turn, to bound memory; 0: all at once
+    wants_stop: Callable[[], bool] = lambda: False  # asked between epochs
 
 
 @dataclass(frozen=True)
@@ -84,18 +85,17 @@ def advance(
     seed: int,
     n_epochs: int,
     observe: Callable[[EpochReport], None],
-    wants_stop: Callable[[], bool] = lambda: False,
     options: AdvanceOptions = AdvanceOptions(),
 ) -> None:
     """Train for up to `n_epochs` more epochs; `state` changes in place.
 
     `observe` is called after every epoch, when the state is whole and can be stored. Ends early
-    once every member has stopped, or when `wants_stop` says so between epochs. Raises
+    once every member has stopped, or when `options.wants_stop` says so. Raises
     DivergenceError if members roll back and none can go on; frozen ones raise nothing.
     """
     with freed_memory_kept(), _threads(state, task, data):
         for _ in range(n_epochs):
-            if bool(state.clocks.is_stopped.all()) or wants_stop():
+            if bool(state.clocks.is_stopped.all()) or options.wants_stop():
                 return
             observe(_epoch(state, task, data, seed, options))
 

@@ -6,7 +6,6 @@ algorithm 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +16,7 @@ from lfads_torch.kernels.compiled.adamw import AdamWBuffers, OwnNumbers
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-    from lfads_torch.kernels.compiled.fused import Fused
+    from lfads_torch.kernels.choose import Kernels
     from lfads_torch.training.state import PopulationState
 
 __all__ = ["adamw_step", "gradient_norm"]
@@ -37,14 +36,13 @@ def adamw_step(
     norm: Float[Tensor, " P"],
     is_active: Bool[Tensor, " P"],
     is_trained: Bool[Tensor, " n"] | None = None,
-    fused: Fused | None = None,
-    kernel: Callable[..., bool] | None = None,
+    kernels: Kernels | None = None,
 ) -> None:
     """Clip each member's gradient at its own norm and update the members that are active.
 
     `w <- w - rate * (ramp * decay * w + m_hat / (sqrt(v_hat) + eps))`. An inactive member (stopped,
     or without a finite gradient) keeps weights, moments and step count as they are.
-    With `fused` or `kernel`, and where all weights are trained, the backend does it in place.
+    Where all weights are trained, a backend of `kernels` that can does it in place.
     """
     own = state.hyperparameters
     steps = state.clocks.steps + is_active
@@ -61,16 +59,15 @@ def adamw_step(
         shrink=1.0 - own.learning_rate * (own.weight_decay * decay_ramp),
     )
     buffers = AdamWBuffers(state.weights, state.moment1, state.moment2)
-    if fused is not None and is_trained is None and buffers.fit():
-        fused.adamw(buffers, gradient, numbers, is_active)
-    elif (
-        kernel is not None and is_trained is None and kernel(buffers, gradient, numbers, is_active)
-    ):
-        return
-    else:
-        active = is_active[:, None]
-        moves = active if is_trained is None else active & is_trained
-        _update(state, gradient, numbers, active=active, moves=moves)
+    if kernels is not None and is_trained is None:
+        if kernels.fused is not None and buffers.fit():
+            kernels.fused.adamw(buffers, gradient, numbers, is_active)
+            return
+        if kernels.adamw is not None and kernels.adamw(buffers, gradient, numbers, is_active):
+            return
+    active = is_active[:, None]
+    moves = active if is_trained is None else active & is_trained
+    _update(state, gradient, numbers, active=active, moves=moves)
 
 
 def _update(

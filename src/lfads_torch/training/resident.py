@@ -91,20 +91,15 @@ def reside(
     counts: NDArray[Any],  # any numeric type; NaN where missing
     observation: Observation,
     *,
+    known: KnownOfTrials,
     ic_bins: int,
-    device: torch.device,
     dtype: torch.dtype,
-    external_inputs: NDArray[Any] | None = None,  # any numeric type
-    trial_inputs: NDArray[Any] | None = None,  # any numeric type
-    rows: NDArray[np.int64] | None = None,
-    n_trial_bins: NDArray[np.int64] | None = None,
 ) -> ResidentTrials:
-    """Move trials [B, L, N] to the device and compute the likelihood's constant once.
+    """Move trials [B, L, N] to where `known` is and compute the likelihood's constant once.
 
     Trials go some at a time, so that little is needed beside the counts and their copy.
-
-    External inputs that are not known (NaN, as in forward bins) are zero.
     """
+    device = known.rows.device
     values = torch.empty(counts.shape, device=device, dtype=dtype)
     constant = torch.empty(len(values), device=device, dtype=torch.float64)
     is_missing: Tensor | None = None
@@ -122,15 +117,6 @@ def reside(
         entries = observation.constant(block[:, ic_bins:].double())
         entries = torch.where(missing[:, ic_bins:], 0.0, entries)
         constant[part] = entries.sum((1, 2))
-    known = known_of(
-        len(values),
-        device=device,
-        dtype=dtype,
-        external_inputs=external_inputs,
-        trial_inputs=trial_inputs,
-        rows=rows,
-        n_trial_bins=n_trial_bins,
-    )
     return known.resident(
         counts=values,
         is_present=None if is_missing is None else ~is_missing,
@@ -143,12 +129,15 @@ def known_of(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    external_inputs: NDArray[Any] | None,  # any numeric type
-    trial_inputs: NDArray[Any] | None,  # any numeric type
-    rows: NDArray[np.int64] | None,
-    n_trial_bins: NDArray[np.int64] | None,
+    external_inputs: NDArray[Any] | None = None,  # any numeric type
+    trial_inputs: NDArray[Any] | None = None,  # any numeric type
+    rows: NDArray[np.int64] | None = None,
+    n_trial_bins: NDArray[np.int64] | None = None,
 ) -> KnownOfTrials:
-    """What is known beside the counts, moved to the device."""
+    """What is known beside the counts, moved to the device.
+
+    External inputs that are not known (NaN, as in forward bins) are zero.
+    """
     numbers = torch.arange(n_trials) if rows is None else torch.as_tensor(rows)
     external = None
     if external_inputs is not None and external_inputs.shape[-1] > 0:

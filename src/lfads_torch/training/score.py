@@ -81,25 +81,26 @@ def validation_reconstruction(
         for start in range(0, part.n_trials, size):
             chunk = torch.arange(start, min(start + size, part.n_trials), device=task.device)
             (held,), (index,) = at_hand((part,), (chunk.expand(state.n_members, -1),))
-            nats, present = _chunk(state, task, held, index, session, weights, counted, seed)
+            noise = validation_noise(state, task, held.rows[index], seed)
+            output = forward(task, held, index, session, weights, noise)
+            nats, present = _scored(
+                output, task, held, index=index, session=session, counted=counted
+            )
             total += nats
             n_counted += present
     return total / n_counted
 
 
-def _chunk(
-    state: PopulationState,
+def _scored(
+    output: ModelOutput,
     task: Task,
     part: ResidentTrials,
+    *,
     index: Tensor,
     session: int,
-    weights: ModelWeights,
     counted: Tensor,
-    seed: int,
 ) -> tuple[Tensor, Tensor]:
     """Sum of nats over counted, present entries of these trials, and their number; both [P]."""
-    noise = validation_noise(state, task, part.rows[index], seed)
-    output = forward(task, part, index, session, weights, noise)
     fused = fused_for(task, part, session)
     if fused is not None:
         readout, first = output.readouts[0], task.model.first_generated_bin

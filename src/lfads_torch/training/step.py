@@ -140,8 +140,7 @@ def _update(
         norm=norm,
         is_active=is_finite & ~state.clocks.is_stopped,
         is_trained=task.is_trained,
-        fused=task.kernels.fused,
-        kernel=task.kernels.adamw,
+        kernels=task.kernels,
     )
     state.step += 1
     detached = LossTerms(

@@ -31,7 +31,14 @@ if TYPE_CHECKING:
     from lfads_torch.model.weights import GivenStart, WeightSpec
     from lfads_torch.training.settings import TrainingSettings
 
-__all__ = ["SessionTreatment", "Task", "build_task", "parts_of_model"]
+__all__ = [
+    "Computation",
+    "SessionTreatment",
+    "Task",
+    "TaskData",
+    "build_task",
+    "parts_of_model",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,26 +88,42 @@ class SessionTreatment:
     starts: Mapping[str, GivenStart] = field(default_factory=dict)  # name of a weight -> its start
 
 
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """What the recordings say about a task."""
+
+    sizes: ModelSizes
+    bin_width_s: float
+    observations: tuple[Observation, ...]  # per session
+    readout_biases: Mapping[str, Tensor]  # session -> where the bias of its read-out starts
+
+
+@dataclass(frozen=True)
+class Computation:
+    """What computes a task, where, and in which numbers."""
+
+    kernels: Kernels
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+
+
 def build_task(
     model: ModelSettings,
     loss: LossSettings,
     training: TrainingSettings,
     *,
-    sizes: ModelSizes,
-    bin_width_s: float,
-    observations: tuple[Observation, ...],
-    readout_biases: Mapping[str, Tensor],
-    kernels: Kernels,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
+    data: TaskData,
+    computation: Computation,
     augmentation: AugmentationSettings = AugmentationSettings(),  # noqa: B008 - frozen
     treatment: SessionTreatment = SessionTreatment(),
 ) -> Task:
     """Put the parts together; the flat buffer's order is fixed here."""
-    parts = choose_parts(model)
+    parts, kernels = choose_parts(model), computation.kernels
     if parts.generator is not None:
         kernels = with_own_generator(kernels, model.generator)
-    priors, specs = parts_of_model(model, loss, sizes, readout_biases, bin_width_s=bin_width_s)
+    priors, specs = parts_of_model(
+        model, loss, data.sizes, data.readout_biases, bin_width_s=data.bin_width_s
+    )
     starts = treatment.starts
     layout = Layout(tuple(replace(spec, start=starts.get(spec.name)) for spec in specs))
     _require_other_names(layout, model)
@@ -109,16 +132,16 @@ def build_task(
         loss=loss,
         training=training,
         augmentation=augmentation,
-        sizes=sizes,
+        sizes=data.sizes,
         layout=layout,
         priors=priors,
-        observations=observations,
+        observations=data.observations,
         kernels=kernels,
-        device=device,
-        dtype=dtype,
+        device=computation.device,
+        dtype=computation.dtype,
         parts=parts,
         alternates=treatment.alternates,
-        is_trained=_is_trained(layout, training, treatment, device),
+        is_trained=_is_trained(layout, training, treatment, computation.device),
     )
 
 

@@ -42,8 +42,10 @@ def train_fit(run: RunFolder, assembly: Assembly, watcher: Observer, *, is_resum
             seed=settings.run.seed,
             n_epochs=settings.training.epochs - state.epoch,
             observe=keeper.observe,
-            wants_stop=lambda: interruption.is_wanted,
-            options=AdvanceOptions(members_at_once=members_at_once(run, assembly, watcher)),
+            options=AdvanceOptions(
+                members_at_once=members_at_once(run, assembly, watcher),
+                wants_stop=lambda: interruption.is_wanted,
+            ),
         )
         keeper.store()
     is_done = state.epoch >= settings.training.epochs or bool(state.clocks.is_stopped.all())

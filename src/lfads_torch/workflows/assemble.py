@@ -108,7 +108,7 @@ def assemble(
     that is only applied needs none.
     """
     from lfads_torch.kernels.choose import choose_kernels
-    from lfads_torch.training.task import build_task
+    from lfads_torch.training.task import Computation, TaskData, build_task
     from lfads_torch.workflows.device import number_type
     from lfads_torch.workflows.families import observation_for
     from lfads_torch.workflows.sessions.sizes import joint_sizes
@@ -124,21 +124,21 @@ def assemble(
     }
     sizes = joint_sizes(given, settings)
     model_sizes = _model_sizes(given, settings, observations)
+    chosen = choose_kernels(kernels, device=device, dtype=dtype, precision=settings.run.precision)
     task = build_task(
         settings.model,
         _published(settings, sizes).loss,
         settings.training,
-        sizes=model_sizes,
-        bin_width_s=given[0].bin_width_s,
-        observations=tuple(observations[each.session] for each in given),
-        readout_biases={
-            each.name: each.existing(biases[each.name].flatten()) for each in model_sizes.sessions
-        },
-        kernels=choose_kernels(
-            kernels, device=device, dtype=dtype, precision=settings.run.precision
+        data=TaskData(
+            sizes=model_sizes,
+            bin_width_s=given[0].bin_width_s,
+            observations=tuple(observations[each.session] for each in given),
+            readout_biases={
+                each.name: each.existing(biases[each.name].flatten())
+                for each in model_sizes.sessions
+            },
         ),
-        device=device,
-        dtype=dtype,
+        computation=Computation(chosen, device, dtype),
         augmentation=settings.augmentation,
         treatment=_treatment(settings, start, observations, biases),
     )
@@ -212,20 +212,23 @@ def _resident(
     rows: NDArray[np.int64],
 ) -> Trials:
     from lfads_torch.training.filed import file_trials
-    from lfads_torch.training.resident import reside
+    from lfads_torch.training.resident import known_of, reside
 
-    known: dict[str, Any] = {  # arguments that both take
-        "ic_bins": settings.model.first_generated_bin,
-        "device": task.device,
-        "dtype": task.dtype,
-        "external_inputs": recording.external_inputs,
-        "trial_inputs": recording.trial_inputs,
-        "rows": rows,
-        "n_trial_bins": recording.n_trial_bins,
-    }
+    known = known_of(
+        recording.n_trials,
+        device=task.device,
+        dtype=task.dtype,
+        external_inputs=recording.external_inputs,
+        trial_inputs=recording.trial_inputs,
+        rows=rows,
+        n_trial_bins=recording.n_trial_bins,
+    )
+    ic_bins, dtype = settings.model.first_generated_bin, task.dtype
     if recording.in_file is not None:
-        return file_trials(recording.in_file, observation, **known)
-    return reside(recording.counts, observation, **known)
+        return file_trials(
+            recording.in_file, observation, known=known, ic_bins=ic_bins, dtype=dtype
+        )
+    return reside(recording.counts, observation, known=known, ic_bins=ic_bins, dtype=dtype)
 
 
 def layout_of(recordings: Sequence[Recording], settings: Settings) -> Layout:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Evaluation",
+    "Protocol",
     "Request",
     "Score",
     "WhichSet",
@@ -53,13 +54,9 @@ def evaluate_run(
     *,
     which_set: WhichSet,
     recording: Recording | None = None,
-    seed: int = 0,
-    n_bootstrap: int = 1000,
-    n_masks: int = 5,
-    behaviour_lag_ms: float = 0.0,
     rates_path: Path | None = None,
-    with_baselines: bool = False,
     ensemble: int | None = None,
+    protocol: Protocol = Protocol(),  # noqa: B008 - frozen
 ) -> Evaluation:
     """All scores of the run's best member, or of an ensemble's rates, on one set of trials.
 
@@ -68,13 +65,6 @@ def evaluate_run(
     asked for. Decoders and condition averages are always those of training trials: the recording's
     own, or the run's where the recording has none. Raises DataError for a set without trials.
     """
-    protocol = Protocol(
-        seed=seed,
-        n_bootstrap=n_bootstrap,
-        n_masks=n_masks,
-        behaviour_lag_ms=behaviour_lag_ms,
-        with_baselines=with_baselines,
-    )
     return evaluate(
         run,
         Request(

@@ -68,8 +68,7 @@ class CompiledGRU:
         """
         tensors = (x, initial_state, weights.input, weights.recurrent, weights.bias)
         if not all(fits(t) for t in tensors) or len(reverse) != initial_state.shape[1]:
-            states = portable.gru_scan(x, initial_state, weights, reverse=reverse, clip=clip)
-            return last_states(states, reverse)
+            return portable.gru_ends(x, initial_state, weights, reverse=reverse, clip=clip)
         return self._scan(tensors, reverse, clip)[1]
 
     def _scan(

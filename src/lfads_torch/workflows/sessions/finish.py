@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lfads_torch.errors import LfadsError, RunError
 from lfads_torch.workflows.sessions.folder import read_recordings_of, refresh_sessions
@@ -13,7 +13,7 @@ from lfads_torch.workflows.sessions.scores import sessions_as_json
 if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
-    from lfads_torch.workflows.evaluate import Evaluation, WhichSet
+    from lfads_torch.workflows.evaluate import Evaluation, Protocol, WhichSet
     from lfads_torch.workflows.fit import Observer
 
 __all__ = ["evaluate_sessions", "finish_sessions", "missing_of_sessions"]
@@ -75,7 +75,8 @@ def evaluate_sessions(
     run: RunFolder,
     *,
     which_set: WhichSet | None,
-    **options: Any,  # those of `evaluate_run`
+    ensemble: int | None = None,
+    protocol: Protocol,
 ) -> dict[str, Evaluation]:
     """All scores of each session on its own trials; nothing is written but current weights."""
     from lfads_torch.workflows.evaluate import evaluate_run
@@ -84,6 +85,11 @@ def evaluate_sessions(
     names = list(run.read_record().sessions)
     each = refresh_sessions(run)
     return {
-        name: evaluate_run(own, which_set=which_set or reported_set(own), **options)
+        name: evaluate_run(
+            own,
+            which_set=which_set or reported_set(own),
+            ensemble=ensemble,
+            protocol=protocol,
+        )
         for name, own in zip(names, each, strict=True)
     }

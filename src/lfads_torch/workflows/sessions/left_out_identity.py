@@ -27,12 +27,17 @@ _READ_MAY_DIFFER = frozenset({"read_by", "memory_gb"})
 _NAMES = {
     "settings": "settings", "added_overrides": "settings of the added session (--set-added)",
     "read_options": "options for reading", "splits": "splits (hashes)",
+    "data": "recordings (fingerprints)",
 }  # fmt: skip
 
 
 def begun_with(request: LeaveOutRequest) -> dict[str, Any]:
-    """Settings, overrides of the added session, options for reading, and a hash of each split."""
+    """Settings, overrides of the added session, options for reading; of each session two hashes.
+
+    One of its split and one of its data.
+    """
     from lfads_torch.config.tree import flatten
+    from lfads_torch.data.fingerprint import fingerprint
     from lfads_torch.outputs.json_text import json_text
 
     read = {} if request.read_options is None else vars(request.read_options)
@@ -41,6 +46,7 @@ def begun_with(request: LeaveOutRequest) -> dict[str, Any]:
         "added_overrides": sorted(request.added_overrides),
         "read_options": {n: v for n, v in read.items() if n not in _READ_MAY_DIFFER},
         "splits": {each.session: _hash_of_split(each) for each in request.recordings},
+        "data": {each.session: fingerprint(each)[:16] for each in request.recordings},
     }
     return dict(json.loads(json_text(found)))  # as it is read back
 
