@@ -1,7 +1,7 @@
 """How time and memory of a training step grow with members, bins, units, generator and threads.
 
     python benchmarks/curves.py [--rounds 3] [--threads 1 2] [--curves members bins units generator]
-        [--at-most N] [--again] [--results FILE]
+        [--at-most N] [--again] [--although-loaded] [--results FILE]
 
 One size varies at a time, the others are those of `BASE`. At each point the compiled and the
 portable backend, and at P = 1 the eager stand-in of `eager_step.py`, live in processes of their own
@@ -12,7 +12,8 @@ A shape is only timed after the gradients of every backend agree with the refere
 Beside each point stands a floor: the step's products at the rate of a large product here (ideally
 shared by the threads), and what the step stores, written and read at the rate of a large copy.
 
-Writes results/curves.json after every point; points that are there are not measured again.
+Writes results/curves.json after every point; points that are there are not measured again. A point
+beside other work on the machine is not stored and ends the program, unless it is allowed.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from kernel_steps import (
     product_rate,
     taking_turns,
 )
+from other_work import add_option, require_quiet
 from step_shapes import Shape
 from tree import sources
 
@@ -113,7 +115,7 @@ def measured(
     """Time and memory per member of every variant, and the floor."""
     shape, load = point.shape(), os.getloadavg()[0]
     processes = {each: OwnProcess(shape, each, point.threads) for each in point.variants()}
-    times = taking_turns(processes, threads=point.threads, rounds=rounds)
+    turns = taking_turns(processes, threads=point.threads, rounds=rounds)
     products = shape.gflop() / machine["product_gflop_per_s"] / point.threads
     copies = 2e-9 * stored_bytes(shape) / machine["memory_gb_per_s"]
     return {
@@ -124,6 +126,7 @@ def measured(
         "gradient_error": {name: float(f"{error:.1e}") for name, error in errors.items()},
         "rounds": rounds,
         "load_before": round(load, 1),
+        "other_work_cores": turns.other_work_cores,
         "measured": now_text(),
         **sources(),
         "variants": {
@@ -134,7 +137,7 @@ def measured(
                 "peak_mb": processes[each].said["peak_mb"],
                 "step_mb_per_member": round(processes[each].said["step_mb"] / each.members, 1),
             }
-            for each, found in times.items()
+            for each, found in turns.times.items()
         },
     }
 
@@ -169,7 +172,9 @@ def main() -> None:
     parser.add_argument("--at-most", type=int, help="points to measure in this call")
     parser.add_argument("--again", action="store_true", help="forget what is stored")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    add_option(parser)
     given = parser.parse_args()
+    require_quiet(allowed=given.although_loaded)
     torch.set_num_threads(1)  # of the checks; the timed processes have their own
     result = begun(given.results, again=given.again)
     missing = [
@@ -182,6 +187,7 @@ def main() -> None:
         if shape not in errors:
             errors[shape] = checked(shape)  # ends the program where a gradient is wrong
         found = measured(point, result["machine"], errors[shape], given.rounds)
+        require_quiet(allowed=given.although_loaded, cores=found["other_work_cores"] or 0.0)
         result["points"][point.name] = found
         given.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         told = ", ".join(

@@ -1,7 +1,7 @@
 """How long a whole training step takes: an eager stand-in of the incumbent beside our backends.
 
     python benchmarks/kernel_steps.py [--rounds 3] [--threads 1] [--members 1 8 16] [--shapes maze]
-        [--incumbent FOLDER [--incumbent-python PROGRAM]]
+        [--incumbent FOLDER [--incumbent-python PROGRAM]] [--although-loaded]
 
 Every variant lives in a process of its own, as a run would, and takes its turn in every round
 (A B A B ...); medians are compared. Times are of the process's own processor time with one thread,
@@ -11,6 +11,7 @@ against lfads-torch itself where a folder with its package is given (`incumbent_
 
 Nothing of ours is timed before the gradient of a step agrees with the reference's in float64.
 Beside each figure stands a floor: the products of a step at the rate of a large product here.
+Beside other work on the machine nothing is timed, unless it is allowed; then the result tells it.
 Writes results/kernel_steps.json.
 """
 
@@ -34,6 +35,7 @@ from typing import Any
 
 import torch
 from incumbent_step import IncumbentProcess
+from other_work import OtherWork, add_option, require_quiet
 from peak_memory import begin_anew, peak_mb
 from step_shapes import SHAPES, OperatorCalls, Shape
 from step_variants import Step, build, build_eager, eager_gradients, incumbent_settings
@@ -175,33 +177,52 @@ def started(
     return IncumbentProcess(peer.folder, peer.python, shape, settings, threads=threads)
 
 
+@dataclass(frozen=True)
+class Turns:
+    """Seconds of every variant's step in every round, and the cores that others held meanwhile."""
+
+    times: dict[Variant, list[float]]
+    other_work_cores: float | None
+
+
 def taking_turns(
     processes: Mapping[Variant, OwnProcess | IncumbentProcess], *, threads: int, rounds: int
-) -> dict[Variant, list[float]]:
-    """Seconds of every variant's step in every round; the processes end."""
+) -> Turns:
+    """Every variant makes a step in every round; the processes end."""
     times: dict[Variant, list[float]] = {variant: [] for variant in processes}
     assert all(process.said for process in processes.values())  # all are ready before any is timed
+    others = OtherWork.begin()
     for _ in range(rounds):
         for variant, process in processes.items():
             times[variant].append(process.times()[0 if threads == 1 else 1])
+    turns = Turns(times, others.cores())
     for process in processes.values():
         process.close()
-    return times
+    return turns
 
 
 def measured(
-    shape: Shape, members: int, *, threads: int, rounds: int, peer: Peer | None
+    shape: Shape,
+    members: int,
+    *,
+    threads: int,
+    rounds: int,
+    peer: Peer | None,
+    although_loaded: bool,
 ) -> dict[str, Any]:  # JSON values
     """Median time of every variant for a member, and its ratios to what is beside it."""
     chosen = variants(members, peer)
     processes = {variant: started(shape, variant, threads, peer) for variant in chosen}
-    times = taking_turns(processes, threads=threads, rounds=rounds)
+    turns = taking_turns(processes, threads=threads, rounds=rounds)
+    require_quiet(allowed=although_loaded, cores=turns.other_work_cores or 0.0)
+    times = turns.times
     each = {v: 1000 * median(t) / v.members for v, t in times.items()}
     return {
         v.name: {
             **processes[v].said,
             "ms_per_member": round(each[v], 1),
             "fastest_ms_per_member": round(1000 * min(times[v]) / v.members, 1),
+            "other_work_cores": turns.other_work_cores,
             "times_faster_than_eager": round(each[EAGER] / each[v], 2),
             **({} if peer is None else {"times_faster_than_peer": round(each[PEER] / each[v], 2)}),
         }
@@ -248,7 +269,9 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["maze"])
     parser.add_argument("--incumbent", type=Path, help="a folder with lfads-torch's package")
     parser.add_argument("--incumbent-python", type=Path, default=Path(sys.executable))
+    add_option(parser)
     given = parser.parse_args()
+    require_quiet(allowed=given.although_loaded)
     peer = None if given.incumbent is None else Peer(given.incumbent, given.incumbent_python)
     load, products = os.getloadavg()[0], product_rate()
     result: dict[str, Any] = {
@@ -277,7 +300,12 @@ def main() -> None:
             "threads": {
                 str(threads): {
                     str(members): measured(
-                        shape, members, threads=threads, rounds=given.rounds, peer=peer
+                        shape,
+                        members,
+                        threads=threads,
+                        rounds=given.rounds,
+                        peer=peer,
+                        although_loaded=given.although_loaded,
                     )
                     for members in given.members
                 }

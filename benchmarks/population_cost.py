@@ -1,7 +1,7 @@
 """What a member of a population costs: time of an epoch and memory, against one model alone.
 
     python benchmarks/population_cost.py [--data ../shared/data] [--rounds 5] [--members 1 8 20]
-        [--results FILE]
+        [--although-loaded] [--results FILE]
 
 Whole epochs (training, validation, score) of the preset `maze_peer` on the maze recording, split as
 the peer does. Populations take turns epoch by epoch (A B C A B C ...), in one process and one
@@ -9,6 +9,7 @@ thread; medians are compared. Times are processor time, so that other work on th
 caches, not in waiting; the time on the clock stands beside it. Memory is the peak of a process of
 its own that trains two epochs of that population and nothing else.
 
+Beside other work on the machine nothing is timed, unless it is allowed; then the result tells it.
 Writes results/population_cost.json.
 """
 
@@ -29,6 +30,7 @@ from typing import Any
 import torch
 from kernel_steps import processor
 from maze_single import settings_of_the_peer
+from other_work import OtherWork, add_option, require_quiet
 from peak_memory import peak_mb
 from tree import sources
 
@@ -153,6 +155,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, nargs="+", default=[1, 8, 20])
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--peak-of", type=int, nargs=2, help=argparse.SUPPRESS)
+    add_option(parser)
     given = parser.parse_args()
     torch.set_num_threads(1)
     if not (given.data / "mc_maze_large_subset.h5").exists():
@@ -160,13 +163,17 @@ def main() -> None:
     if given.peak_of:
         print_peak(given.data, Population(*given.peak_of))
         return
+    require_quiet(allowed=given.although_loaded)
     recording = recording_of(given.data)
     chosen = populations(recording, given.members)
     assemblies = {each: assembled(recording, each.members) for each in chosen}
     peaks = {each: peak_of(given.data, each) for each in chosen}
     load = os.getloadavg()[0]
     run = {each: epochs_of(assembly, each.at_once) for each, assembly in assemblies.items()}
+    others = OtherWork.begin()
     times = timed(run, given.rounds)
+    cores = others.cores()
+    require_quiet(allowed=given.although_loaded, cores=cores or 0.0)
     first = assemblies[chosen[0]].task
     result = {
         "what": __doc__.splitlines()[0],
@@ -174,6 +181,7 @@ def main() -> None:
             "processor": processor(),
             "cores": os.cpu_count(),
             "load_before": round(load, 1),
+            "other_work_cores": cores,
         },
         "versions": library_versions(),
         **sources(),

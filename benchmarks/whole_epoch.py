@@ -1,7 +1,7 @@
 """A whole epoch against one of the eager stand-in: steps, validation, metrics, checkpoint.
 
     python benchmarks/whole_epoch.py [--data ../shared/data] [--rounds 5] [--threads 1]
-        [--precision float32]
+        [--precision float32] [--although-loaded]
 
 Ours is a real fit of the preset `maze_peer` on the maze recording (one model, split as the peer
 does), with `training.checkpoint_interval_s=0`: an epoch lasts from one report to the next, with its
@@ -13,6 +13,7 @@ take turns epoch by epoch in one process; the first epoch of each only warms up.
 one thread, time of the clock on more.
 
 Nothing is timed before the gradients of both agree with those of the reference in float64.
+Beside other work on the machine nothing is timed, unless it is allowed; then the result tells it.
 Writes results/whole_epoch.json.
 """
 
@@ -33,6 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 from kernel_steps import checked, first_gradient, processor
+from other_work import OtherWork, add_option, require_quiet
 from population_cost import recording_of
 from step_shapes import Shape
 from step_variants import eager_model
@@ -177,12 +179,15 @@ def measured(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         turns = Turns(EagerEpochs(recording, shape, folder), rounds, threads)
+        others = OtherWork.begin()
         fit_run(recording, settings, folder / "run", observer=turns)
+        other_work_cores = others.cores()
     ours, eager = median(turns.ours), median(turns.eager)
     return {
         "threads": threads,
         "precision": precision,
         "backend": turns.backend,
+        "other_work_cores": other_work_cores,
         "gradient_error": {key: float(f"{error:.1e}") for key, error in errors.items()},
         "ours_s": round(ours, 3),
         "ours_fastest_s": round(min(turns.ours), 3),
@@ -199,9 +204,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--precision", nargs="+", default=["float32"], help="run.precision of ours")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    add_option(parser)
     given = parser.parse_args()
     if not (given.data / "mc_maze_large_subset.h5").exists():
         sys.exit(f"skipped: no recordings in {given.data}; say where they are with --data.")
+    require_quiet(allowed=given.although_loaded)
     recording, load = recording_of(given.data), os.getloadavg()[0]
     result = {
         "what": __doc__.splitlines()[0],
@@ -220,6 +227,8 @@ def main() -> None:
             for precision in given.precision
         ],
     }
+    for each in result["epochs"]:
+        require_quiet(allowed=given.although_loaded, cores=each["other_work_cores"] or 0.0)
     given.results.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 

@@ -135,3 +135,33 @@ def test_a_key_that_is_no_name_is_told() -> None:
     assert read_mapping("? [a, b]\n: 3\n", "a.yaml").mistakes == [
         "line 1: a name is needed before the colon"
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model:\n  n_factors: 20  # how many\n  cell_clip: -1e-3\n\n# end\nrun:\n  device: cpu\n",
+        "a:\n  b: \"x: y\"\n  c: 'it''s'\n  b: again\nd:\ne: 010\n",
+        "a:\n  b: 1\n   c: 2\n",
+        "a:\n  b: c: d\n",
+    ],
+    ids=["settings", "quotes and a key twice", "indented wrongly", "two colons"],
+)
+def test_libyaml_reads_what_python_reads(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read() -> object:
+        try:
+            return read_mapping(text, "here")
+        except SettingsError as error:
+            return str(error)
+
+    found = read()
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    assert found == read()
+
+
+def test_what_nests_is_never_given_to_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml, "CSafeLoader", None, raising=False)
+    with pytest.raises(SettingsError, match="nested too deeply"):
+        read_mapping("a:\n  b: " + "[" * 5000, "here")
+    for text in ("a: {b: 1}\n", "a:\n  - 1\n", "a:\n  b:\n    c: 1\n", "a: &x 1\nb: *x\n"):
+        read_mapping(text, "here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,69 @@ def test_outside_of_git_nothing_is_said(section, monkeypatch, tmp_path):
     monkeypatch.setattr(tree, "_ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert tree.sources() == {}
+
+
+def test_parts_of_a_step_are_written_between_the_marks(section, tmp_path):
+    step_parts, readme = section("step_parts"), tmp_path / "README.md"
+    steps = [
+        {"gru_forward": 0.002, "lagged_forward": 0.001, "lagged_backward": 0.001, "rest": 0.004,
+         "step": 0.008},
+        {"gru_forward": 0.004, "lagged_forward": 0.001, "lagged_backward": 0.0, "rest": 0.004,
+         "step": 0.009},
+        {"gru_forward": 0.004, "rest": 0.003, "step": 0.007},
+    ]  # fmt: skip
+    parts = step_parts.medians(steps)
+    assert parts == {"gru_forward": 4.0, "rest": 4.0, "lagged": 1.0}
+    with pytest.raises(ValueError, match="has no line in PARTS"):
+        step_parts.part_of("something_else")
+    result = {
+        "machine": {"processor": "AMD EPYC", "other_work_cores": 0.1}, "members": 1, "steps": 3,
+        "sources": {"revision": "abc", "is_changed": True}, "shape": "maze", "step_ms": 8.0,
+        "backend": "compiled-avx2", "parts_ms": parts,
+    }  # fmt: skip
+    readme.write_text(f"before\n{step_parts.BEGIN}old\n{step_parts.END}after\n")
+    step_parts.write_table(result, readme)
+    written = readme.read_text()
+    assert written.startswith(f"before\n{step_parts.BEGIN}Shape `maze`, one member")
+    assert "0.1 cores held by other work, revision abc (changed)" in written
+    assert "| encoders, forward | 4.0 | 50 % |" in written
+    assert written.endswith(f"{step_parts.END}after\n")
+    assert "old" not in written
+    readme.write_text("no marks\n")
+    with pytest.raises(ValueError, match="the marks"):
+        step_parts.write_table(result, readme)
+
+
+def test_the_readme_of_the_kernels_has_the_marks(section):
+    step_parts = section("step_parts")
+    text = step_parts.README.read_text(encoding="utf-8")
+    assert 0 < text.index(step_parts.BEGIN) < text.index(step_parts.END)
+
+
+def test_nothing_is_timed_beside_other_work(section):
+    other_work = section("other_work")
+    other_work.require_quiet(allowed=True, cores=9.0)
+    other_work.require_quiet(allowed=False, cores=other_work.MOST_CORES)
+    with pytest.raises(SystemExit, match=r"other work holds 1\.5 cores .*--although-loaded"):
+        other_work.require_quiet(allowed=False, cores=1.5)
+
+
+def test_other_work_is_what_neither_we_nor_our_children_did(section, monkeypatch):
+    other_work = section("other_work")
+    if other_work.OtherWork.begin().busy_s is None:
+        pytest.skip("this system does not tell")
+    clock, busy, own = iter([10.0, 12.0]), iter([100.0, 103.0]), iter([1.0, 2.5])
+    monkeypatch.setattr(other_work.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(other_work, "_busy_s", lambda: next(busy))
+    monkeypatch.setattr(other_work, "_own_s", lambda: next(own))
+    assert other_work.OtherWork.begin().cores() == 0.75
+
+
+def test_own_work_is_seen(section):
+    other_work = section("other_work")
+    if other_work.OtherWork.begin().busy_s is None:
+        pytest.skip("this system does not tell")
+    before, own = time.process_time(), other_work._own_s()
+    while time.process_time() - before < 0.1:
+        pass
+    assert 0.05 <= other_work._own_s() - own

@@ -90,7 +90,7 @@ class StoppedAfterTheFirstEpoch(Quiet):
 
 def test_sessions_read_by_trial_are_those_of_memory_and_resume_to_the_bit(two_paths, tmp_path):
     first, second = two_paths
-    seeds = ("run.n_seeds=3", "training.checkpoint_interval_s=0")
+    seeds = ("run.n_seeds=2", "training.checkpoint_interval_s=0", "inference.n_samples=2")
     memory = fit(first, tmp_path / "memory", "data.read_by=memory", *seeds, more=(second,))
     whole = fit(first, tmp_path / "whole", *seeds, more=(second,))
     folder, stop = tmp_path / "stopped", StoppedAfterTheFirstEpoch()

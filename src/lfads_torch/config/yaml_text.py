@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import yaml
@@ -18,6 +19,8 @@ from lfads_torch.errors import SettingsError
 __all__ = ["SettingsText", "plain_value", "read_mapping", "read_rows", "read_scalar", "scalar_text"]
 
 _PLAIN_TAGS = ("bool", "int", "float", "null", "str", "timestamp", "value", "merge", "seq", "map")
+# Two levels of `name: value` and nothing that could nest deeper.
+_FLAT = re.compile(r"\s*(#.*)?|(  )?[A-Za-z_][\w.]*:( +([\w.\"']|[-+][\w.]).*)?")
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ def scalar_text(value: bool | int | float | str) -> str:
 
 
 def _compose(text: str, source: str) -> yaml.Node | None:
+    if (flat := _composed_fast(text)) is not None:
+        return flat
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -119,6 +124,20 @@ def _compose(text: str, source: str) -> yaml.Node | None:
         raise SettingsError(
             f"{source} is nested too deeply; needed are sections with settings, no deeper."
         ) from error
+
+
+def _composed_fast(text: str) -> yaml.Node | None:
+    """By libyaml, fifteen times as fast, where PyYAML has it; None: to be read by Python.
+
+    Only what settings look like: libyaml's parser ends the process where a text nests deeply, and
+    words its errors in another way.
+    """
+    if not yaml.__with_libyaml__ or not all(map(_FLAT.fullmatch, text.splitlines())):
+        return None
+    with suppress(yaml.YAMLError):
+        node: yaml.Node | None = yaml.compose(text, Loader=yaml.CSafeLoader)
+        return node
+    return None
 
 
 def _entries(
@@ -153,7 +172,7 @@ def _value(node: yaml.Node, name: str, result: SettingsText) -> object:
         return {}
     if isinstance(node, yaml.SequenceNode):
         return []
-    is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    is_plain = isinstance(node, yaml.ScalarNode) and not node.style
     return plain_value(node.value) if is_plain else node.value
 
 
