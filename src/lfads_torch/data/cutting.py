@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Trials", "binned_grid", "cut_trials"]
 
+MOST_BINS = 10_000_000  # of a trial; more are times in another unit
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trials:
@@ -240,6 +242,13 @@ def _until(
     start_s, beyond_s = options.window_s or (0.0, 0.0)
     n_bins = np.floor((stops + beyond_s - trials.times - start_s) / bin_width_s + 1e-6)
     is_known = np.isfinite(n_bins)
+    longest = float(n_bins[is_known].max(initial=0.0))
+    if longest > MOST_BINS:
+        raise DataError(
+            f"the longest trial, from {options.event or 'event_times'} to {options.stop_event}, "
+            f"has {longest:.3g} bins of {bin_width_s:g} s; at most {MOST_BINS} can be cut. Times "
+            "in seconds are needed (not milliseconds or samples)."
+        )
     trials = replace(trials, n_bins=np.where(is_known, n_bins, 0).astype(np.int64))
     trials = trials.keep(is_known, "without a time of the event")
     assert trials.n_bins is not None  # set above

@@ -9,6 +9,7 @@ from pathlib import Path
 from lfads_torch.atomic import write_text
 from lfads_torch.errors import OutputError
 from lfads_torch.outputs.json_text import json_text, plain
+from lfads_torch.outputs.typed_record import typed_record
 
 __all__ = ["ENSEMBLE", "EnsembleRecord", "read_ensemble", "write_ensemble"]
 
@@ -47,9 +48,7 @@ def read_ensemble(path: Path) -> EnsembleRecord | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (content.pop("format"), content.pop("format_version")) != (FORMAT, FORMAT_VERSION):
             return None
-        n_trials = int(content.pop("n_trials"))
-        values = {name: tuple(value) for name, value in content.items()}
-        record = EnsembleRecord(n_trials=n_trials, **values)
+        record = typed_record(EnsembleRecord, content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     is_whole = record.members and set(record.members) <= set(record.candidates)

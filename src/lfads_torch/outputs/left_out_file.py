@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lfads_torch.outputs.json_record import RecordFormat
+from lfads_torch.outputs.typed_record import typed_record
 
 __all__ = ["LEFT_OUT", "WAITING", "LeftOut", "LeftOutRecord", "read_left_out", "write_left_out"]
 
@@ -55,17 +56,4 @@ def write_left_out(path: Path, record: LeftOutRecord) -> None:
 
 def read_left_out(path: Path) -> LeftOutRecord:
     """The record. Raises RunError where it is damaged, FormatError where it is newer."""
-    return FORMAT.read(path, _record)
-
-
-def _record(content: dict[str, Any]) -> LeftOutRecord:
-    return LeftOutRecord(
-        command=tuple(content["command"]),
-        run=content["run"],
-        n_trials=content["n_trials"],
-        begun_with=dict(content.get("begun_with", {})),
-        sessions=tuple(
-            LeftOut(**{**each, "scores": tuple(each["scores"])}) for each in content["sessions"]
-        ),
-        pooled=tuple(content["pooled"]),
-    )
+    return FORMAT.read(path, lambda content: typed_record(LeftOutRecord, content))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from lfads_torch.outputs.json_record import RecordFormat
+from lfads_torch.outputs.typed_record import typed_record
 
 __all__ = ["SHAPES", "WAITING", "Shape", "ShapesRecord", "read_shapes", "write_shapes"]
 
@@ -62,13 +62,4 @@ def write_shapes(path: Path, record: ShapesRecord) -> None:
 
 def read_shapes(path: Path) -> ShapesRecord:
     """The record. Raises RunError where it is damaged, FormatError where it is newer."""
-    return FORMAT.read(path, _record)
-
-
-def _record(content: dict[str, Any]) -> ShapesRecord:
-    return ShapesRecord(
-        command=tuple(content["command"]),
-        seed=content["seed"],
-        ranges={name: (low, high) for name, (low, high) in content["ranges"].items()},
-        shapes=tuple(Shape(**each) for each in content["shapes"]),
-    )
+    return FORMAT.read(path, lambda content: typed_record(ShapesRecord, content))

@@ -104,11 +104,11 @@ def event_times_in(stored: StoredArrays, event: str | None) -> NDArray[np.float6
             name = f"event_times{separator}{name}"
     array = stored.find(name, "event times")
     if array.kind != "number":
-        found = array.note or f"type {array.type_name}; real numbers are needed"
+        found = array.note or f"it has type {array.type_name}; real numbers are needed"
         events = [each for each in stored.arrays if below(each, "event_times") is not None]
         raise FormatError(
-            f"{stored.path}: array {name!r} for the event times has {found}: a time in seconds for "
-            f"each trial. Arrays of events: {', '.join(events) or 'none'}."
+            f"{stored.path}: array {name!r} can't be event times: {found}. A time in seconds for "
+            f"each trial is needed; arrays of events: {', '.join(events) or 'none'}."
         )
     return one_axis_of_times(stored, name, "event times")
 

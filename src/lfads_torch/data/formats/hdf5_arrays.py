@@ -64,7 +64,13 @@ def dataset_values(dataset: h5py.Dataset) -> NDArray[Any]:
 
     if h5py.check_string_dtype(dataset.dtype) is None:
         return np.asarray(dataset[()])
-    return np.asarray(dataset.asstr()[()], dtype=np.str_)
+    try:
+        return np.asarray(dataset.asstr("utf-8")[()], dtype=np.str_)
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{dataset.file.filename}: the text in {dataset.name} is not UTF-8 ({error}). "
+            "Write it again as UTF-8, or as numbers."
+        ) from None
 
 
 def _stored_dataset(name: str, dataset: h5py.Dataset) -> StoredArray:

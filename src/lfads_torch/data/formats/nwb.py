@@ -113,8 +113,10 @@ def _column(name: str, column: h5py.Dataset, *, n_rows: int, is_ragged: bool) ->
 
     is_text = h5py.check_string_dtype(column.dtype) is not None
     note = ""
-    if is_ragged or column.shape != (n_rows,):
+    if is_ragged:
         note = "it has several values per trial; one is needed"
+    elif column.shape != (n_rows,):
+        note = f"it has shape {column.shape}; one value for each of {n_rows} rows is needed"
     elif not is_text and column.dtype.kind not in "biuf":
         note = f"values of type {column.dtype} are neither numbers nor text"
     return StoredArray(

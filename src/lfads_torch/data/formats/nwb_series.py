@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.formats.hdf5_arrays import dataset_values
-from lfads_torch.data.formats.nwb_tables import MEND, broken_link, children, group_at
+from lfads_torch.data.formats.nwb_tables import (
+    MEND,
+    broken_link,
+    children,
+    group_at,
+    groups_below,
+)
 from lfads_torch.data.formats.stored import StoredArray
 from lfads_torch.errors import FormatError
 
@@ -31,8 +37,9 @@ def stored_series(path: Path, file: h5py.File, *, taken: set[str]) -> Iterator[S
     marked: they are read where they are named.
     """
     groups = [group for place in PLACES if (group := group_at(path, file, place)) is not None]
-    found = [each for group in groups for each in _series_below(group)]
-    names = [group.name.rsplit("/", 1)[1] for group in found]
+    seen: set[h5py.Group] = set()
+    found = [each for group in groups for each in _series_below(group, seen)]
+    names = [_name_of(group) for group in found]
     for group, short in zip(found, names, strict=True):
         name = short if names.count(short) == 1 and short not in taken else group.name[1:]
         yield from _series(path, group, name)
@@ -61,17 +68,10 @@ def _series(path: Path, group: h5py.Group, name: str) -> Iterator[StoredArray]:
     )
 
 
-def _series_below(group: h5py.Group) -> Iterator[h5py.Group]:
-    import h5py
-
-    for _, item in children(group):
-        if not isinstance(item, h5py.Group):
-            continue
-        if not _kind_of(item).endswith("Series"):
-            yield from _series_below(item)
-            continue
-        if _is_series_of_numbers(dict(children(item))):
-            yield item
+def _series_below(place: h5py.Group, seen: set[h5py.Group]) -> Iterator[h5py.Group]:
+    for group in groups_below(place, seen=seen):
+        if _kind_of(group).endswith("Series") and _is_series_of_numbers(dict(children(group))):
+            yield group
 
 
 def _is_series_of_numbers(members: dict[str, Any]) -> bool:
@@ -88,19 +88,18 @@ def _is_series_of_numbers(members: dict[str, Any]) -> bool:
     )
 
 
-def _broken_below(group: h5py.Group) -> Iterator[StoredArray]:
+def _broken_below(place: h5py.Group) -> Iterator[StoredArray]:
     """What links lead to that can't be opened, so that asking for it says so."""
-    import h5py
+    for group in groups_below(place):
+        for name, item in children(group):
+            if item is None and name == "data":
+                yield _unreadable(_name_of(group), f"its data is {broken_link(group, name)}")
+            elif item is None:
+                yield _unreadable(name, f"it is {broken_link(group, name)}")
 
-    for name, item in children(group):
-        if isinstance(item, h5py.Group):
-            inner = [(each, broken_link(item, each)) for each in item if each in ("data",)]
-            for _, link in inner:
-                if link is not None:
-                    yield _unreadable(name, f"its data is {link}")
-            yield from _broken_below(item)
-        elif item is None and name != "data":
-            yield _unreadable(name, f"it is {broken_link(group, name)}")
+
+def _name_of(group: h5py.Group) -> str:
+    return str(group.name).rsplit("/", 1)[1]
 
 
 def _unreadable(name: str, note: str) -> StoredArray:
@@ -120,9 +119,10 @@ def _scaled(path: Path, group: h5py.Group) -> NDArray[Any]:
     values = np.asarray(data[()], dtype=np.float64)
     if "channel_conversion" in group:
         by_dimension = dataset_values(group["channel_conversion"])
-        if by_dimension.shape != values.shape[1:]:
+        if by_dimension.shape != values.shape[1:] or by_dimension.dtype.kind not in "iuf":
             raise FormatError(
-                f"{path}: {group.name[1:]}/channel_conversion has shape {by_dimension.shape}; one "
+                f"{path}: {group.name[1:]}/channel_conversion has shape {by_dimension.shape} and "
+                f"type {by_dimension.dtype}; one "
                 f"number for each dimension of data, shape {values.shape[1:]}, is needed. {MEND}"
             )
         values = values * by_dimension

@@ -18,7 +18,15 @@ from lfads_torch.errors import FormatError
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["broken_link", "children", "group_at", "row_ends", "table_ids", "values_of"]
+__all__ = [
+    "broken_link",
+    "children",
+    "group_at",
+    "groups_below",
+    "row_ends",
+    "table_ids",
+    "values_of",
+]
 
 MEND = "Write the file again, or check it with nwbinspector."
 
@@ -27,6 +35,20 @@ def children(group: h5py.Group) -> Iterator[tuple[str, Any]]:
     """Name and group or dataset of what lies in a group; None where a link leads nowhere."""
     for name in group:
         yield name, _item(group, name)
+
+
+def groups_below(group: h5py.Group, *, seen: set[h5py.Group] | None = None) -> Iterator[h5py.Group]:
+    """The group and every group below it, each once: links may lead in circles."""
+    import h5py
+
+    seen = set() if seen is None else seen
+    if group in seen:  # h5py compares what is opened, not the path by which
+        return
+    seen.add(group)
+    yield group
+    for _, item in children(group):
+        if isinstance(item, h5py.Group):
+            yield from groups_below(item, seen=seen)
 
 
 def broken_link(group: h5py.Group, name: str) -> str | None:
@@ -97,7 +119,7 @@ def row_ends(path: Path, table: h5py.Group, name: str, n_rows: int) -> NDArray[n
             f"{path}: {_place(table)} has {n_rows} ids, {len(ends)} ends in {index} and {n_values} "
             f"values in {name}, which do not fit together; one end per id is needed. {MEND}"
         )
-    starts = np.concatenate([[0], ends[:-1]])
+    starts = np.concatenate([[0], ends[:-1]])[:n_rows]
     wrong = np.flatnonzero((ends < starts) | (ends > n_values))
     if len(wrong) or (n_rows and ends[-1] != n_values):
         at = int(wrong[0]) if len(wrong) else n_rows - 1

@@ -27,7 +27,10 @@ def why_without_units(path: Path, file: h5py.File) -> str | None:
     """What a file without sorted units lacks; None where it has them."""
     table = group_at(path, file, UNITS)
     lacking = [name for name in NEEDED if table is None or table.get(name, getlink=True) is None]
-    return f"{UNITS} lacks {', '.join(lacking)}" if lacking else None
+    if lacking:
+        return f"{UNITS} lacks {', '.join(lacking)}"
+    assert table is not None  # else everything is lacking
+    return None if len(table_ids(path, table)) else f"{UNITS} has no rows"
 
 
 def stored_units(path: Path, file: h5py.File) -> Iterator[StoredArray]:
