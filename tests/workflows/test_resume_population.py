@@ -219,7 +219,7 @@ def test_the_size_that_it_has_needs_no_leave(stopped):
 
 @pytest.mark.parametrize("n_members", [0, -1])
 def test_no_members_are_refused(stopped, n_members):
-    with pytest.raises(SettingsError, match=rf"--population {n_members}: at least one"):
+    with pytest.raises(SettingsError, match=rf"--population. is {n_members}: at least one"):
         resumed(stopped, n_members)
 
 

@@ -87,17 +87,19 @@ def _stored_as(precision: str) -> str:
 def _require_population(run: RunFolder, settings: Settings, n_members: int) -> None:
     method = settings.search.method
     if n_members < 1:
-        raise SettingsError(f"--population {n_members}: at least one member is needed.")
+        raise SettingsError(
+            f"population (--population) is {n_members}: at least one member is needed."
+        )
     if not run.read_record().search:
         raise RunError(
-            f"{run.path}: is a fit, whose restarts all train to the end; --population is for a "
+            f"{run.path}: is a fit, whose restarts all train to the end; a population is for a "
             "search. Leave it out; more restarts are another run: lfads fit --seeds."
         )
     if method in _WHY_FIXED and n_members != settings.search.population:
         raise RunError(
             f"{run.path}: a search of the method {method} cannot go on with {n_members} members "
-            f"instead of {settings.search.population}: {_WHY_FIXED[method]}. Leave --population "
-            "out, or begin another search."
+            f"instead of {settings.search.population}: {_WHY_FIXED[method]}. Leave the "
+            "population (--population) out, or begin another search."
         )
     if _generation(run) < 0 and n_members != settings.search.population:
         raise RunError(

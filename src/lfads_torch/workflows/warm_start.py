@@ -185,7 +185,7 @@ def _advice(run: RunFolder, recordings: Sequence[Recording], settings: Settings)
     listed = f" Settings that differ: {'; '.join(differing)}." if differing else ""
     return (
         f"{listed} Give the settings of that run (--settings {run.settings_path}), or leave the "
-        "parts that differ out with --from-parts."
+        "parts that differ out (--from-parts; parts of WarmStart in Python)."
     )
 
 
@@ -212,7 +212,8 @@ def _advice_on_units(run: RunFolder, recordings: Sequence[Recording]) -> str:
     each = ", for the other recordings theirs" if len(splits) < len(recordings) else ""
     return (
         f" The number of encoded units differs: {'; '.join(found)}. Give the split of that run "
-        f"({' '.join(splits)}{each}), or leave the parts that differ out with --from-parts."
+        f"({' '.join(splits)}{each}), or leave the parts that differ out (--from-parts; "
+        "parts of WarmStart in Python)."
     )
 
 
@@ -236,5 +237,6 @@ def _require_same_units(run: RunFolder, recordings: Sequence[Recording], taken: 
             raise RunError(
                 f"{run.path}: cannot start from it: {', '.join(of_units)} belong to its units, and "
                 f"{session} has others, in another order, or holds out others. Leave these parts "
-                "out, such as --from-parts decoder, or give the same units and split."
+                'out, such as --from-parts decoder (WarmStart(parts=("decoder",)) in Python), or '
+                "give the same units and split."
             )
