@@ -119,7 +119,9 @@ def test_chunks_change_nothing(run, tmp_path, batch_size):
 def test_a_member_asked_for_is_alone(run, alone, tmp_path):
     found = inferred(run, tmp_path, THREE, member=2)
     np.testing.assert_array_equal(found["rates"], alone[2]["rates"])
-    with pytest.raises(SettingsError, match="--member 1 is one model, and --ensemble 2 averages"):
+    with pytest.raises(
+        SettingsError, match=r"--member\) is 1, one model, and ensemble \(--ensemble\) 2 aver"
+    ):
         infer_file(run, InferRequest(member=1, ensemble=2), tmp_path / "none.nc")
     with pytest.raises(
         SettingsError, match=r"ensemble \(--ensemble\) is 0; a whole number of at least 1"
