@@ -46,6 +46,21 @@ def run(trained: Path, tmp_path: Path) -> RunFolder:
     return RunFolder(Path(shutil.copytree(trained, tmp_path / "run")))
 
 
+@pytest.fixture(scope="module")
+def finished(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("finished") / "run"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lfads_torch.analysis.report.render_report", lambda *a, **k: "<p>")
+        finish_run(RunFolder(folder))
+    return folder
+
+
+@pytest.fixture
+def whole(finished: Path, tmp_path: Path) -> RunFolder:
+    """With its results."""
+    return RunFolder(Path(shutil.copytree(finished, tmp_path / "whole" / "run")))
+
+
 class Messages:
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -78,21 +93,19 @@ def test_all_three_are_written_once(run: RunFolder) -> None:
 
 
 @pytest.mark.parametrize("missing", RESULTS)
-def test_what_is_made_from_what_is_missing_is_made_again(run: RunFolder, missing: str) -> None:
-    finish_run(run)
-    before = written(run)
-    (run.path / missing).unlink()
-    finish_run(run)
+def test_what_is_made_from_what_is_missing_is_made_again(whole: RunFolder, missing: str) -> None:
+    before = written(whole)
+    (whole.path / missing).unlink()
+    finish_run(whole)
     first = RESULTS.index(missing)
-    after = written(run)
+    after = written(whole)
     for position, name in enumerate(RESULTS):
         assert (after[name] > before[name]) == (position >= first), name
 
 
-def test_scores_are_of_validation_where_there_is_no_test_set(run: RunFolder) -> None:
-    assert reported_set(run) == "valid"
-    finish_run(run)
-    scores = json.loads(run.scores_path.read_text())
+def test_scores_are_of_validation_where_there_is_no_test_set(whole: RunFolder) -> None:
+    assert reported_set(whole) == "valid"
+    scores = json.loads(whole.scores_path.read_text())
     assert scores["set"] == "valid"
     assert all(score["used_for_selection"] for score in scores["scores"])
 
@@ -124,12 +137,11 @@ def test_a_recording_that_has_gone_is_told_with_what_is_safe(run: RunFolder) -> 
     assert recording_if_there(run) is None
 
 
-def test_figures_get_everything_of_a_run(run: RunFolder, tmp_path: Path) -> None:
+def test_figures_get_everything_of_a_run(run: RunFolder, whole: RunFolder, tmp_path: Path) -> None:
     with figure_inputs(run) as inputs:
         assert inputs.rates is None
         assert inputs.recording is not None
-    finish_run(run)
-    with figure_inputs(run) as inputs:
+    with figure_inputs(whole) as inputs:
         assert inputs.rates is not None
         assert inputs.rates["rates"].shape == (21, 8, 5)
         assert inputs.recording is not None
@@ -139,5 +151,5 @@ def test_figures_get_everything_of_a_run(run: RunFolder, tmp_path: Path) -> None
         assert inputs.run["status"] == "finished"
         assert inputs.settings["model"]["n_factors"] == 3
         assert "findings" in inputs.check
-    target = plot_run(run, "loss_curves", tmp_path / "curves.svg")
+    target = plot_run(whole, "loss_curves", tmp_path / "curves.svg")
     assert target.read_bytes().startswith(b"<?xml")
