@@ -359,7 +359,9 @@ def test_the_recording_is_asked_for_where_it_is_not_known(tmp_path: Path) -> Non
 def test_a_learned_scale_of_a_zero_inflated_gamma_is_refused(tmp_path: Path) -> None:
     model = PeerModel(n_parameters=3)
     weights = {**peer_weights(model), "recon.0.scale": np.ones((2, 7), np.float32)}
-    with pytest.raises(FormatError, match="learned scale per unit"):
+    with pytest.raises(
+        FormatError, match=r"s \* max\(sigmoid.*learned scale s per unit.*no weights of ours"
+    ):
         imported(tmp_path, model, weights)
 
 

@@ -28,11 +28,12 @@ def observation_fates(found: Checkpoint, configuration: Configuration) -> tuple[
     """
     if any(name.startswith("recon.") and name.endswith(".scale") for name in found.tensors):
         raise FormatError(
-            f"{found.path}: its observation is a zero-inflated Gamma with a learned scale per unit "
-            "(recon.0.scale), in which the factors pass through a sigmoid; no read-out of ours is "
-            "the same function, so its rates could not be. Fit anew with "
-            "loss.observation=zero_inflated_gamma: `lfads import` its YAML configuration for the "
-            "settings."
+            f"{found.path}: its observation is a zero-inflated Gamma whose shape and rate are "
+            "s * max(sigmoid(w f + b), 1e-5), with a learned scale s per unit (recon.0.scale), so "
+            "that both are bounded by it. Here mean and shape are exp(w f + b), unbounded: no "
+            "weights of ours are the same function of the factors f, and the rates would differ. "
+            "Fit anew with loss.observation=zero_inflated_gamma: `lfads import` its YAML "
+            "configuration for the settings."
         )
     model = configuration.values.get("model")
     if isinstance(model, Mapping) and "reconstruction" in model:
