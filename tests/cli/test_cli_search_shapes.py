@@ -43,7 +43,7 @@ def test_a_search_over_shapes_prints_its_table_and_the_best(
     assert "It holds the runs shape_0, shape_1" in lfads("resume", tmp_path / "out").err
     inspected = lfads("inspect", tmp_path / "out")
     assert inspected.code == 0
-    assert "runs.shape_1" in inspected.out
+    assert "shapes.shape_1" in inspected.out
     shown = lfads("inspect", tmp_path / "out" / "shapes.json")
     assert shown.code == 0
     assert "lfads-torch shapes" in shown.out
