@@ -34,6 +34,7 @@ def describe_left_out(path: Path) -> Description:
     few = None if record.n_trials is None else f"{record.n_trials} training trials"
     return {
         "what": "leave-one-out",
+        "format": LEFT_OUT_FORMAT.name,
         "run of all sessions": record.run,
         **({"few-shot": few} if few else {}),
         "sessions": {each.session: _left_out(each, path.parent) for each in record.sessions},
@@ -46,6 +47,7 @@ def describe_shapes(path: Path) -> Description:
     record = read_shapes(path)
     return {
         "what": "shapes",
+        "format": SHAPES_FORMAT.name,
         "best": record.best,
         "seed": record.seed,
         "ranges": {name: f"{low} .. {high}" for name, (low, high) in record.ranges.items()},
@@ -99,6 +101,7 @@ def _ensemble(content: Mapping[str, Any]) -> Description:
     members, nats = content.get("members", []), content.get("nats", [])
     return {
         "what": "ensemble",
+        "format": ENSEMBLE_FORMAT,
         "validation trials": content.get("n_trials"),
         "tried": len(content.get("candidates", [])),
         "models": {
