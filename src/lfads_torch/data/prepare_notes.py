@@ -51,7 +51,7 @@ def _signals(notes: Notes) -> list[str]:
         )
         if share:
             line += f"; {share:.1%} of bins have no sample and are missing"
-        if each["sample_interval_s"] > notes["bin_width_s"]:
+        if each["sample_interval_s"] > 1.001 * notes["bin_width_s"]:  # rates come with rounding
             line += " (bins are narrower than samples are apart)"
         lines.append(line)
     return lines

@@ -24,6 +24,8 @@ _MAY_DIFFER = frozenset(
      "data.read_by"}
 )  # fmt: skip
 _READ_MAY_DIFFER = frozenset({"read_by", "memory_gb"})
+# Options that records of an earlier version lack: stored only where something is asked.
+_READ_ADDED = frozenset({"signals"})
 _NAMES = {
     "settings": "settings", "added_overrides": "settings of the added session (--set-added)",
     "read_options": "options for reading", "splits": "splits (hashes)",
@@ -44,7 +46,11 @@ def begun_with(request: LeaveOutRequest) -> dict[str, Any]:
     found = {
         "settings": {n: v for n, v in flatten(request.settings).items() if n not in _MAY_DIFFER},
         "added_overrides": sorted(request.added_overrides),
-        "read_options": {n: v for n, v in read.items() if n not in _READ_MAY_DIFFER},
+        "read_options": {
+            n: v
+            for n, v in read.items()
+            if n not in _READ_MAY_DIFFER and (v or n not in _READ_ADDED)
+        },
         "splits": {each.session: _hash_of_split(each) for each in request.recordings},
         "data": {each.session: fingerprint(each)[:16] for each in request.recordings},
     }
