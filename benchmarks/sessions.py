@@ -26,7 +26,11 @@ and 3 training trials per condition, and nothing had converged.
   nothing is to be gained, against a model each. This is the negative control.
 - `added`: a sixth session added to the stitched model, everything frozen but its read-in and
   read-out, against a model of its own; also from few trials.
-- `maze`: half the units on odd trials, the rest on even trials, as two sessions.
+- `maze`: half the units on odd trials, the rest on even trials, as two sessions; with the sizes and
+  ramps above, where 49 trials make one step an epoch and a model of one half is overfit before its
+  ramps are over, and with the settings of lfads-torch for this recording (bins of 5 ms, any epoch
+  can be the best, patience of 40 epochs). The latter was added after the former's test scores of
+  single models had been below 0.
 
 Writes results/sessions.json; resumable.
 """
@@ -35,7 +39,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,13 +100,17 @@ class Protocol:
 
     updates: int = 3000
     seed: int = 0
+    preset: str = "small"  # another one: its own sizes, ramps and epochs
 
 
 def settings_of(recordings: Sequence[Recording], protocol: Protocol, **values: object) -> Settings:
     """With as many epochs as make these updates on these recordings."""
+    if protocol.preset != Protocol.preset:
+        own = {"training.patience": 40, "run.threads": 1, "run.seed": protocol.seed}
+        return _settings(protocol.preset, own, values)
     n_train = sum(len(each.split.trials("train")) for each in recordings)
     an_epoch = -(-n_train // BATCH)
-    values = {
+    own = {
         "model.generator_size": 64,
         "model.ic_encoder_size": 40,
         "model.controller_encoder_size": 32,
@@ -124,9 +132,13 @@ def settings_of(recordings: Sequence[Recording], protocol: Protocol, **values: o
         "inference.n_samples": 10,
         "run.threads": 1,
         "run.seed": protocol.seed,
-        **{name.replace("__", "."): value for name, value in values.items()},
     }
-    return read_settings(None, "small", tuple(f"{name}={value}" for name, value in values.items()))
+    return _settings(protocol.preset, own, values)
+
+
+def _settings(preset: str, own: Mapping[str, object], given: Mapping[str, object]) -> Settings:
+    values = {**own, **{name.replace("__", "."): value for name, value in given.items()}}
+    return read_settings(None, preset, tuple(f"{name}={value}" for name, value in values.items()))
 
 
 def scores_of(run: RunFolder, recordings: Sequence[Recording]) -> dict[str, Scores]:
@@ -294,12 +306,33 @@ def few(recording: Recording, n_trials: int | None) -> Recording:
 
 def maze(runs: Path, protocol: Protocol, data: Path) -> dict[str, Any]:
     """Half the units on odd trials, the rest on even trials; no trial and no unit in both."""
-    whole = rebin(read_recording(data / "mc_maze_large_subset.h5"), BINS_JOINED)
-    halves = maze_halves(whole)
-    values = {"model__n_inferred_inputs": 2, "sessions__readin_size": 20}
-    run, ours = together(runs / f"stitched_{protocol.seed}", halves, protocol, **values)
-    values["sessions__readin_size"] = 0
-    theirs, updates = alone(runs / f"{protocol.seed}", halves, protocol, **values)
+    whole = read_recording(data / "mc_maze_large_subset.h5")
+    small = {"model__n_inferred_inputs": 2}
+    return {
+        "sizes_and_ramps_of_the_networks": _maze_pair(
+            runs, maze_halves(rebin(whole, BINS_JOINED)), protocol, readin_size=20, **small
+        ),
+        "settings_of_lfads-torch": _maze_pair(
+            runs / "peer",
+            maze_halves(whole),
+            replace(protocol, preset="maze_peer"),
+            readin_size=20,
+        ),
+    }
+
+
+def _maze_pair(
+    runs: Path,
+    halves: Sequence[Recording],
+    protocol: Protocol,
+    *,
+    readin_size: int,
+    **values: object,
+) -> dict[str, Any]:
+    joint = {"sessions__readin_size": readin_size, **values}
+    run, ours = together(runs / f"stitched_{protocol.seed}", halves, protocol, **joint)
+    single = {"sessions__readin_size": 0, **values}
+    theirs, updates = alone(runs / f"{protocol.seed}", halves, protocol, **single)
     return _result(run, ours, theirs, updates)
 
 
