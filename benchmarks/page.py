@@ -96,7 +96,7 @@ def lorenz(coarse: dict[str, Any]) -> str:
                 "The centred state of each condition is divided by its absolute maximum. The authors' code has the signed maximum; per",
                 "condition that blows up where a trial hardly leaves the lower lobe (rates over 1e5 spikes/s), and only the absolute one",
                 "gives the recipe's mean and peak rate. Rate, ramps, divergence weight and, at 2 ms, batches and gates were tried out on",
-                "draw 0 beforehand; draws 1 to 4 were not looked at before.",
+                "draw 0 beforehand; draws 1 to 4 had not been trained in bins of 2 ms before these runs.",
                 *([] if fine is None else lorenz_rows("2 ms", fine)),
                 *lorenz_rows("10 ms", coarse),
                 *lorenz_default_gates(),
