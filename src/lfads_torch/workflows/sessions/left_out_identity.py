@@ -24,8 +24,6 @@ _MAY_DIFFER = frozenset(
      "data.read_by"}
 )  # fmt: skip
 _READ_MAY_DIFFER = frozenset({"read_by", "memory_gb"})
-# Options that records of an earlier version lack: stored only where something is asked.
-_READ_ADDED = frozenset({"signals"})
 _NAMES = {
     "settings": "settings", "added_overrides": "settings of the added session (--set-added)",
     "read_options": "options for reading", "splits": "splits (hashes)",
@@ -46,11 +44,7 @@ def begun_with(request: LeaveOutRequest) -> dict[str, Any]:
     found = {
         "settings": {n: v for n, v in flatten(request.settings).items() if n not in _MAY_DIFFER},
         "added_overrides": sorted(request.added_overrides),
-        "read_options": {
-            n: v
-            for n, v in read.items()
-            if n not in _READ_MAY_DIFFER and (v or n not in _READ_ADDED)
-        },
+        "read_options": {n: v for n, v in read.items() if n not in _READ_MAY_DIFFER},
         "splits": {each.session: _hash_of_split(each) for each in request.recordings},
         "data": {each.session: fingerprint(each)[:16] for each in request.recordings},
     }
@@ -60,7 +54,8 @@ def begun_with(request: LeaveOutRequest) -> dict[str, Any]:
 def require_same(before: LeftOutRecord, new: LeftOutRecord, folder: Path) -> None:
     """Raise RunError where the folder was begun with other sessions, runs, trials or settings.
 
-    A record of an earlier version does not say all of it; the rest is then not looked at.
+    A record of an earlier version does not say all of it. A whole part that it lacks is not looked
+    at; a single setting or option came later, and the folder was begun with its default.
     """
     told: list[tuple[str, Any, Any]] = [
         ("sessions", [s.session for s in before.sessions], [s.session for s in new.sessions]),
@@ -70,7 +65,8 @@ def require_same(before: LeftOutRecord, new: LeftOutRecord, folder: Path) -> Non
     ]
     for name, what in _NAMES.items():
         if name in before.begun_with:
-            told.append((what, *_differing(before.begun_with[name], new.begun_with[name])))
+            old, now = before.begun_with[name], new.begun_with[name]
+            told.append((what, *_differing(old, now, _defaults(name, now))))
     for what, old, now in told:
         if old != now:
             raise RunError(
@@ -79,12 +75,30 @@ def require_same(before: LeftOutRecord, new: LeftOutRecord, folder: Path) -> Non
             )
 
 
-def _differing(old: Any, now: Any) -> tuple[Any, Any]:  # JSON values
+def _differing(old: Any, now: Any, defaults: Mapping[str, Any]) -> tuple[Any, Any]:  # JSON values
     """Of mappings what is not in both; a message of every setting would say nothing."""
     if not (isinstance(old, Mapping) and isinstance(now, Mapping)):
         return old, now
+    old, now = ({**defaults, **each} if each else each for each in (old, now))
     names = [name for name in {**old, **now} if old.get(name) != now.get(name)]
     return {name: old.get(name) for name in names}, {name: now.get(name) for name in names}
+
+
+def _defaults(part: str, now: Mapping[str, Any]) -> dict[str, Any]:  # JSON values
+    """Of settings (the plug-ins' too) or options for reading; of recordings there are none."""
+    from lfads_torch.config.declarations import declarations
+    from lfads_torch.config.layers import nested
+    from lfads_torch.config.plugin_settings import plugin_settings
+    from lfads_torch.data.formats.base import ReadOptions
+    from lfads_torch.outputs.json_text import json_text
+
+    found: dict[str, Any] = {}
+    if part == "settings":
+        known = declarations(plugin_settings(nested(now))[0])
+        found = {n: each.default for n, each in known.items() if n not in _MAY_DIFFER}
+    elif part == "read_options":
+        found = {n: v for n, v in vars(ReadOptions()).items() if n not in _READ_MAY_DIFFER}
+    return dict(json.loads(json_text(found)))  # as a record is read back
 
 
 def _hash_of_split(recording: Recording) -> str:
