@@ -173,6 +173,17 @@ def test_counts_of_a_session_are_joined_and_its_signals_averaged(tmp_path):
     np.testing.assert_allclose(wide.counts[0, 0, 2], lfp[:12].mean(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("own", ["times", "rate"])
+def test_a_signal_of_as_many_samples_as_bins_keeps_its_own_times(tmp_path, own):
+    material = {"counts": np.ones((1000, 1)), "bin_width_s": 0.01, "event_times": np.array([2.0]),
+                "emg": np.arange(1000.0)[:, None]}  # fmt: skip
+    material |= {"emg_times": np.arange(1000) * 0.005} if own == "times" else {"emg_rate_hz": 200.0}
+    np.savez(tmp_path / "a.npz", **material)
+    options = PrepareOptions(window_s=(0.0, 0.03), read=ReadOptions(signals=("emg=gaussian",)))
+    found = prepare_recording(tmp_path / "a.npz", options)
+    assert found.counts[0, :, 1].tolist() == [400.5, 402.5, 404.5]
+
+
 def test_samples_further_apart_than_bins_are_said(tmp_path):
     write_npz(tmp_path / "a.npz", session())
     read = ReadOptions(signals=("ca=zero_inflated_gamma",))

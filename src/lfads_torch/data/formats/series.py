@@ -59,7 +59,8 @@ def unit_signals_in(
 ) -> tuple[UnitSignal, ...]:
     """Series that become units, in the order in which they are named, then in that of the file.
 
-    `sampled` are those without times of their own, in the bins of counts.
+    `sampled` are those of as many samples as there are bins of counts, at the times of these;
+    times of their own come first.
     """
     asked = dict(_asked(stored, word) for word in options.signals)
     for name, array in stored.arrays.items():
@@ -146,7 +147,7 @@ def _need_family(stored: StoredArrays, name: str, family: str) -> bool:
 
 
 def _with_two_axes(stored: StoredArrays, name: str, sampled: Mapping[str, Signal]) -> Signal:
-    if name in sampled:
+    if name in sampled and not _has_times(stored, name):
         return sampled[name]
     found = [each for each in stored.arrays if _short(each) == name and _has_times(stored, each)]
     if not found or stored.arrays[found[0]].is_per_trial:
