@@ -147,6 +147,32 @@ def test_a_wide_bin_with_a_missing_part_is_missing():
     np.testing.assert_array_equal(averaged.counts[0, :, 0], [np.nan, 2.5])
 
 
+def of_families(families, ends=None):
+    """Two trials of six bins; values rise along bins and are NaN beyond the ends."""
+    counts = np.tile(np.arange(6.0, dtype=np.float32)[:, None], (2, 1, len(families)))
+    if ends is not None:
+        counts[np.arange(6) >= np.array(ends)[:, None]] = np.nan
+    recording = recording_from_arrays(counts, bin_width_s=0.01)
+    ends = None if ends is None else np.array(ends)
+    return replace(recording, observation=np.array(families), n_trial_bins=ends)
+
+
+def test_signals_end_with_the_last_whole_wide_bin_of_a_trial():
+    wide = rebin(of_families(["", "gaussian"], ends=[6, 5]), 2)
+    assert wide.n_trial_bins.tolist() == [3, 2]
+    np.testing.assert_array_equal(wide.counts[1], [[1.0, 0.5], [5.0, 2.5], [np.nan, np.nan]])
+    np.testing.assert_array_equal(wide.counts[0, :, 1], [0.5, 2.5, 4.5])
+
+
+def test_units_of_another_familys_values_are_joined_as_asked():
+    recording = of_families(["poisson", "my.family:Counts", "gamma"])
+    with pytest.raises(DataError, match=r"1 units, the first is 1, .*my\.family:Counts.*--combine"):
+        rebin(recording, 2)
+    assert rebin(recording, 2, combine="sum").counts[0, 0].tolist() == [1.0, 1.0, 0.5]
+    assert rebin(recording, 2, combine="mean").counts[0, 0].tolist() == [0.5, 0.5, 0.5]
+    assert rebin(recording, 1).counts.shape == (2, 6, 3)
+
+
 def test_bins_that_do_not_divide_are_refused_with_what_would():
     recording = recording_from_arrays(np.ones((1, 6, 1)), bin_width_s=0.01)
     with pytest.raises(DataError, match=r"6 bins .* joined by 4.* Possible factors: 1, 2, 3, 6"):

@@ -116,6 +116,31 @@ def test_trials_without_a_condition_are_left_out_and_named(tmp_path):
     assert found.condition.tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize("stop", [None, "ends"])
+@pytest.mark.parametrize("labels", [["a", " ", "b"], ["", "", ""], [1.0, np.nan, 2.0]])
+def test_a_condition_found_by_its_name_costs_no_trial(tmp_path, labels, stop):
+    path = flat_session(
+        tmp_path / "a.npz", [0.0, 1.1, 4.0], [0] * 3, [1.0, 2.0, 3.0], condition=np.array(labels),
+        ends=np.array([1.5, 2.5, 3.5]),
+    )  # fmt: skip
+    found = prepared(path, stop_event=stop)
+    assert found.trial_ids.tolist() == [0, 1, 2]
+    assert found.condition is None
+    without = [0, 1, 2] if labels[0] == "" else [1]
+    assert found.provenance["prepared"]["trials_without_condition"] == without
+    told = "\n".join(prepared_lines(found))
+    assert f"conditions: left out of all trials, for {len(without)} have none: " in told
+    if len(without) == 1:
+        asked = prepared(path, read=ReadOptions(condition="condition"), stop_event=stop)
+        assert asked.trial_ids.tolist() == [0, 2]
+
+
+def test_a_condition_found_by_its_name_stays_where_trials_in_use_have_it(tmp_path):
+    path = flat_session(tmp_path / "a.npz", [0.0, 1.1, 4.0], [0] * 3, [1.0, np.nan, 3.0],
+                        conditions=np.array(["a", "", "b"]))  # fmt: skip
+    assert prepared(path).condition.tolist() == ["a", "b"]
+
+
 def test_units_of_an_nwb_file_are_missing_where_each_was_not_observed(nwb_session):
     with h5py.File(nwb_session, "r+") as file:
         units = file["units"]

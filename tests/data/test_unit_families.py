@@ -11,8 +11,15 @@ from lfads_torch.data.fingerprint import fingerprint
 from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.data.recording import Recording
-from lfads_torch.data.unit_families import asked_families, asked_text, unit_families
+from lfads_torch.data.unit_families import (
+    COUNT_OBSERVATIONS,
+    SIGNAL_OBSERVATIONS,
+    asked_families,
+    asked_text,
+    unit_families,
+)
 from lfads_torch.errors import DataError, FormatError, SettingsError
+from lfads_torch.loss.observations.choose import OBSERVATIONS
 
 UNITS = np.array(["a", "b", "emg1", "emg2", "7"])
 
@@ -92,3 +99,7 @@ def test_other_families_are_another_recording():
     assert fingerprint(recording()) != fingerprint(recording(["gamma"] * 5))
     plain = recording()
     assert fingerprint(plain) == fingerprint(replace(plain, observation=None))
+
+
+def test_each_family_of_ours_is_of_counts_or_of_signals():
+    assert sorted([*COUNT_OBSERVATIONS, *SIGNAL_OBSERVATIONS]) == sorted(OBSERVATIONS)

@@ -50,8 +50,9 @@ def prepare(
         Parameter(help="of chops, s; or what becomes of trials that share time with another"),
     ] = "keep",
     combine: Annotated[
-        Literal["sum", "mean"], Parameter(help="how bins are joined to wider ones")
-    ] = "sum",
+        Literal["sum", "mean"] | None,
+        Parameter(help="how bins are joined to wider ones; counts are added up"),
+    ] = None,
     source_bin_width: Annotated[
         float | None, Parameter(help="width of the bins in the file, where it does not say it, s")
     ] = None,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.recording import Recording
-from lfads_torch.data.unit_families import COUNT_OBSERVATIONS
+from lfads_torch.data.unit_families import COUNT_OBSERVATIONS, SIGNAL_OBSERVATIONS
 from lfads_torch.errors import DataError
 
 __all__ = [
@@ -131,12 +131,13 @@ def checked_samples(
 
 
 def rebin(
-    recording: Recording, factor: int, *, combine: Literal["sum", "mean"] = "sum"
+    recording: Recording, factor: int, *, combine: Literal["sum", "mean"] | None = None
 ) -> Recording:
     """The recording in bins `factor` times as wide.
 
     Counts are added up, or averaged if so asked; a bin with a missing part is missing. Units of
-    which the recording says that they count no spikes average what is there. Behaviour, inputs,
+    a signal, by the family that the recording says, average what is there of a bin that lies
+    wholly in its trial. Units of a family that is not ours need `combine`. Behaviour, inputs,
     rates and latents are averaged. The number of bins, and that of encoded bins, must be a multiple
     of `factor`. `extra` stays as it is.
     """
@@ -160,7 +161,10 @@ def rebin(
         bin_width_s=recording.bin_width_s * factor,
         behaviour={n: _averaged(values, factor) for n, values in recording.behaviour.items()},
         split=split and replace(split, n_encoded_bins=split.n_encoded_bins // factor),
-        provenance={**recording.provenance, "rebinned": {"factor": factor, "counts": combine}},
+        provenance={
+            **recording.provenance,
+            "rebinned": {"factor": factor, "counts": combine or "sum"},
+        },
         **wide,
     )
 
@@ -234,18 +238,35 @@ def _need_divisible(recording: Recording, factor: int) -> None:
 
 
 def _of_families(
-    recording: Recording, factor: int, combine: Literal["sum", "mean"]
+    recording: Recording, factor: int, combine: Literal["sum", "mean"] | None
 ) -> NDArray[Any]:
     families = recording.observation
     if families is None or combine == "mean":
-        return _combined(recording.counts, factor, combine)
-    is_signal = (families != "") & ~np.isin(families, COUNT_OBSERVATIONS)
+        return _combined(recording.counts, factor, combine or "sum")
+    if combine is None:
+        _need_known_families(recording)
+    is_signal = np.isin(families, SIGNAL_OBSERVATIONS)
     wide = _combined(recording.counts, factor, "sum")
     if not is_signal.any():
         return wide
     wide = wide.astype(np.result_type(wide, np.float32), copy=False)
-    wide[:, :, is_signal] = _mean_of_present(recording.counts[:, :, is_signal], factor)
+    signals = _mean_of_present(recording.counts[:, :, is_signal], factor)
+    is_whole = np.arange(wide.shape[1]) < (recording.bins_of_trials // factor)[:, None]
+    wide[:, :, is_signal] = np.where(is_whole[:, :, None], signals, np.nan)
     return wide
+
+
+def _need_known_families(recording: Recording) -> None:
+    """Whether values of a family of the user's are counts or a signal, only the user knows."""
+    families = np.asarray(recording.observation)
+    is_other = ~np.isin(families, ("", *COUNT_OBSERVATIONS, *SIGNAL_OBSERVATIONS))
+    if is_other.any():
+        raise DataError(
+            f"{int(is_other.sum())} units, the first is {recording.unit_ids[is_other][0]}, are of "
+            f"the family {families[is_other][0]}, which is not one of ours: nothing says whether "
+            "their values are added up or averaged in wider bins. Say it: --combine sum "
+            "(signals of our families are averaged all the same), or --combine mean for all units."
+        )
 
 
 def _mean_of_present(values: NDArray[Any], factor: int) -> NDArray[np.float64]:

@@ -214,7 +214,8 @@ def _around_events(stored: StoredArrays, options: PrepareOptions) -> Trials:
     )
     if options.stop_event is not None:
         return trials  # both events must be there: see `_until`
-    return _with_condition(trials.keep(np.isfinite(times), "without a time of the event"))
+    with_time = trials.keep(np.isfinite(times), "without a time of the event")
+    return _with_condition(with_time, options)
 
 
 def _ids_beside(stored: StoredArrays, event: str | None) -> str | None:
@@ -224,8 +225,18 @@ def _ids_beside(stored: StoredArrays, event: str | None) -> str | None:
     return next((name for name in names if name in stored.arrays), None)
 
 
-def _with_condition(trials: Trials) -> Trials:
-    return trials.keep(trials.has_condition, "without a condition")
+def _with_condition(trials: Trials, options: PrepareOptions) -> Trials:
+    """Trials that have the condition asked for; nobody asked for one found by its name."""
+    if options.read.condition is not None:
+        return trials.keep(trials.has_condition, "without a condition")
+    if trials.has_condition.all():
+        return trials
+    # Trials without a label would pass for repeats of one condition.
+    without = trials.ids[~trials.has_condition].tolist()
+    notes = {**trials.notes, "trials_without_condition": without}
+    return replace(
+        trials, condition=None, has_condition=np.ones_like(trials.has_condition), notes=notes
+    )
 
 
 def _until(
@@ -252,7 +263,7 @@ def _until(
     trials = replace(trials, n_bins=np.where(is_known, n_bins, 0).astype(np.int64))
     trials = trials.keep(is_known, "without a time of the event")
     assert trials.n_bins is not None  # set above
-    trials = _with_condition(trials.keep(trials.n_bins >= 1, "shorter than a bin"))
+    trials = _with_condition(trials.keep(trials.n_bins >= 1, "shorter than a bin"), options)
     assert trials.n_bins is not None  # `keep` keeps it
     notes = {**trials.notes, "stop_event": options.stop_event}
     return replace(trials, notes=notes), start_s + int(trials.n_bins.max()) * bin_width_s

@@ -48,7 +48,7 @@ class PrepareOptions:
     outside: Literal["missing", "drop", "refuse"] = "missing"  # bins beyond the recording
     overlap: Literal["keep", "drop", "refuse"] = "keep"  # trials that share time
     recorded_s: tuple[float, float] | None = None  # when it ran; None: what the file says
-    combine: Literal["sum", "mean"] = "sum"  # counts in wider bins; mean for other signals
+    combine: Literal["sum", "mean"] | None = None  # counts in wider bins; None: added up
     read: ReadOptions = field(default_factory=ReadOptions)  # its bin width is that of the file
 
 
@@ -233,7 +233,7 @@ def _binned(
     continuous: Continuous,
     times: NDArray[np.float64],
     window: Window,
-    combine: Literal["sum", "mean"],
+    combine: Literal["sum", "mean"] | None,
 ) -> NDArray[Any]:
     """Counts [B, L, N]; what lies beyond the recording is 0 here and marked by the caller."""
     if continuous.spike_times is not None:

@@ -22,6 +22,7 @@ def prepared_lines(recording: Recording) -> list[str]:
         *_signals(notes),
         *_recorded(notes),
         *_left_out(notes),
+        *_without_conditions(notes),
         *_short_stretches(recording, notes),
         *_missing(recording, notes),
         *_unobserved(notes),
@@ -64,6 +65,16 @@ def _left_out(notes: Notes) -> list[str]:
     n_left_out = sum(len(ids) for ids in left_out.values())
     lines = [f"left out: {n_left_out} of {notes['n_trials_found']} trials"]
     return lines + [f"  {len(ids)} {why}: {_listed(ids)}" for why, ids in left_out.items()]
+
+
+def _without_conditions(notes: Notes) -> list[str]:
+    without = notes.get("trials_without_condition", ())
+    if not without:
+        return []
+    return [
+        f"conditions: left out of all trials, for {len(without)} have none: {_listed(without)}; "
+        "--condition NAME takes the trials that have one"
+    ]
 
 
 def _short_stretches(recording: Recording, notes: Notes) -> list[str]:

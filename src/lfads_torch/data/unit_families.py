@@ -12,12 +12,15 @@ from lfads_torch.errors import SettingsError
 if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
 
-__all__ = ["COUNT_OBSERVATIONS", "asked_families", "asked_text", "unit_families"]
+__all__ = [
+    "COUNT_OBSERVATIONS", "SIGNAL_OBSERVATIONS", "asked_families", "asked_text", "unit_families",
+]  # fmt: skip
 
-# Families of whole numbers of at least 0; the rest of ours are of continuous signals.
+# Families of ours: of whole numbers of at least 0, and of continuous signals.
 COUNT_OBSERVATIONS = (
     "poisson", "poisson_softplus", "negative_binomial", "bernoulli", "zero_inflated_poisson",
 )  # fmt: skip
+SIGNAL_OBSERVATIONS = ("gaussian", "gaussian_fixed_variance", "gamma", "zero_inflated_gamma")
 
 _SETTING = "loss.unit_observation"
 _EXAMPLE = "gamma=emg*; zero_inflated_gamma=24:29"
