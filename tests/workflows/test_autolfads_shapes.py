@@ -72,7 +72,7 @@ def test_only_its_own_folder_is_replaced(fitted):
     ("arguments", "message"),
     [
         ({"method": "population"}, 'search.method is population.*method="random" in Python'),
-        ({"shapes": 4}, "4: needed is a number from 1 to the population, 3"),
+        ({"shapes": 4}, "4; needed is a number from 1 to the population, 3"),
         ({"shapes": "2"}, r"AutoLFADS\(shapes=...\) is '2'"),
         ({"shapes": True}, r"AutoLFADS\(shapes=...\) is True"),
         ({"space": None}, "no setting that changes shapes is searched"),

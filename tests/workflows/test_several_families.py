@@ -151,7 +151,7 @@ def test_beside_the_masked_r2_stands_what_simple_means_reach(run):
     from lfads_torch.cli.scores_table import headline
     from lfads_torch.workflows.evaluate import to_json
 
-    evaluation = evaluate_run(run, which_set="valid", n_bootstrap=0)
+    evaluation = evaluate_run(run, which_set="valid", protocol=Protocol(n_bootstrap=0))
     found = {each.name: each for each in evaluation.scores}
     trials, train = (run.read_split()["trials"][name] for name in ("valid", "train"))
     continuous = [1, 3, 4]
