@@ -49,6 +49,24 @@ class Fade(Augmentation):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NarrowSettings(PluginSettings):
+    section: ClassVar[str] = "narrow"
+
+    share: float = member_setting(0.05, "of the counts", at_least=1 / 90, at_most=0.1)
+    rate: float = member_setting(0.8, "of the trials", above=0.7, below=0.9)
+
+
+class NarrowFade(Fade):
+    """Its limits are no numbers in float32."""
+
+    settings_type = NarrowSettings
+
+    @classmethod
+    def from_settings(cls, settings, first_bin):
+        return cls(FadeSettings(strength=settings.own.of(NarrowSettings).share))
+
+
+@dataclass(frozen=True, kw_only=True)
 class WideSettings(PluginSettings):
     section: ClassVar[str] = "wide"
 

@@ -20,8 +20,8 @@ from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows.fit import resume_run
 from lfads_torch.workflows.infer import infer_to_file
 from lfads_torch.workflows.kept_models import kept_models
-from lfads_torch.workflows.refit import values_of_best
 from lfads_torch.workflows.search import search_run
+from lfads_torch.workflows.searched_values import values_of_best
 from lfads_torch.workflows.stored import load_models, read_settings_of
 
 PARTS = (
@@ -103,7 +103,8 @@ def test_what_is_kept_is_applied_with_its_own_numbers(whole, tmp_path):
 def test_a_refit_takes_them_from_the_winner(whole):
     best = whole.read_record().search["best"]["hyperparameters"]
     chosen = values_of_best(read_settings_of(whole), whole.read_record().search)
-    assert chosen.own.per_member() == {name: best[name] for name in NAMES}
+    own = {name: np.float32(value) for name, value in chosen.own.per_member().items()}
+    assert own == {name: best[name] for name in NAMES}
     assert chosen.model.own == chosen.augmentation.own == chosen.search.own
 
 

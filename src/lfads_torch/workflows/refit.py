@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
 
-__all__ = ["BestEpoch", "best_epoch_of", "refit_run", "values_of_best"]
+__all__ = ["BestEpoch", "best_epoch_of", "refit_run"]
 
 
 def refit_run(
@@ -152,27 +152,11 @@ def _where_data_are(run: RunFolder, asked: FitOptions) -> FitOptions:
 
 def _settings(settings: Settings, best: BestEpoch, search: Mapping[str, Any]) -> Settings:
     """For one member; of a search, with the values that its best model had at its best epoch."""
+    from lfads_torch.workflows.searched_values import values_of_best
+
     training = replace(settings.training, epochs=best.epoch + 1, patience=0)
     settings = replace(settings, training=training, run=replace(settings.run, n_seeds=1))
     return values_of_best(settings, search)
-
-
-def values_of_best(settings: Settings, search: Mapping[str, Any]) -> Settings:
-    """With the values that a search's best model had at its best epoch; of a fit as they are."""
-    from lfads_torch.config.check import replace_values
-
-    best = search.get("best", {}).get("hyperparameters", {})
-    of_plugins = {name: value for name, value in best.items() if name in settings.own.per_member()}
-    settings = replace_values(settings, of_plugins) if of_plugins else settings
-    for name, value in best.items():
-        section, _, key = name.partition(".")
-        if name not in of_plugins and hasattr(settings, section):
-            part = replace(getattr(settings, section), **{key: value})
-            settings = replace(settings, **{section: part})
-    if search:
-        loss = replace(settings.loss, kl_scale_unit="published")
-        settings = replace(settings, loss=loss)
-    return settings
 
 
 def _joined(recording: Recording, run: RunFolder, *, include_test: bool) -> Recording:

@@ -96,11 +96,11 @@ def start_of_added(run: RunFolder) -> Start:
 
 
 def settings_to_add_with(run: RunFolder, asked: AddOptions) -> Settings:
-    """The run's, as its best model had them, with ramps that are over from the start."""
+    """The run's, as the member asked for had them, with ramps that are over from the start."""
     from lfads_torch.config.check import replace_values
     from lfads_torch.config.read import read_settings
     from lfads_torch.config.tree import flatten
-    from lfads_torch.workflows.refit import values_of_best
+    from lfads_torch.workflows.searched_values import values_of_member
     from lfads_torch.workflows.stored import read_settings_of
 
     record = run.read_record()
@@ -109,7 +109,7 @@ def settings_to_add_with(run: RunFolder, asked: AddOptions) -> Settings:
             f"{run.path}: the run is {record.status}; a session is added to a trained model. Go "
             f"on with `lfads resume {run.path}` first."
         )
-    settings = values_of_best(read_settings_of(run), record.search)
+    settings = values_of_member(run, read_settings_of(run), _member(run, asked.member))
     if not settings.sessions.readin_size:
         raise RunError(
             f"{run.path}: this model has no read-in, its encoders see the units of its recording "

@@ -83,7 +83,7 @@ def settings_of_run(run: RunFolder, overrides: tuple[str, ...]) -> Settings:
     from lfads_torch.config.check import replace_values
     from lfads_torch.config.read import read_settings
     from lfads_torch.config.tree import flatten
-    from lfads_torch.workflows.refit import values_of_best
+    from lfads_torch.workflows.searched_values import values_of_best
     from lfads_torch.workflows.stored import read_settings_of
 
     record = run.read_record()
