@@ -17,7 +17,13 @@ from lfads_torch.declare import PluginSettings, is_per_member, setting_fields
 from lfads_torch.errors import SettingsError
 from lfads_torch.plugins import load_plugin, plugin_places, unnamed_file
 
-__all__ = ["SLOTS", "named_plugins", "plugin_settings", "refused_plugins"]
+__all__ = [
+    "SLOTS",
+    "named_plugins",
+    "plugin_settings",
+    "refused_plugins",
+    "sections_by_setting",
+]
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,15 @@ def plugin_settings(
         elif kind is not None and kind not in kinds:
             kinds.append(kind)
     return tuple(kinds), list(dict.fromkeys(mistakes))
+
+
+def sections_by_setting(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Each setting that names a plug-in with settings of its own, and their section."""
+    kinds = [
+        (slot.setting, getattr(slot.load(name), "settings_type", None))
+        for slot, name in _strangers(values)
+    ]
+    return [(setting, kind.section) for setting, kind in kinds if kind is not None]
 
 
 def _strangers(values: Mapping[str, object]) -> Iterator[tuple[_Slot, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lfads_torch.errors import RunError
@@ -25,6 +25,7 @@ class Taken:
     weights: Mapping[str, Float[Tensor, "..."]]
     fresh: tuple[str, ...]  # of the new model, which start as always
     left: tuple[str, ...]  # of the old model, which nobody needs
+    numbers: Mapping[str, float] = field(default_factory=dict)  # of its plug-ins, by dotted name
 
 
 def matched(

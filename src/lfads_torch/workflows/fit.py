@@ -112,14 +112,18 @@ def train_anew(
 ) -> RunFolder:
     """As `fit_run`, of recordings and settings that are checked and resolved already."""
     from lfads_torch.workflows.description import record_of, store_description
+    from lfads_torch.workflows.warm_numbers import numbers_along
     from lfads_torch.workflows.warm_start import read_start, start_record, store_start, told
 
     _require_kernels(prepared.settings, options)
-    record, taken = record_of(prepared, options), None
-    if options.start_from is not None:
-        taken = read_start(options.start_from, prepared.recordings, prepared.settings)
-        record = replace(record, warm_start=start_record(options.start_from, taken))
-        observer.message(told(record.warm_start))
+    wanted, taken, start = options.start_from, None, {}
+    if wanted is not None:
+        taken = read_start(wanted, prepared.recordings, prepared.settings)
+        settings, numbers = numbers_along(taken, wanted.parts, prepared.settings, options)
+        prepared = replace(prepared, settings=settings)
+        start = start_record(wanted, taken, numbers)
+        observer.message(told(start))
+    record = replace(record_of(prepared, options), warm_start=start)
     run = RunFolder.create(folder, record, overwrite=options.overwrite)
     with run.lock():
         store_description(run, prepared, options)

@@ -1,14 +1,15 @@
 """Fit or search from a trained run: its weights where names and shapes agree, the rest as always.
 
-Only weights are taken: hyperparameters, moments and clocks begin anew. The weights are copied into
-the new run's folder, so that it goes on without the run it came from.
+Only weights are taken, and the numbers of plug-ins that belong to them (`warm_numbers`): other
+hyperparameters, moments and clocks begin anew. The weights are copied into the new run's folder, so
+that it goes on without the run it came from.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.model.weights import GivenStart
     from lfads_torch.training.warm_start import Taken
+    from lfads_torch.workflows.warm_numbers import Numbers
 
 __all__ = [
     "START",
@@ -66,16 +68,17 @@ def read_start(wanted: WarmStart, recordings: Sequence[Recording], settings: Set
     from lfads_torch.workflows.assemble import layout_of
 
     run = RunFolder.open(wanted.run, needs=("settings.yaml",))
-    layout, there = layout_of(recordings, settings), _weights(run, wanted)
+    layout = layout_of(recordings, settings)
+    there, numbers = _weights_and_numbers(run, wanted)
     try:
         taken = matched(there, layout, parts=wanted.parts, where=str(run.path))
     except RunError as error:
         raise RunError(f"{error}{_advice(run, recordings, settings)}") from error
     _require_same_units(run, recordings, taken)
-    return taken
+    return replace(taken, numbers=numbers)
 
 
-def start_record(wanted: WarmStart, taken: Taken) -> dict[str, Any]:  # JSON values
+def start_record(wanted: WarmStart, taken: Taken, numbers: Numbers) -> dict[str, Any]:  # JSON
     """What `run.json` says of it."""
     return {
         "run": str(Path(wanted.run).resolve()),
@@ -85,6 +88,8 @@ def start_record(wanted: WarmStart, taken: Taken) -> dict[str, Any]:  # JSON val
         "taken": list(taken.weights),
         "fresh": list(taken.fresh),
         "left": list(taken.left),
+        "numbers_taken": dict(numbers.taken),
+        "numbers_left": dict(numbers.left),
     }
 
 
@@ -99,6 +104,13 @@ def told(record: Mapping[str, Any]) -> str:  # JSON values
         text += f"; starting as always {listed(record['fresh'])}"
     if record["left"]:
         text += f"; left there {listed(record['left'])}"
+    for key, begin, end in (
+        ("numbers_taken", "numbers of plug-ins taken along ", ""),
+        ("numbers_left", "numbers of plug-ins left there ", " (here they are given or searched)"),
+    ):
+        if record[key]:
+            values = ", ".join(f"{name}={value}" for name, value in record[key].items())
+            text += f"; {begin}{values}{end}"
     return text
 
 
@@ -145,8 +157,10 @@ def given_weights(run: RunFolder) -> dict[str, GivenStart]:
     }
 
 
-def _weights(run: RunFolder, wanted: WarmStart) -> dict[str, Tensor]:
-    """One member's weights by name."""
+def _weights_and_numbers(
+    run: RunFolder, wanted: WarmStart
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """One member's weights by name, and its numbers of plug-ins by dotted name."""
     import torch
 
     from lfads_torch.training.checkpoint import load_extras, read_clock, read_members
@@ -165,7 +179,11 @@ def _weights(run: RunFolder, wanted: WarmStart) -> dict[str, Tensor]:
         scores = read_clock(path, "smoothed", cpu)
         row = int(torch.where(scores.isnan(), torch.inf, scores).argmin())
     stored = load_extras(path, cpu, prefix="weights/")
-    return {name: value[row].clone() for name, value in stored.items()}
+    own = load_extras(path, cpu, prefix="hyperparameters/")
+    return (
+        {name: value[row].clone() for name, value in stored.items()},
+        {name: float(value[row]) for name, value in own.items() if "." in name},
+    )
 
 
 def _advice(run: RunFolder, recordings: Sequence[Recording], settings: Settings) -> str:
