@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.data.binning import Window
+from lfads_torch.data.binning import Window, edge_tolerance_s
 from lfads_torch.data.chopping import ChopLengths, Chops, place_chops
 from lfads_torch.data.formats.assemble import conditions_where_given
 from lfads_torch.data.formats.continuous import Continuous, event_times_in
 from lfads_torch.data.formats.stored import StoredArrays
-from lfads_torch.data.recorded import RecordedTime
+from lfads_torch.data.recorded import joined_stretches
+from lfads_torch.data.session_time import SessionTime
 from lfads_torch.errors import DataError, FormatError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def cut_trials(
     stored: StoredArrays,
     continuous: Continuous,
     options: PrepareOptions,
-    recorded: RecordedTime | None,
+    recorded: SessionTime,
 ) -> tuple[Trials, Window]:
     """The trials that the options ask for, and the window that holds the longest of them."""
     if options.chop_s is not None:
@@ -112,22 +113,26 @@ def _bin_width(continuous: Continuous, options: PrepareOptions) -> float:
 
 
 def _chopped(
-    continuous: Continuous, options: PrepareOptions, recorded: RecordedTime | None
+    continuous: Continuous, options: PrepareOptions, recorded: SessionTime
 ) -> tuple[Trials, Window]:
     """Trials in a row that cover the session, or each stretch of it where it has gaps."""
     assert options.chop_s is not None  # the caller asks for chops
     if options.window_s is not None or options.event is not None or options.stop_event is not None:
         raise DataError("--chop cuts without events; leave out --window, --event and --stop-event.")
     window = Window(start_s=0.0, stop_s=options.chop_s, bin_width_s=_bin_width(continuous, options))
-    if recorded is None:
+    if not recorded.parts:
         raise DataError(
             "there are no spikes, and no recording_start_s and recording_stop_s say how long it "
             "ran; give its beginning and end in seconds, e.g. --recorded 0 600."
         )
-    recorded_s = recorded.limits_s
     width = window.bin_width_s
-    n_session_bins = int(np.floor((recorded_s[1] - recorded_s[0]) / width + 1e-6))
-    stretches = _stretches(continuous, recorded_s, width, n_session_bins)
+    start_s, moved_s = _session_start(continuous, recorded)
+    n_session_bins = int(np.floor((recorded.limits_s[1] - start_s) / width + 1e-6))
+    # Chops of binned counts cross no gap of theirs, signals or not.
+    parts = recorded.parts[:1] if continuous.counts is not None else recorded.parts
+    stretches = _in_bins(
+        np.concatenate([each.stretches_s for each in parts]), start_s, width, n_session_bins
+    )
     lengths = _lengths(options, window)
     longest = max((stop - first for first, stop in stretches), default=0)
     if longest < lengths.length:
@@ -143,13 +148,15 @@ def _chopped(
         "n_short_stretches": len(left_out),
         "n_bins_in_short_stretches": sum(stop - first for first, stop in left_out),
     }
+    if moved_s:
+        notes["move_of_session_start_s"] = moved_s
     chops = Chops(
         start_bins=starts,
         n_session_bins=n_session_bins,
-        session_start_s=recorded_s[0],
+        session_start_s=start_s,
         overlap_bins=lengths.overlap,
     )
-    times = np.asarray(recorded_s[0] + starts * width, dtype=np.float64)
+    times = np.asarray(start_s + starts * width, dtype=np.float64)
     ids = np.arange(len(starts))
     return Trials(
         times=times,
@@ -177,13 +184,25 @@ def _lengths(options: PrepareOptions, window: Window) -> ChopLengths:
     )
 
 
-def _stretches(
-    continuous: Continuous, recorded_s: tuple[float, float], width: float, n_bins: int
+def _session_start(continuous: Continuous, recorded: SessionTime) -> tuple[float, float]:
+    """Where chops begin, s, and by how much that is later than the recording's beginning.
+
+    Chops of binned counts begin at an edge of their bins, or behaviour would not fit them.
+    """
+    begin_s = recorded.limits_s[0]
+    if continuous.counts is None:
+        return begin_s, 0.0
+    width, first = binned_grid(continuous)
+    edge_s = first + float(np.ceil((begin_s - first) / width - 1e-6)) * width
+    return edge_s, max(0.0, edge_s - begin_s)
+
+
+def _in_bins(
+    stretches_s: NDArray[np.float64], start_s: float, width: float, n_bins: int
 ) -> list[tuple[int, int]]:
     """What was recorded without a gap, in whole bins of the result: (first, one past the last)."""
-    if continuous.segments_s is None:
-        return [(0, n_bins)] if n_bins else []
-    in_bins = (continuous.segments_s - recorded_s[0]) / width
+    slack_s = edge_tolerance_s(width, stretches_s)
+    in_bins = (joined_stretches(stretches_s, slack_s=slack_s) - start_s) / width
     first = np.maximum(np.ceil(in_bins[:, 0] - 1e-6), 0).astype(int)
     stop = np.minimum(np.floor(in_bins[:, 1] + 1e-6), n_bins).astype(int)
     return [(int(a), int(b)) for a, b in zip(first, stop, strict=True) if b > a]

@@ -5,19 +5,21 @@ Axes: `B` trial, `L` bin, `N` unit, `D` dimension of a signal.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.data.averaging import average_in_bins
+from lfads_torch.data.averaging import average_in_bins, bins_with_samples
 from lfads_torch.data.binning import Window
 from lfads_torch.data.formats.continuous import Continuous
 from lfads_torch.data.formats.series import UnitSignal
 from lfads_torch.errors import DataError
 
-__all__ = ["MixedUnits", "with_unit_signals"]
+__all__ = ["MixedUnits", "sampled_bins", "with_unit_signals"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ def with_unit_signals(
     """The counts of units that spike, then each signal averaged in the bins.
 
     A bin without a sample is missing, as are those that are not `present` [B, L]: beyond a trial's
-    end, or beyond the recording as the file or the user state it.
+    end, or not recorded as the file or the user state it of all units.
     """
     signals = continuous.unit_signals
     if not signals:
@@ -62,13 +64,30 @@ def with_unit_signals(
     )
 
 
+def sampled_bins(
+    continuous: Continuous, times: NDArray[np.float64], window: Window
+) -> NDArray[np.bool_]:
+    """Which bins hold a sample of any signal that becomes units, [B, L]."""
+    found = np.zeros((len(times), window.n_bins), dtype=np.bool_)
+    for each in continuous.unit_signals:
+        with _naming(each):
+            found |= bins_with_samples(each.signal.values, each.signal.times, times, window)
+    return found
+
+
+@contextmanager
+def _naming(each: UnitSignal) -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"signals {each.name}: {error}") from None
+
+
 def _averaged(
     each: UnitSignal, times: NDArray[np.float64], window: Window, present: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    try:
+    with _naming(each):
         values = average_in_bins(each.signal.values, each.signal.times, times, window)
-    except DataError as error:
-        raise DataError(f"signals {each.name}: {error}") from None
     values[~present] = np.nan
     if np.isnan(values).all():
         first, last = each.signal.times[[0, -1]]

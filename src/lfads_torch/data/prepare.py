@@ -21,14 +21,10 @@ from lfads_torch.data.formats.containers import open_stored
 from lfads_torch.data.formats.content import need_readable_file
 from lfads_torch.data.formats.continuous import Continuous, continuous_in
 from lfads_torch.data.formats.stored import StoredArrays
-from lfads_torch.data.mixing import with_unit_signals
-from lfads_torch.data.recorded import (
-    RecordedTime,
-    recorded_time,
-    within_stretches,
-    within_unit_stretches,
-)
+from lfads_torch.data.mixing import sampled_bins, with_unit_signals
+from lfads_torch.data.recorded import within_unit_stretches
 from lfads_torch.data.recording import Recording
+from lfads_torch.data.session_time import SessionTime, session_time
 from lfads_torch.errors import DataError
 
 __all__ = ["PrepareOptions", "chopped_recording", "prepare_recording"]
@@ -100,25 +96,21 @@ def _pass_through(path: Path, options: PrepareOptions) -> Recording:
 
 
 def _cut(stored: StoredArrays, continuous: Continuous, options: PrepareOptions) -> Recording:
-    recorded = recorded_time(continuous, options.recorded_s)
+    recorded = session_time(continuous, options.recorded_s)
     trials, window = cut_trials(stored, continuous, options, recorded)
-    inside = np.ones((len(trials.times), window.n_bins), dtype=bool)
     if trials.chops is None:
-        inside = _inside(continuous, trials, window, recorded)
-        trials, inside = _without_outside(continuous, trials, inside, recorded, options.outside)
+        trials = _without_outside(continuous, trials, window, recorded, options.outside)
     is_own = np.arange(window.n_bins) < trials.bins(window.n_bins)[:, None]
     counts = _binned(continuous, trials.times, window, options.combine)
-    present, notes = _present(continuous, trials, window, counts, inside=inside, is_own=is_own)
+    present, notes = _present(continuous, trials, window, counts, recorded)
     if not present.all():
         floating = np.result_type(counts, np.float32)
         counts = np.where(present, counts, np.nan).astype(floating)
     if len(continuous.unit_ids) and not np.nansum(np.abs(counts)):
-        raise DataError(_nothing_inside(continuous, trials.times))
-    stated = is_own
-    if recorded is not None:
-        stated = is_own & recorded.stated().contains(trials.times, window)
+        raise DataError(_nothing_inside(continuous, trials.times, "spike"))
+    stated = is_own & recorded.of_signals(trials.times, window)
     units = with_unit_signals(counts, continuous, trials.times, window, present=stated)
-    notes |= {"recorded": None if recorded is None else recorded.in_words()}
+    notes |= recorded.notes()
     notes |= {"signals": units.notes} if units.notes else {}
     return Recording(
         counts=units.counts,
@@ -159,34 +151,25 @@ def _behaviour(
     }
 
 
-def _inside(
-    continuous: Continuous, trials: Trials, window: Window, recorded: RecordedTime | None
-) -> NDArray[np.bool_]:
-    """Which bins of trials around events were recorded, [B, L]."""
-    inside = np.ones((len(trials.times), window.n_bins), dtype=bool)
-    if recorded is not None:
-        inside &= recorded.contains(trials.times, window)
-    if continuous.segments_s is not None:
-        inside &= within_stretches(trials.times, window, continuous.segments_s)
-    return inside
-
-
 def _present(
     continuous: Continuous,
     trials: Trials,
     window: Window,
     counts: NDArray[Any],
-    *,
-    inside: NDArray[np.bool_],
-    is_own: NDArray[np.bool_],
+    recorded: SessionTime,
 ) -> tuple[NDArray[np.bool_], dict[str, Any]]:
     """Which entries of counts [B, L, N] are known, and what to say of the others (JSON values)."""
-    present = (inside & is_own)[:, :, None]
+    is_own = np.arange(window.n_bins) < trials.bins(window.n_bins)[:, None]
+    of_spikes = recorded.of_spikes(trials.times, window)
+    inside = recorded.contains(trials.times, window)
+    present = (of_spikes & is_own)[:, :, None]
     missing = ~inside & is_own
     notes: dict[str, Any] = {  # JSON values
         "n_missing_bins": int(missing.sum()),
         "trials_with_missing_bins": trials.ids[missing.any(axis=1)].tolist(),
     }
+    if len(continuous.unit_ids) and continuous.unit_signals:
+        notes["n_bins_of_signals_alone"] = int((inside & ~of_spikes & is_own).sum())
     if continuous.unit_segments_s is not None:
         of_units = within_unit_stretches(trials.times, window, continuous.unit_segments_s)
         lacking = (present & ~of_units).any(axis=(0, 1))
@@ -207,12 +190,13 @@ def _within(signal: NDArray[np.float64], is_own: NDArray[np.bool_]) -> NDArray[n
 def _without_outside(
     continuous: Continuous,
     trials: Trials,
-    inside: NDArray[np.bool_],
-    recorded: RecordedTime | None,
+    window: Window,
+    recorded: SessionTime,
     outside: Literal["missing", "drop", "refuse"],
-) -> tuple[Trials, NDArray[np.bool_]]:
-    """Trials not wholly inside the recording; those with no bin inside go in any case."""
-    own = np.arange(inside.shape[1]) < trials.bins(inside.shape[1])[:, None]
+) -> Trials:
+    """Trials not wholly inside the recording; those with nothing recorded go in any case."""
+    own = np.arange(window.n_bins) < trials.bins(window.n_bins)[:, None]
+    inside = recorded.contains(trials.times, window)
     whole = np.asarray((inside | ~own).all(axis=1))
     if outside == "refuse" and not whole.all():
         raise DataError(
@@ -220,13 +204,20 @@ def _without_outside(
             f"is trial {trials.ids[~whole][0]}. Shorten the window, drop them (--outside drop), or "
             "mark their bins as missing (--outside missing)."
         )
-    kept = whole if outside == "drop" else np.asarray((inside & own).any(axis=1))
-    if not kept.any() and recorded is not None and recorded.is_shown:
-        raise DataError(_nothing_inside(continuous, trials.times))
+    found = recorded.of_spikes(trials.times, window)
+    if continuous.unit_signals:
+        sampled = sampled_bins(continuous, trials.times, window)
+        found = found | (sampled & recorded.of_signals(trials.times, window))
+    kept = np.asarray((found & own).any(axis=1))
+    kept = kept & whole if outside == "drop" else kept
+    if not kept.any() and recorded.is_shown:
+        kinds = ["spike"] * bool(len(continuous.unit_ids))
+        kinds += ["sample"] * bool(continuous.unit_signals)
+        raise DataError(_nothing_inside(continuous, trials.times, " or ".join(kinds)))
     beyond = "outside the recording"
-    if not kept.any() and recorded is not None:
+    if not kept.any() and recorded.parts:
         beyond = f"outside the recording, which goes from {recorded.in_words()}"
-    return trials.keep(kept, beyond), inside[kept]
+    return trials.keep(kept, beyond)
 
 
 def _binned(
@@ -265,14 +256,13 @@ def _factor(wide_s: float, narrow_s: float) -> int:
     return round(ratio)
 
 
-def _nothing_inside(continuous: Continuous, events: NDArray[np.float64]) -> str:
+def _nothing_inside(continuous: Continuous, events: NDArray[np.float64], kind: str) -> str:
     found = f"event times go from {events.min():g} to {events.max():g} s"
-    kind = "spike" if len(continuous.unit_ids) else "sample"
     if continuous.spike_times:
         spikes = np.concatenate(list(continuous.spike_times))
         if spikes.size:
             found += f", spike times from {spikes.min():g} to {spikes.max():g} s"
-    for each in continuous.unit_signals if kind == "sample" else ():
+    for each in continuous.unit_signals if kind != "spike" else ():
         found += f", samples of {each.name} from {each.signal.times.min():g} to "
         found += f"{each.signal.times.max():g} s"
     return (

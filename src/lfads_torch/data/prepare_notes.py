@@ -35,10 +35,12 @@ def _recorded(notes: Notes) -> list[str]:
     if words is None:
         return []
     by_spikes = "spike" in words
-    return [
+    lines = [
         f"recorded: {words}"
         + ("; say when it ran with --recorded BEGIN END if that is wrong" if by_spikes else "")
     ]
+    of_signals = notes.get("recorded_signals")
+    return lines if of_signals is None else [*lines, f"recorded, of signals: {of_signals}"]
 
 
 def _signals(notes: Notes) -> list[str]:
@@ -96,6 +98,11 @@ def _missing(recording: Recording, notes: Notes) -> list[str]:
             f"missing: {n_bins} bins ({share:.1%}) in which nothing was recorded, of "
             f"{len(trials)} trials: {_listed(trials)}"
         )
+    if notes.get("n_bins_of_signals_alone"):
+        lines.append(
+            f"missing: {notes['n_bins_of_signals_alone']} bins of all units that spike, where "
+            "signals alone were recorded"
+        )
     if notes.get("n_spikes_in_missing_bins"):
         lines.append(
             f"missing: {notes['n_spikes_in_missing_bins']} spikes lie in bins that were not, or "
@@ -119,6 +126,9 @@ def _moved(recording: Recording, notes: Notes) -> list[str]:
     moved = notes.get("largest_move_of_event_s", 0.0)
     if moved > 1e-6 * recording.bin_width_s:
         lines.append(f"moved: events go to the nearest edge of a bin, by up to {moved:g} s")
+    start_moved = notes.get("move_of_session_start_s", 0.0)
+    if start_moved > 1e-6 * recording.bin_width_s:
+        lines.append(f"moved: chops begin at the next edge of a bin, {start_moved:g} s later")
     if notes.get("n_overlapping_trials"):
         lines.append(
             f"shared: {notes['n_overlapping_trials']} trials share time with an earlier one, which "

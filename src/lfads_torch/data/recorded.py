@@ -1,4 +1,4 @@
-"""Which bins of a session were recorded: as its file or the user says, else by its spikes.
+"""Which bins were recorded: as the file or the user says, else by spikes or samples.
 
 A bin in which nothing was recorded is missing; as zeros it would teach a model silence that nobody
 saw. Axes: `B` trial, `L` bin, `N` unit that spikes, `K` stretch. Times in seconds.
@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.binning import Window, edge_tolerance_s
-from lfads_torch.errors import DataError
-
-if TYPE_CHECKING:
-    from lfads_torch.data.formats.continuous import Continuous
 
 __all__ = [
-    "RecordedTime", "joined_stretches", "recorded_time", "within_stretches",
-    "within_unit_stretches",
+    "BY_FILE", "BY_SAMPLES", "BY_SPIKES", "BY_USER", "RecordedTime", "joined_stretches",
+    "within_stretches", "within_unit_stretches",
 ]  # fmt: skip
 
 BY_SPIKES = ("first spike", "last spike")
@@ -33,15 +28,16 @@ BY_FILE = "the file"
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedTime:
-    """From when to when a session was recorded, and what says so of the beginning and the end.
+    """From when to when units were recorded, and what says so of the beginning and the end.
 
     An end that only the spikes show lies at or beyond them: bins that hold the first or the last
-    spike count as recorded (of a session without spikes, the first or last sample). Ends that are
-    stated are exact: bins must lie wholly inside.
+    spike count as recorded (of signals, the first or last sample). Ends that are stated are
+    exact: bins must lie wholly inside, and so they must in one of the stretches without a gap.
     """
 
     limits_s: tuple[float, float]
     said_by: tuple[str, str]
+    segments_s: NDArray[np.float64] | None = None  # [K, 2], stretches without a gap; None: one
 
     def contains(self, times: NDArray[np.float64], window: Window) -> NDArray[np.bool_]:
         """Which bins were recorded, [B, L]."""
@@ -49,7 +45,17 @@ class RecordedTime:
         (begin, end), (by_begin, by_end) = self.limits_s, self.said_by
         begun = right > begin + slack if by_begin in SHOWN else left >= begin - slack
         over = left > end + slack if by_end in SHOWN else right > end + slack
+        if self.segments_s is not None:
+            begun = begun & within_stretches(times, window, self.segments_s)
         return np.asarray(begun & ~over)
+
+    @property
+    def stretches_s(self) -> NDArray[np.float64]:
+        """What was recorded without a gap, within the limits, [K, 2]."""
+        if self.segments_s is None:
+            return np.array([self.limits_s])
+        clipped = np.clip(self.segments_s, *self.limits_s)
+        return np.asarray(clipped[clipped[:, 0] < clipped[:, 1]])
 
     @property
     def is_shown(self) -> bool:
@@ -66,37 +72,6 @@ class RecordedTime:
         (begin, end), (by_begin, by_end) = self.limits_s, self.said_by
         said = by_begin if by_begin == by_end else f"{by_begin}, {by_end}"
         return f"{begin:g} to {end:g} s ({said})"
-
-
-def recorded_time(
-    continuous: Continuous, asked_s: tuple[float, float] | None
-) -> RecordedTime | None:
-    """What the user says, else the file, else the first and last spike (sample, without spikes).
-
-    Counts in bins are their own word: nothing lies beyond them, whatever the user says.
-    """
-    stated = continuous.recorded_s
-    if asked_s is not None:
-        _need_limits(asked_s)
-        limits = asked_s
-        if continuous.counts is not None and None not in stated:
-            limits = (max(asked_s[0], stated[0] or 0.0), min(asked_s[1], stated[1] or 0.0))
-        return RecordedTime(limits_s=limits, said_by=(BY_USER, BY_USER))
-    begin, end = stated
-    if begin is not None and end is not None:
-        return RecordedTime(limits_s=(begin, end), said_by=(BY_FILE, BY_FILE))
-    span, said_by = _span(continuous.spike_times or ()), BY_SPIKES
-    if span is None:
-        span, said_by = _span([each.signal.times for each in continuous.unit_signals]), BY_SAMPLES
-    if span is None:
-        return None
-    return RecordedTime(
-        limits_s=(span[0] if begin is None else begin, span[1] if end is None else end),
-        said_by=(
-            said_by[0] if begin is None else BY_FILE,
-            said_by[1] if end is None else BY_FILE,
-        ),
-    )
 
 
 def within_unit_stretches(
@@ -117,7 +92,7 @@ def within_stretches(
 ) -> NDArray[np.bool_]:
     """Which bins lie wholly in one of the stretches [K, 2], [B, L]; those that touch are one."""
     left, right, slack = _edges(times, window)
-    begins, ends = joined_stretches(stretches_s).T
+    begins, ends = joined_stretches(stretches_s, slack_s=slack).T
     if not len(begins):
         return np.zeros(left.shape, dtype=np.bool_)
     position = np.searchsorted(begins, left + slack, side="right") - 1
@@ -125,11 +100,16 @@ def within_stretches(
     return np.asarray((position >= 0) & (right <= stop + slack))
 
 
-def joined_stretches(stretches_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same time as stretches in order and apart, [K, 2]: what overlaps or touches is one."""
+def joined_stretches(
+    stretches_s: NDArray[np.float64], *, slack_s: float = 0.0
+) -> NDArray[np.float64]:
+    """The same time as stretches in order and apart, [K, 2]: what overlaps or touches is one.
+
+    Stretches no further apart than `slack_s` touch.
+    """
     joined: list[list[float]] = []
     for begin, end in stretches_s[np.argsort(stretches_s[:, 0], kind="stable")].tolist():
-        if joined and begin <= joined[-1][1]:
+        if joined and begin <= joined[-1][1] + slack_s:
             joined[-1][1] = max(joined[-1][1], end)
         else:
             joined.append([begin, end])
@@ -143,19 +123,3 @@ def _edges(
     centres = window.centres(np.asarray(times, dtype=np.float64))
     slack = edge_tolerance_s(window.bin_width_s, centres)
     return centres - window.bin_width_s / 2, centres + window.bin_width_s / 2, slack
-
-
-def _span(times: Sequence[NDArray[Any]]) -> tuple[float, float] | None:
-    present = [each for each in times if each.size]
-    if not present:
-        return None
-    return min(float(each.min()) for each in present), max(float(each.max()) for each in present)
-
-
-def _need_limits(recorded_s: tuple[float, float]) -> None:
-    begin, end = recorded_s
-    if not np.isfinite([begin, end]).all() or begin >= end:
-        raise DataError(
-            f"--recorded {begin:g} {end:g}: the recording's beginning must come before its end, in "
-            "seconds."
-        )

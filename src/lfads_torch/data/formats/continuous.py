@@ -18,7 +18,8 @@ the same names (`nwb.py`). Times in seconds on one clock:
 | `segment_times` | [K, 2] | optional: begin and end of each stretch without a gap |
 | `segment_times/UNIT` | [K, 2] | instead, where units differ: when each was observed |
 
-Bins of binned counts in which every unit is NaN are gaps too.
+Bins of binned counts in which every unit is NaN are gaps too. Signals that become units are bound
+by the recording's limits and by `segment_times`, and not by what holds of units that spike.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from lfads_torch.data.formats.recorded_in import (
     of_any_unit,
     recorded_in,
     segments_in,
+    segments_of_signals,
     unit_segments_in,
 )
 from lfads_torch.data.formats.series import (
@@ -67,6 +69,8 @@ class Continuous:
     bin_width_s: float | None = None
     recorded_s: tuple[float | None, float | None] = (None, None)  # from, to; None: not stated
     segments_s: NDArray[np.float64] | None = None  # [K, 2], stretches without a gap; None: one
+    signals_recorded_s: tuple[float | None, float | None] = (None, None)  # the same of signals
+    signal_segments_s: NDArray[np.float64] | None = None  # the same of signals
     unit_segments_s: Sequence[NDArray[np.float64] | None] | None = None  # the same of each unit
 
 
@@ -134,12 +138,15 @@ def _from_spike_times(stored: StoredArrays, options: ReadOptions, grouped: list[
     _need_finite_times(stored, times, ids)
     of_units = unit_segments_in(stored, ids)
     segments = segments_in(stored) if of_units is None else of_any_unit(of_units)
+    of_signals = segments_of_signals(stored)
     return Continuous(
         unit_ids=ids,
         **_series(stored, options, {}),
         spike_times=times,
         recorded_s=recorded_in(stored, segments),
         segments_s=segments,
+        signals_recorded_s=recorded_in(stored, of_signals),
+        signal_segments_s=of_signals,
         unit_segments_s=of_units,
     )
 
@@ -164,13 +171,16 @@ def _from_counts(stored: StoredArrays, options: ReadOptions, name: str) -> Conti
     }
     named = options.unit_ids or ("unit_ids" if "unit_ids" in stored.arrays else None)
     unit_ids = np.arange(n_units) if named is None else stored.labels(named, "unit_ids")
+    limits = (first_s, first_s + n_bins * bin_width_s)
     return Continuous(
         unit_ids=unit_ids,
         **_series(stored, options, sampled),
         counts=counts.astype(np.uint8) if counts.dtype == np.bool_ else counts,
         bin_width_s=bin_width_s,
-        recorded_s=(first_s, first_s + n_bins * bin_width_s),
+        recorded_s=limits,
         segments_s=segments_in(stored, between_gaps(counts, first_s, bin_width_s)),
+        signals_recorded_s=limits,
+        signal_segments_s=segments_of_signals(stored),
         unit_segments_s=unit_segments_in(stored, unit_ids),
     )
 
@@ -187,8 +197,8 @@ def _without_spikes(stored: StoredArrays, options: ReadOptions) -> Continuous | 
         unit_ids=np.zeros(0, dtype=np.int64),
         **series,
         spike_times=(),
-        recorded_s=recorded_in(stored, segments),
-        segments_s=segments,
+        signals_recorded_s=recorded_in(stored, segments),
+        signal_segments_s=segments,
     )
 
 

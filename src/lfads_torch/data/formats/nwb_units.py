@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.formats.nwb_tables import MEND, group_at, row_ends, table_ids
+from lfads_torch.data.formats.recorded_in import OF_SPIKES, SEGMENTS
 from lfads_torch.data.formats.stored import StoredArray
 from lfads_torch.data.recorded import joined_stretches
 from lfads_torch.errors import FormatError
@@ -67,11 +69,12 @@ def _observed(path: Path, table: h5py.Group, ids: NDArray[Any]) -> Iterator[Stor
     if not stated:
         return
     if len(stated) == len(each) and all(np.array_equal(stated[0], other) for other in stated):
-        yield _number("segment_times", stated[0].shape, lambda: stated[0])
+        of_all = _number(SEGMENTS, stated[0].shape, lambda: stated[0])
+        yield replace(of_all, attributes={OF_SPIKES: True})
         return
     for unit, intervals in zip(ids.tolist(), each, strict=True):
         if intervals is not None:
-            yield _number(f"segment_times/{unit}", intervals.shape, _same(intervals))
+            yield _number(f"{SEGMENTS}/{unit}", intervals.shape, _same(intervals))
 
 
 def _intervals(

@@ -12,9 +12,13 @@ from lfads_torch.data.formats.stored import StoredArrays, below
 from lfads_torch.data.recorded import joined_stretches
 from lfads_torch.errors import DataError
 
-__all__ = ["between_gaps", "of_any_unit", "recorded_in", "segments_in", "unit_segments_in"]
+__all__ = [
+    "OF_SPIKES", "SEGMENTS", "between_gaps", "of_any_unit", "recorded_in", "segments_in",
+    "segments_of_signals", "unit_segments_in",
+]  # fmt: skip
 
 SEGMENTS = "segment_times"
+OF_SPIKES = "of_spikes"  # attribute of stretches that a file states of its sorted units alone
 
 
 def recorded_in(
@@ -46,6 +50,14 @@ def segments_in(
             f"{stored.path}: gaps are given twice, by {SEGMENTS} and by counts that are NaN for "
             "all units of a bin; leave one of them out."
         )
+    return _stretches(stored, SEGMENTS)
+
+
+def segments_of_signals(stored: StoredArrays) -> NDArray[np.float64] | None:
+    """Stretches [K, 2] that the file states of everything; None: of signals it knows no gap."""
+    array = stored.arrays.get(SEGMENTS)
+    if array is None or array.attributes.get(OF_SPIKES):
+        return None
     return _stretches(stored, SEGMENTS)
 
 
