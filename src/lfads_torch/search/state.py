@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
 
+    from lfads_torch.declare import OwnSettings
     from lfads_torch.model.weights import Layout
     from lfads_torch.search.space import Space
     from lfads_torch.training.state import PopulationState
@@ -75,15 +76,23 @@ def save_search(path: Path, state: SearchState, layout: Layout, *, seed: int) ->
     save_state(path, state.population, layout, seed=seed, extras=extras)
 
 
-def load_search(path: Path, layout: Layout, device: torch.device) -> SearchState:
-    """The search as it was saved. Raises RunError where the file is damaged or no search's."""
+def load_search(
+    path: Path, layout: Layout, device: torch.device, *, own: OwnSettings | None = None
+) -> SearchState:
+    """The search as it was saved. Raises RunError where the file is damaged or no search's.
+
+    `own` as in `training.checkpoint.load_state`, for the archive too.
+    """
     from lfads_torch.errors import RunError
     from lfads_torch.training.checkpoint import load_best, load_extras, load_state
 
-    population = load_state(path, layout, device)
+    population = load_state(path, layout, device, own=own)
     extras = load_extras(path, device, prefix=_PREFIX)
     try:
-        archive = Archive(load_best(path, layout, device, prefix=f"{_PREFIX}best/"), extras["slot"])
+        models = load_best(path, layout, device, prefix=f"{_PREFIX}best/")
+        if own is not None:
+            models = replace(models, hyperparameters=models.hyperparameters.filled(own))
+        archive = Archive(models, extras["slot"])
         _require_whole(extras, population, archive)
         return SearchState(
             population=population,

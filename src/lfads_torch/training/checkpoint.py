@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float, Int
 
+    from lfads_torch.declare import OwnSettings
     from lfads_torch.model.weights import Layout
 
 __all__ = [
@@ -166,19 +167,25 @@ def load_extras(path: Path, device: torch.device, *, prefix: str) -> dict[str, T
     }
 
 
-def load_state(path: Path, layout: Layout, device: torch.device) -> PopulationState:
-    """The state as it was saved. Raises RunError where weights are missing or of another shape."""
+def load_state(
+    path: Path, layout: Layout, device: torch.device, *, own: OwnSettings | None = None
+) -> PopulationState:
+    """The state as it was saved. Raises RunError where weights are missing or of another shape.
+
+    Of a plug-in that had no numbers of every member's own then, `own` gives those it has now.
+    """
     stored = _read(path, device)
     buffers = {attribute: _flat(stored, kind, layout, path) for kind, attribute in _BUFFERS.items()}
     names = Clocks.start(1, device).as_dict()
     try:
-        own = _hyperparameters(stored, path)
+        found = _hyperparameters(stored, path)
         clocks = {name: stored.tensors[f"clock/{name}"] for name in names}
         members = stored.tensors["members"]
-        _require_rows(members, {**buffers, **own, **clocks})
+        _require_rows(members, {**buffers, **found, **clocks})
+        numbers = Hyperparameters.of(found)
         return PopulationState(
             **buffers,
-            hyperparameters=Hyperparameters.of(own),
+            hyperparameters=numbers if own is None else numbers.filled(own),
             clocks=Clocks(**clocks),
             members=members,
             step=int(stored.metadata["step"]),

@@ -316,7 +316,7 @@ def _augmented(
     chain: tuple[Augmentation, ...],
 ) -> list[SessionBatch]:
     used = [s for s, index in enumerate(indices) if index.shape[1]]
-    rates, batches = state.hyperparameters.filled(task.model.own), []
+    rates, batches = state.hyperparameters, []
     for s in used:
         batch = gather(trials[s], indices[s], task, session=s)
         own_noise = StreamNoise(

@@ -26,7 +26,7 @@ def train_fit(run: RunFolder, assembly: Assembly, watcher: Observer, *, is_resum
     settings, task, path = assembly.settings, assembly.task, run.last_checkpoint_path
     watcher.message(f"kernels: {task.kernels.name} ({task.kernels.reason})")
     if is_resumed and path.exists():
-        state = load_state(path, task.layout, task.device)
+        state = load_state(path, task.layout, task.device, own=settings.own)
         run.metrics.truncate_after(state.epoch - 1)
         watcher.message(f"resumed after epoch {state.epoch - 1}")
     else:

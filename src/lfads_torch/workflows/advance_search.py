@@ -107,7 +107,10 @@ def _begin(
 
     state = None
     if is_resumed and run.last_checkpoint_path.exists():
-        state = load_search(run.last_checkpoint_path, assembly.task.layout, assembly.task.device)
+        state = load_search(
+            run.last_checkpoint_path, assembly.task.layout, assembly.task.device,
+            own=assembly.settings.own,
+        )  # fmt: skip
     elif is_resumed and run.metrics.read():
         raise RunError(
             f"{run.path}: it has metrics, but {run.last_checkpoint_path} is gone, so the search "
