@@ -124,7 +124,9 @@ def test_messages_of_open(tmp_path, run):
         RunFolder.open(tmp_path / "empty")
     with pytest.raises(RunError, match=r"It holds the runs run:"):
         RunFolder.open(tmp_path)
-    with pytest.raises(RunError, match=r"incomplete, it lacks settings\.yaml \(status: running\)"):
+    with pytest.raises(
+        RunError, match=r"incomplete, it lacks settings\.yaml \(status: interrupted, the .*\)"
+    ):
         RunFolder.open(run.path, needs=["settings.yaml", "run.json"])
 
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from lfads_torch.cli.streams import say
 from lfads_torch.errors import LfadsError
+from lfads_torch.plugin_fault import plugin_fault
 
 __all__ = ["INTERRUPTED_CODE", "TERMINATED_CODE", "RecordedError", "exit_code_of", "recorded_in"]
 
@@ -22,7 +23,7 @@ INTERRUPTED_CODE, TERMINATED_CODE, BROKEN_PIPE_CODE = 130, 143, 141
 
 
 class RecordedError(Exception):
-    """An error of ours, the programmers', whose traceback stands in the file at `path`."""
+    """An error in our own code or a plug-in's; its traceback stands in the file at `path`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
@@ -31,7 +32,7 @@ class RecordedError(Exception):
 
 @contextmanager
 def recorded_in(log_path: Path) -> Iterator[None]:
-    """The traceback of an error that no user caused goes to a run's log, if the run exists."""
+    """The traceback of an error without a message of ours goes to a run's log, if there is one."""
     import traceback
 
     from lfads_torch.outputs.run_folder import RunFolder
@@ -108,6 +109,12 @@ def _on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
 
 def _unexpected(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error, RecordedError) and error.__cause__ else error
+    fault = plugin_fault(cause)
+    if fault is not None:
+        return (
+            f"error: {fault}. Mend the plug-in (lfads_torch.testing has tests for each kind); the "
+            f"full traceback is in {_traceback_path(error)}."
+        )
     first = (str(cause).splitlines() or ["no details"])[0]
     return (
         f"error: lfads-torch failed unexpectedly ({type(cause).__name__}: {first}). This is a "

@@ -23,7 +23,14 @@ from lfads_torch.errors import LfadsError, OutputError, RunError
 from lfads_torch.outputs.json_text import json_text, plain
 from lfads_torch.outputs.metrics_log import MetricsLog
 from lfads_torch.outputs.run_lock import LockHolder, hold_lock, living_holder
-from lfads_torch.outputs.run_record import FINISHED, INTERRUPTED, STATUSES, RunRecord, now_text
+from lfads_torch.outputs.run_record import (
+    FINISHED,
+    INTERRUPTED,
+    RUNNING,
+    STATUSES,
+    RunRecord,
+    now_text,
+)
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "RunFolder", "discard_runs", "list_runs"]
 
@@ -268,9 +275,12 @@ class RunFolder:
         if not self.record_path.is_file():
             return "its status is unknown"
         try:
-            return f"status: {self.read_record().status}"
+            record = self.read_record()
         except LfadsError:
             return "its status is unknown"
+        if record.status == RUNNING and self.living_process() is None:
+            return f"status: {INTERRUPTED}, the process is gone without notice"
+        return f"status: {record.status}{f', {record.reason}' if record.reason else ''}"
 
     def _require_run(self) -> None:
         if not self.path.exists():

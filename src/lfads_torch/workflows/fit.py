@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -306,5 +307,11 @@ def _train(
             train(run, assembly, watcher, is_resumed=is_resumed)
     except LfadsError as error:
         run.set_status("failed", reason=str(error))
+        raise
+    except Exception as error:  # of a plug-in or a mistake of ours: the run must tell of it too
+        from lfads_torch.plugin_fault import failure_reason
+
+        with suppress(LfadsError):  # what went wrong first is what must be read
+            run.set_status("failed", reason=failure_reason(error))
         raise
     return run
