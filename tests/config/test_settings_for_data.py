@@ -99,6 +99,15 @@ def test_what_is_unwise_is_warned_of(
     assert message in warnings[0]
 
 
+def test_factors_of_the_preset_that_auto_chose_are_not_complained_of() -> None:
+    few = replace(MAZE, n_units=15, n_encoded_units=15)
+    found = resolve(Settings(), few).settings
+    assert (found.run.preset, found.model.n_factors) == ("small", 20)
+    assert not [each for each in check_against_data(found, few) if "n_factors" in each]
+    asked = resolve(read_settings(preset="small"), few).settings
+    assert [each for each in check_against_data(asked, few) if "n_factors is 20" in each]
+
+
 def test_without_a_controller_its_lag_is_no_matter() -> None:
     settings = settings_with(model__controller_lag_bins=100, model__n_inferred_inputs=0)
     assert check_against_data(settings, MAZE) == []

@@ -100,6 +100,14 @@ def few_trials() -> Recording:
     return clean().take_trials(np.arange(12))
 
 
+def in_milliseconds() -> Recording:
+    """Windows of seconds cut at times that are a thousand times too large: hardly a spike."""
+    counts = np.zeros((60, 330, 15))
+    counts[3, 100, [1, 1, 5, 9]] = 1
+    counts[[3, 7, 9], [101, 150, 180], 2] = 1
+    return replace(clean(n_bins=330), counts=counts)
+
+
 ALL_HELD_OUT = Split(
     trial_set=np.array(["train", "valid"] * 30), is_encoded=np.zeros(15, bool), n_encoded_bins=33
 )
@@ -151,6 +159,7 @@ CASES = {
     "fine_bins": (
         "warning", replace(clean(), counts=(clean().counts > 2).astype(int)), "mostly zeros",
     ),
+    "times_in_milliseconds": ("warning", in_milliseconds(), "11 of 15 units have no spike"),
     "short_memory": ("note", replace(clean(), bin_width_s=0.002), "update_gate_bias to 2.9"),
     "coarse_bins": ("warning", replace(clean(), bin_width_s=0.2), "bin of 200 ms"),
     "impossible_counts": ("warning", changed(put((2, 3, 4), 16)), "largest count is 16"),
@@ -346,6 +355,36 @@ def test_external_inputs_may_be_missing_in_forward_bins() -> None:
     for split, codes in ((forward, set()), (recording.split, {"external_inputs_missing"})):
         report = check(replace(recording, external_inputs=inputs).with_split(split))
         assert {f.code for f in report.findings if f.code.startswith("external")} == codes
+
+
+def test_times_in_milliseconds_bring_no_advice_that_hides_the_cause() -> None:
+    codes = {each.code for each in check(in_milliseconds()).findings}
+    assert "times_in_milliseconds" in codes
+    assert not codes & {"silent_units", "fine_bins", "implausible_rates"}
+    merely_silent = changed(put((..., slice(0, 12)), 0))  # the others fire as they should
+    found = {each.code for each in check(merely_silent).findings}
+    assert "silent_units" in found
+    assert "times_in_milliseconds" not in found
+
+
+@pytest.mark.parametrize(
+    ("bias", "is_told"), [(1.0, False), (5.0, False), (6.0, True), (1e3, True)]
+)
+def test_gates_that_keep_their_state_for_many_trials_are_noted(bias: float, is_told: bool) -> None:
+    slow = replace(REQUIREMENTS, plan=replace(PLAN, update_gate_bias=bias))
+    found = [each for each in check(clean(), slow).findings if each.code == "long_memory"]
+    assert len(found) == is_told
+    if is_told:
+        assert "of a trial" in found[0].message
+        assert "Lower model.update_gate_bias: 3.5" in found[0].remedy
+
+
+def test_a_model_that_is_small_already_is_not_advised() -> None:
+    small = replace(PLAN, ic_encoder_size=64, controller_size=64)
+    for plan, is_advised in ((PLAN, True), (small, False)):
+        found = check(few_trials(), CheckRequirements(plan=plan)).findings
+        (remedy,) = (each.remedy for each in found if each.code == "few_training_trials")
+        assert ("preset small" in remedy) == is_advised
 
 
 def test_narrow_bins_are_no_note_where_the_gates_start_slow_enough() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lfads_torch.config.part_names import unknown_parts
+from lfads_torch.config.preset_choice import preset_values
 from lfads_torch.config.scales import betas
 from lfads_torch.config.sizes import DataSizes
 from lfads_torch.config.tree import Settings
@@ -206,7 +207,9 @@ def _warnings_of_data(settings: Settings, sizes: DataSizes) -> Iterator[str]:
             f"training.batch_size is {training.batch_size} and {sizes.n_trials_train} trials "
             "train: each epoch is a single step on all of them"
         )
-    if model.n_factors > sizes.n_units:
+    # Of a preset that was chosen for these units there is nothing to do differently.
+    is_asked = bool({"model.n_factors", "run.preset"} & set(settings.chosen))
+    if model.n_factors > sizes.n_units and (is_asked or not _has_factors_of_preset(settings)):
         yield (
             f"model.n_factors is {model.n_factors} and the recording has {sizes.n_units} units: "
             "the factors need not be a summary of them. Fewer factors are easier to read"
@@ -219,6 +222,10 @@ def _warnings_of_data(settings: Settings, sizes: DataSizes) -> Iterator[str]:
             f"{n_encoded_entries} encoded entries: many steps hide none of a trial and give it no "
             "gradient. Raise the rate, or set it to 0"
         )
+
+
+def _has_factors_of_preset(settings: Settings) -> bool:
+    return preset_values(settings.run.preset).get("model.n_factors") == settings.model.n_factors
 
 
 def _warnings_of_ramps(settings: Settings, sizes: DataSizes) -> Iterator[str]:

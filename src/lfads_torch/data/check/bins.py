@@ -6,6 +6,7 @@ import math
 
 from lfads_torch.data.check.context import CheckContext
 from lfads_torch.data.check.report import Finding
+from lfads_torch.data.check.units import are_times_in_milliseconds
 
 __all__ = ["check_bins"]
 
@@ -13,6 +14,8 @@ FINE_MEAN_COUNT, COARSE_MEAN_COUNT = 0.01, 3.0
 FEW_BINS, MANY_BINS = 10, 1000
 HIGHEST_RATE_HZ = 1000.0
 NARROW_BIN_S, MEMORY_S = 0.005, 0.037  # the memory of an untrained cell in bins of 10 ms, bias 1
+LONG_MEMORY_TRIALS = 10
+HIGHEST_EXPONENT = 700.0  # exp of more is no number
 ROOM_FOR_CHANCE = 5  # spikes; narrow bins of Poisson counts exceed any rate now and then
 
 
@@ -51,9 +54,12 @@ def _number(context: CheckContext) -> list[Finding]:
 
 
 def _memory(context: CheckContext) -> list[Finding]:
-    """Narrow bins: whether untrained cells remember long enough to learn anything slow soon."""
+    """Whether untrained cells remember long enough to learn anything slow soon, or far too long."""
     bias = context.requirements.plan.update_gate_bias
-    remembered_s = (1.0 + math.exp(bias)) * context.recording.bin_width_s
+    remembered_bins = 1.0 + math.exp(min(bias, HIGHEST_EXPONENT))
+    remembered_s = remembered_bins * context.recording.bin_width_s
+    if remembered_bins > LONG_MEMORY_TRIALS * context.recording.n_bins:
+        return [_long_memory(context, remembered_bins)]
     if context.recording.bin_width_s >= NARROW_BIN_S or remembered_s > MEMORY_S / 2:
         return []
     wanted = math.log(MEMORY_S / context.recording.bin_width_s - 1.0)
@@ -69,11 +75,24 @@ def _memory(context: CheckContext) -> list[Finding]:
     ]
 
 
+def _long_memory(context: CheckContext, remembered_bins: float) -> Finding:
+    plan, n_bins = context.requirements.plan, context.recording.n_bins
+    return Finding(
+        severity="note",
+        code="long_memory",
+        message=f"With model.update_gate_bias {plan.update_gate_bias:g} an untrained model "
+        f"remembers {remembered_bins:.2g} bins, {remembered_bins / n_bins:.2g} times the "
+        f"{n_bins} of a trial: its state hardly moves, and it takes long to learn.",
+        remedy=f"Lower model.update_gate_bias: {math.log(max(n_bins - 1.0, math.e)):.1f} remembers "
+        "a trial, 1 (the default) about four bins.",
+    )
+
+
 def _width(context: CheckContext) -> list[Finding]:
     statistics, recording = context.statistics, context.recording
     mean = float(statistics.sums.sum() / max(int(statistics.n_present.sum()), 1))
     findings = []
-    if 0 < mean < FINE_MEAN_COUNT:
+    if 0 < mean < FINE_MEAN_COUNT and not are_times_in_milliseconds(context):
         factor = math.ceil(2 * FINE_MEAN_COUNT / mean)
         findings.append(
             Finding(

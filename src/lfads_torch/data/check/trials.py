@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.check.context import CheckContext
+from lfads_torch.data.check.estimate import FitPlan
 from lfads_torch.data.check.report import Finding, listed
 from lfads_torch.data.recording import TRAIN, VALID
 
@@ -13,6 +14,7 @@ __all__ = ["check_drift", "check_number_of_trials", "check_outlier_trials"]
 
 FEW_TRAINING_TRIALS = 40
 FEW_VALIDATION_TRIALS = 10
+SMALL_MODEL = (100, 64, 64)  # generator, initial condition encoder, controller of preset small
 OUTLIER_DEVIATIONS = 6.0
 DRIFT_DEVIATIONS, DRIFT_CHANGE = 5.0, 0.25
 
@@ -43,8 +45,7 @@ def check_number_of_trials(context: CheckContext) -> list[Finding]:
                 code="few_training_trials",
                 message=f"Training trials: {n_train}; under {FEW_TRAINING_TRIALS} LFADS overfits "
                 "easily.",
-                remedy="Use shorter and more trials, a small model (preset small) and stronger "
-                "regularisation; report with folds (`lfads split --folds`).",
+                remedy=_more_from_few_trials(context.requirements.plan),
             )
         )
     if 0 < n_valid < FEW_VALIDATION_TRIALS:
@@ -70,6 +71,16 @@ def check_number_of_trials(context: CheckContext) -> list[Finding]:
             )
         )
     return findings
+
+
+def _more_from_few_trials(plan: FitPlan) -> str:
+    sizes = (plan.generator_size, plan.ic_encoder_size, plan.controller_size)
+    is_small = all(size <= most for size, most in zip(sizes, SMALL_MODEL, strict=True))
+    model = "" if is_small else "a small model (preset small), "
+    return (
+        f"Use shorter and more trials, {model}stronger regularisation; report with folds "
+        "(`lfads split --folds`)."
+    )
 
 
 def check_outlier_trials(context: CheckContext) -> list[Finding]:

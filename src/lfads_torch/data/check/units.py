@@ -10,12 +10,16 @@ from lfads_torch.data.check.report import Finding, listed
 from lfads_torch.data.count_correlation import count_correlation
 from lfads_torch.data.recording import TRAIN
 
-__all__ = ["check_rates", "check_shared_spikes", "check_silent_units"]
+__all__ = ["are_times_in_milliseconds", "check_rates", "check_shared_spikes", "check_silent_units"]
 
 DUPLICATE_CORRELATION = 0.95
 # How far the correlation in the same bin may exceed that one bin apart before it can't be common
 # modulation, which is smooth.
 SHARED_SPIKES_CORRELATION = 0.25
+# Spike and event times in ms that were taken for seconds: the windows are a thousand times too
+# far apart, nearly all of them beyond the last spike, and the rates a thousand times too low.
+SILENT_SHARE, LOW_RATE_HZ = 0.5, 0.05
+PLAUSIBLE_RATE_HZ = (0.5, 100.0)
 
 
 def check_silent_units(context: CheckContext) -> list[Finding]:
@@ -23,6 +27,8 @@ def check_silent_units(context: CheckContext) -> list[Finding]:
     statistics = context.statistics
     if not statistics.is_spike_counts or statistics.is_all_zero:
         return []
+    if are_times_in_milliseconds(context):
+        return [_milliseconds(context)]
     has_values = statistics.n_present.sum(axis=0) > 0
     silent = (statistics.unit_means() == 0) & has_values
     findings = []
@@ -53,11 +59,43 @@ def check_silent_units(context: CheckContext) -> list[Finding]:
     return findings
 
 
+def are_times_in_milliseconds(context: CheckContext) -> bool:
+    """Most units silent, and a mean rate that is plausible only a thousand times higher."""
+    if not context.statistics.is_spike_counts or context.statistics.is_all_zero:
+        return False
+    means = context.statistics.unit_means()
+    rate = _mean_rate(context)
+    low, high = PLAUSIBLE_RATE_HZ
+    is_mostly_silent = float((means == 0).mean()) > SILENT_SHARE
+    return is_mostly_silent and rate < LOW_RATE_HZ and low <= 1000 * rate <= high
+
+
+def _mean_rate(context: CheckContext) -> float:
+    """Spikes/s of a unit, over all of them."""
+    return float(context.statistics.unit_means().mean()) / context.recording.bin_width_s
+
+
+def _milliseconds(context: CheckContext) -> Finding:
+    silent, rate = context.statistics.unit_means() == 0, _mean_rate(context)
+    return Finding(
+        severity="warning",
+        code="times_in_milliseconds",
+        message=f"{int(silent.sum())} of {len(silent)} units have no spike in any trial, and a "
+        f"unit fires {rate:.2g} spikes/s on average: as if times were in milliseconds "
+        f"({1000 * rate:.2g} spikes/s if so).",
+        remedy="Divide the times of spikes, events and trials by 1000 (seconds are needed), and "
+        "run `lfads prepare` again. If they are in seconds, the trials lie where hardly a unit "
+        "was recorded: look at the events, or remove the silent units.",
+    )
+
+
 def check_rates(context: CheckContext) -> list[Finding]:
     """Rates that no unit has: most often a bin width in the wrong unit."""
     statistics = context.statistics
     if not statistics.is_spike_counts or statistics.is_all_zero:
         return []
+    if are_times_in_milliseconds(context):
+        return []  # said already, with its cause
     rates = statistics.unit_means() / context.recording.bin_width_s
     typical = float(np.median(rates[rates > 0]))
     if 0.02 <= typical <= 500:
