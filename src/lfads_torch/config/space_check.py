@@ -136,12 +136,21 @@ def _rest_mistakes(asked: AskedRange, declared: Declaration) -> Iterable[str]:
     keeps = values.get("keeps_limits", True)
     if not isinstance(keeps, bool):
         yield f"keeps_limits is {keeps}; needed is true or false"
-    elif not keeps and (declared.at_most is not None or declared.below is not None):
+    elif not keeps and _has_limits(declared):
         yield f"its limits must hold, for the setting must be {declared.range}"
+    elif not keeps and (low := _number(values["low"])) is not None and low < 0.0:
+        yield f"its limits must hold, for low is {low:g}, and only values from 0 on can go freely"
     if "unit" in values and asked.name not in DIVERGENCES:
         yield f"only the weights of divergences have a unit, {' and '.join(DIVERGENCES)}"
     elif values.get("unit", _UNITS[0]) not in _UNITS:
         yield f"unit is {values['unit']}; needed is one of {', '.join(_UNITS)}"
+
+
+def _has_limits(declared: Declaration) -> bool:
+    """Whether a factor can bring a value out of the setting's range; none passes 0."""
+    least = (each for each in (declared.at_least, declared.above) if each is not None)
+    has_most = declared.at_most is not None or declared.below is not None
+    return has_most or any(each > 0.0 for each in least)
 
 
 def _first_mistakes(values: Mapping[str, object]) -> Iterable[str]:
