@@ -9,7 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lfads_torch.config.yaml_text import read_mapping, read_scalar, scalar_text
+from lfads_torch.config.yaml_text import (
+    SettingsText,
+    _composed_fast,
+    read_mapping,
+    read_scalar,
+    scalar_text,
+)
 from lfads_torch.errors import SettingsError
 
 
@@ -137,26 +143,59 @@ def test_a_key_that_is_no_name_is_told() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "model:\n  n_factors: 20  # how many\n  cell_clip: -1e-3\n\n# end\nrun:\n  device: cpu\n",
-        "a:\n  b: \"x: y\"\n  c: 'it''s'\n  b: again\nd:\ne: 010\n",
-        "a:\n  b: 1\n   c: 2\n",
-        "a:\n  b: c: d\n",
-    ],
-    ids=["settings", "quotes and a key twice", "indented wrongly", "two colons"],
-)
-def test_libyaml_reads_what_python_reads(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read() -> object:
-        try:
-            return read_mapping(text, "here")
-        except SettingsError as error:
-            return str(error)
+FLAT = {
+    "settings": "model:\n  n_factors: 20  # how many\n  cell_clip: -1e-3\n\n# end\nrun:\n",
+    "quotes and a key twice": "a:\n  b: \"x: y\"\n  c: 'it''s'\n  b: again\nd:\ne: 010\n",
+    "lines of Windows": "a:\r\n  b: 1\r\n\r\n  c: x  # why\r\n",
+    "a remark of any letters": "a:\n  b: 1  # \u00b5s \u2265 3 \U0001f600\n",
+}
+NOT_FLAT = {
+    "indented wrongly": "a:\n  b: 1\n   c: 2\n",
+    "two colons": "a:\n  b: c: d\n",
+    "a tab after a value": "model:\n  n_factors: 20\t\n",
+    "a tab before a remark": "model:\n  n_factors: 20\t# how many\n",
+    "a tab after another blank": "a:\n  b: 1\n\u3000\t\n",
+    "another blank alone": "a:\n  b: 1\n\u00a0\n",
+    "half a surrogate pair": "a:\n  b: x\ud800\n",
+    "half a pair in a remark": "a:\n  b: 1  # \udcff\n",
+    "a byte order mark": "\ufeffa:\n  b: 1\n",
+    "a control character": "a:\n  b: 1\x07\n",
+}
 
-    found = read()
-    monkeypatch.setattr(yaml, "__with_libyaml__", False)
-    assert found == read()
+
+def without_libyaml(text: str) -> object:
+    """What is read, or the message, where PyYAML has no libyaml."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "__with_libyaml__", False)
+        return read_or_told(text)
+
+
+def read_or_told(text: str) -> object:
+    try:
+        return read_mapping(text, "here")
+    except SettingsError as error:
+        return str(error)
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="this PyYAML has no libyaml")
+@pytest.mark.parametrize("text", FLAT.values(), ids=FLAT)
+def test_libyaml_reads_what_python_reads(text: str) -> None:
+    assert _composed_fast(text) is not None
+    assert isinstance(read_or_told(text), SettingsText)
+    assert read_or_told(text) == without_libyaml(text)
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="this PyYAML has no libyaml")
+@pytest.mark.parametrize("text", NOT_FLAT.values(), ids=NOT_FLAT)
+def test_what_libyaml_may_read_otherwise_python_reads(text: str) -> None:
+    assert _composed_fast(text) is None
+    assert read_or_told(text) == without_libyaml(text)
+
+
+@given(st.text(alphabet="ab:  '\"#\t\n\r\\-1.\x0b\x85\u2028\u3000\ufeff\ud800\u00e9", max_size=12))
+def test_both_readers_say_the_same_of_any_value(value: str) -> None:
+    text = f"a:\n  b: 1{value}\n"
+    assert read_or_told(text) == without_libyaml(text)
 
 
 def test_what_nests_is_never_given_to_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:

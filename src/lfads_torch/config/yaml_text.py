@@ -20,7 +20,9 @@ __all__ = ["SettingsText", "plain_value", "read_mapping", "read_rows", "read_sca
 
 _PLAIN_TAGS = ("bool", "int", "float", "null", "str", "timestamp", "value", "merge", "seq", "map")
 # Two levels of `name: value` and nothing that could nest deeper.
-_FLAT = re.compile(r"\s*(#.*)?|(  )?[A-Za-z_][\w.]*:( +([\w.\"']|[-+][\w.]).*)?")
+_FLAT = re.compile(r"\s*(#.*)?|(  )?[A-Za-z_][\w.]*:( +([\w.\"']|[-+][\w.]).*)?", re.ASCII)
+# libyaml takes tabs where Python does not, and cannot encode a half of a surrogate pair.
+_NOT_FAST = re.compile(r"[\t\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,9 @@ def _composed_fast(text: str) -> yaml.Node | None:
     Only what settings look like: libyaml's parser ends the process where a text nests deeply, and
     words its errors in another way.
     """
-    if not yaml.__with_libyaml__ or not all(map(_FLAT.fullmatch, text.splitlines())):
+    if not yaml.__with_libyaml__ or _NOT_FAST.search(text):
+        return None
+    if not all(map(_FLAT.fullmatch, text.splitlines())):
         return None
     with suppress(yaml.YAMLError):
         node: yaml.Node | None = yaml.compose(text, Loader=yaml.CSafeLoader)
