@@ -141,6 +141,20 @@ def test_a_condition_found_by_its_name_stays_where_trials_in_use_have_it(tmp_pat
     assert prepared(path).condition.tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize("labels", [["a", "b"], ["a", "b", "a", "b"]])
+def test_conditions_of_another_number_of_trials_are_told_and_not_taken(tmp_path, labels):
+    path = flat_session(
+        tmp_path / "a.npz", [0.0, 1.1, 4.0], [0] * 3, [1.0, 2.0, 3.0], condition=np.array(labels)
+    )
+    found = prepared(path)
+    assert found.condition is None
+    assert len(found.trial_ids) == 3
+    told = f"conditions: 'condition' has {len(labels)} entries and there are 3 trials"
+    assert told in "\n".join(prepared_lines(found))
+    with pytest.raises(DataError, match=f"has {len(labels)} entries, but there are 3 trials"):
+        prepared(path, read=ReadOptions(condition="condition"))
+
+
 def test_units_of_an_nwb_file_are_missing_where_each_was_not_observed(nwb_session):
     with h5py.File(nwb_session, "r+") as file:
         units = file["units"]

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from lfads_torch.data.binning import Window, edge_tolerance_s
 from lfads_torch.data.chopping import ChopLengths, Chops, place_chops
-from lfads_torch.data.formats.assemble import conditions_where_given
+from lfads_torch.data.formats.assemble import (
+    conditions_of_another_size,
+    conditions_where_given,
+)
 from lfads_torch.data.formats.continuous import Continuous, event_times_in
 from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.data.recorded import joined_stretches
@@ -229,7 +232,11 @@ def _around_events(stored: StoredArrays, options: PrepareOptions) -> Trials:
         ids=ids,
         condition=condition,
         has_condition=has_condition,
-        notes={"event": options.event or "event_times", "n_trials_found": len(times)},
+        notes={
+            "event": options.event or "event_times",
+            "n_trials_found": len(times),
+            **_unfit_conditions(stored, condition, len(times)),
+        },
     )
     if options.stop_event is not None:
         return trials  # both events must be there: see `_until`
@@ -242,6 +249,14 @@ def _ids_beside(stored: StoredArrays, event: str | None) -> str | None:
     table = "" if event is None else event.removeprefix("event_times/").rpartition("/")[0]
     names = (f"{table}/id", "trial_ids") if table else ("trial_ids",)
     return next((name for name in names if name in stored.arrays), None)
+
+
+def _unfit_conditions(
+    stored: StoredArrays, condition: NDArray[Any] | None, n_trials: int
+) -> dict[str, Any]:
+    """A note on labels that are there and belong to another number of trials."""
+    unfit = {} if condition is not None else conditions_of_another_size(stored, n_trials)
+    return {"conditions_of_another_size": unfit} if unfit else {}
 
 
 def _with_condition(trials: Trials, options: PrepareOptions) -> Trials:

@@ -70,12 +70,19 @@ def _left_out(notes: Notes) -> list[str]:
 
 
 def _without_conditions(notes: Notes) -> list[str]:
+    unfit: Mapping[str, int] = notes.get("conditions_of_another_size", {})
+    lines = [
+        f"conditions: {name!r} has {n} entries and there are {notes['n_trials_found']} trials, so "
+        "it is left out; one label per trial is needed"
+        for name, n in unfit.items()
+    ]
     without = notes.get("trials_without_condition", ())
     if not without:
-        return []
+        return lines
     return [
+        *lines,
         f"conditions: left out of all trials, for {len(without)} have none: {_listed(without)}; "
-        "--condition NAME takes the trials that have one"
+        "--condition NAME takes the trials that have one",
     ]
 
 

@@ -13,7 +13,12 @@ from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError, FormatError
 
-__all__ = ["condition_in", "conditions_where_given", "recording_from_stored"]
+__all__ = [
+    "condition_in",
+    "conditions_of_another_size",
+    "conditions_where_given",
+    "recording_from_stored",
+]
 
 COUNTS_NAMES = ("counts", "spikes", "spike_counts")
 CONDITION_NAMES = ("condition", "conditions")
@@ -86,13 +91,25 @@ def _need_one_per_trial(stored: StoredArrays, name: str, n_values: int, n_trials
         )
 
 
+def conditions_of_another_size(stored: StoredArrays, n_trials: int) -> dict[str, int]:
+    """Arrays that are called conditions and are a list of other than `n_trials`: their lengths."""
+    return {name: n for name, n in _condition_lists(stored).items() if n != n_trials}
+
+
 def _condition_name(stored: StoredArrays, n_trials: int) -> str | None:
+    fitting = (name for name, n in _condition_lists(stored).items() if n == n_trials)
+    return next(fitting, None)
+
+
+def _condition_lists(stored: StoredArrays) -> dict[str, int]:
+    """Lengths of what is called conditions by its name and is a list."""
+    found = {}
     for name in CONDITION_NAMES:
         if name in stored.arrays and stored.arrays[name].kind != "unreadable":
             shape = stored.arrays[name].shape
-            if int(np.prod(shape)) == n_trials and sum(n != 1 for n in shape) <= 1:
-                return name
-    return None
+            if sum(n != 1 for n in shape) <= 1:
+                found[name] = int(np.prod(shape))
+    return found
 
 
 def _counts_name(stored: StoredArrays, options: ReadOptions) -> tuple[str, str]:
