@@ -63,7 +63,11 @@ class NarrowFade(Fade):
 
     @classmethod
     def from_settings(cls, settings, first_bin):
-        return cls(FadeSettings(strength=settings.own.of(NarrowSettings).share))
+        return cls(FadeSettings())
+
+    def __call__(self, batch, noise, rates, *, site):
+        seen = 1.0 - rates.value("narrow.share")[:, None, None, None]
+        return replace(batch, visible=seen.expand_as(batch.encoded))
 
 
 @dataclass(frozen=True, kw_only=True)
