@@ -29,6 +29,9 @@ from lfads_torch.errors import DataError, OutputError, SettingsError
 N_BINS, SKIPPED = 33, 3  # bins of the recording, and those before generation starts
 
 
+COLOURS = ("Greys", "viridis")
+
+
 def fake_run(
     *, n_trials: int = 12, n_units: int = 5, n_inputs: int = 1, n_members: int = 1, seed: int = 0
 ) -> FigureInputs:
@@ -180,6 +183,22 @@ def test_without_truth_the_condition_average_stands_in_and_rate_truth_refuses():
     assert any("condition average" in label for label in labels)
     assert any("not a confidence interval" in label for label in labels)
     assert "synthetic" in choose_figure("rate_truth").needs(inputs)
+
+
+def test_images_under_one_colour_bar_share_their_limits():
+    inputs = fake_run()
+    assert inputs.recording is not None
+    counts = inputs.recording.counts.copy()
+    ids = [str(each) for each in inputs.recording.trial_ids[:3].tolist()]
+    counts[1, :, :] *= 9  # a trial of its own limit would look like the others
+    inputs = replace(inputs, recording=replace(inputs.recording, counts=counts))
+    figure = choose_figure("rates").draw(inputs, FigureChoice(trials=tuple(ids)))
+    images = [image for panel in figure.axes for image in panel.get_images()]
+    limits = {name: {i.get_clim() for i in images if i.cmap.name == name} for name in COLOURS}
+    assert [len(each) for each in limits.values()] == [1, 1]
+    (counts_limit,) = limits["Greys"]
+    shown = np.concatenate([i.get_array().compressed() for i in images if i.cmap.name == "Greys"])
+    assert counts_limit[1] == max(1.0, np.percentile(shown, 99.9))
 
 
 def test_averages_of_the_model_are_compared_with_the_same_smoothing_as_those_of_the_data():

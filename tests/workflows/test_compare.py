@@ -163,5 +163,8 @@ def test_rows_and_json(runs):
     assert content["groups"]["two"] == ["two, member 0", "two, member 1"]
     rows = comparison_rows(comparison)
     assert len(rows) == len(comparison.pairs[0].scores) == len(content["pairs"][0]["scores"])
-    assert {row["note"] for row in rows} == {"used for selection"}
-    assert {row["pairs"] for row in rows} == {"2 seeds, 1 splits"}
+    notes = {row["score"]: row["note"] for row in rows}
+    assert "trials of 0.12 s" in notes.pop("psth r2 averaged")
+    assert "trials of 0.12 s" in notes.pop("psth r2 single trial")
+    assert set(notes.values()) == {"used for selection"}
+    assert {row["pairs"] for row in rows} == {"2 seeds, 1 split"}

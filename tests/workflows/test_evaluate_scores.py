@@ -15,6 +15,7 @@ from sklearn.metrics import r2_score
 from tiny_runs import fitted, rich_recording, with_rates
 
 from lfads_torch.analysis.report_scores import score_rows
+from lfads_torch.cli.scores_table import headline
 from lfads_torch.data.recording import Split
 from lfads_torch.errors import DataError
 from lfads_torch.model.weights import ModelWeights
@@ -96,6 +97,31 @@ def test_psth_r2_in_both_definitions(evaluation, stored):
     assert found.details["per_unit"] == pytest.approx(averaged)
     assert "ceiling" in found.beside
     assert found.note.startswith("ceiling")
+
+
+def test_psth_r2_says_what_the_true_rates_reach(evaluation, stored):
+    recording, _, train, valid = stored
+    counts, condition = recording.counts[:, 2:11], recording.condition
+    averages = np.stack([np.nanmean(counts[train][condition[train] == c], 0) for c in range(3)])
+    target = gaussian_filter1d(averages, 5, axis=1, mode="reflect")
+    true = recording.true_rates[valid][:, 2:11] * BIN
+    means = np.stack([true[condition[valid] == c].mean(0) for c in range(3)])
+    wanted = np.mean([r2_score(target[:, :, n].ravel(), means[:, :, n].ravel()) for n in range(6)])
+    found = evaluation.score("psth_r2_averaged")
+    assert found.details["true_rates"] == pytest.approx(wanted)
+    assert found.caution == f"the true rates reach {wanted:.3f}"
+    assert found.caution in found.note
+    (row,) = (row for row in to_rows(evaluation) if row.name == "psth r2 averaged")
+    assert f"(validation set, used for selection; {found.caution})" in headline([row])
+
+
+def test_psth_r2_of_short_trials_without_truth_is_cautioned(run, stored):
+    recording = replace(stored[0], true_rates=None)
+    found = evaluate_run(
+        run, recording=recording, which_set="valid", protocol=Protocol(n_bootstrap=0)
+    ).score("psth_r2_averaged")
+    assert "true_rates" not in found.details
+    assert "trials of 0.09 s" in found.caution
 
 
 def test_truth_and_coverage(evaluation, stored):

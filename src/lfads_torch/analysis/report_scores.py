@@ -29,6 +29,7 @@ class ScoreRow:
     n_trials: str
     note: str
     used_for_selection: bool
+    caution: str = ""  # the part of the note that goes wherever the value goes
 
 
 def score_rows(scores: Mapping[str, Any]) -> list[ScoreRow]:  # JSON values of scores.json
@@ -78,6 +79,7 @@ def _row(name: str, entry: Mapping[str, Any], overall_set: Any) -> ScoreRow:
         n_trials="" if n_trials is None else str(n_trials),
         note=str(entry.get("note") or entry.get("reason") or ""),
         used_for_selection=is_selected,
+        caution=str(entry.get("caution") or ""),
     )
 
 

@@ -43,5 +43,7 @@ def headline(rows: Sequence[ScoreRow]) -> str:
     lines = []
     for row in chosen[:_N_HEADLINE]:
         used = ", used for selection" if row.used_for_selection else ""
-        lines.append((f"  {row.name}", row.value, row.interval, f"({row.set_name} set{used})"))
+        caution = f"; {row.caution}" if row.caution else ""
+        where = f"({row.set_name} set{used}{caution})"
+        lines.append((f"  {row.name}", row.value, row.interval, where))
     return aligned(lines)

@@ -53,6 +53,7 @@ class ComparedScore:
     split_spread: float | None
     is_replicated: bool  # at least three seeds and three splits
     is_used_for_selection: bool
+    caution: str = ""  # what must be read beside the figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,7 +260,13 @@ def _as_score(
         split_spread=found.split_spread,
         is_replicated=found.is_replicated,
         is_used_for_selection=any(score.is_used_for_selection for score, _ in sides),
+        caution=_cautions(sides),
     )
+
+
+def _cautions(sides: list[tuple[Score, Score]]) -> str:
+    """One where all agree, as those of the same trials do."""
+    return "; ".join(dict.fromkeys(each.caution for side in sides for each in side if each.caution))
 
 
 def comparison_to_json(comparison: Comparison) -> dict[str, Any]:  # JSON values
@@ -281,10 +288,21 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, str]]:
             "difference": f"{score.difference:+.3f}",
             "interval": f"{score.interval[0]:+.3f} to {score.interval[1]:+.3f}",
             "verdict": score.verdict,
-            "pairs": f"{score.n_seeds} seeds, {score.n_splits} splits",
+            "pairs": f"{_counted(score.n_seeds, 'seed')}, {_counted(score.n_splits, 'split')}",
             "set": comparison.set,
-            "note": "used for selection" if score.is_used_for_selection else "",
+            "note": "; ".join(
+                text
+                for text in (
+                    "used for selection" if score.is_used_for_selection else "",
+                    score.caution,
+                )
+                if text
+            ),
         }
         for pair in comparison.pairs
         for score in pair.scores
     ]
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n} {word}{'' if n == 1 else 's'}"

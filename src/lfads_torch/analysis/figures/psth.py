@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Psth"]
 
-_DOTTED: dict[str, Any] = {"linestyle": ":", "linewidth": 0.9}
+_DOTTED: dict[str, Any] = {"linestyle": ":", "linewidth": 1.2}
 _N_CONDITIONS, _N_COLUMNS, _MOST_UNITS = 4, 3, 12
 
 
@@ -52,7 +52,8 @@ class Psth(FigureRecipe):
         "Averages over trials hide what single trials do: a model that gives every trial its "
         "condition's average would look perfect here. Few trials per condition make both curves "
         "noisy, and the units drawn are the easiest ones. The PSTH score compares the dotted "
-        "curves with the pale ones, so that smoothing the data lowers it where rates change fast."
+        "curves with the pale ones, so that smoothing the data lowers it where rates change fast "
+        "or trials are short."
     )
 
     def needs(self, inputs: FigureInputs) -> str | None:

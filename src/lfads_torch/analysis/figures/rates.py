@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["Rates"]
 
 _MOST_TRIALS = 6
+_COUNTS_PERCENTILE, _RATES_PERCENTILE = 99.9, 99.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    """Of the images that share a colour bar."""
+
+    low: float
+    high: float
+    colours: str
 
 
 class Rates(FigureRecipe):
@@ -31,8 +42,10 @@ class Rates(FigureRecipe):
         "A row per trial, a line per unit, sorted by the time of the unit's peak rate. Left: the "
         "counts that were recorded; beside them the rates inferred for the same trial, and the "
         "true rates where they are known. Purple marks: held-out units, which the encoder never "
-        "saw. Purple shade: forward bins. Colours end at the 99th percentile. Where some units "
-        "count spikes, only those; the others are in the figure of single trials."
+        "saw. Purple shade: forward bins. One colour scale for the counts of all trials, which "
+        "ends at their 99.9th percentile (1 at least), and one for all rates, which ends at their "
+        "99th. Where some units count spikes, only those; the others are in the figure of single "
+        "trials."
     )
     caveat = (
         "Rates that look smooth and sparse need not be right: an image cannot show whether fine "
@@ -46,12 +59,12 @@ class Rates(FigureRecipe):
         trials = chosen_trials(inputs, choice, 3)[:_MOST_TRIALS]
         units = _by_peak(inputs, choice)
         images = _images(inputs, trials, units)
-        top = _top([values for name, values in images.items() if name != "counts"])
+        scales = _scales(images, has_spikes=bool(aligned.is_spiking(inputs).any()))
         height_in = min(2.6, max(1.4, 0.5 + 0.016 * len(units)))
         figure, panels = panel_grid(len(trials), len(images), row_height_in=height_in, extra_in=1.2)
         for column, (name, values) in enumerate(images.items()):
             for row in range(len(trials)):
-                image = _draw_image(panels[row, column], values[row], inputs, name=name, top=top)
+                image = _draw_image(panels[row, column], values[row], inputs, scale=scales[name])
                 _mark_held_out(panels[row, column], ~aligned.is_encoded(inputs)[units])
             if name == "counts":
                 of_spikes = bool(aligned.is_spiking(inputs)[units].all())
@@ -88,34 +101,36 @@ def _images(
     return images
 
 
-def _top(values: list[NDArray[np.float64]]) -> float:
+def _scales(images: dict[str, NDArray[np.float64]], *, has_spikes: bool) -> dict[str, _Scale]:
+    """One for the counts of all trials, and one for all rates, true or inferred."""
+    of_rates = [values for name, values in images.items() if name != "counts"]
+    low, high = _limits(of_rates, _RATES_PERCENTILE)
+    scales = dict.fromkeys(images, _Scale(low=low, high=high, colours="viridis"))
+    low, high = _limits([images["counts"]], _COUNTS_PERCENTILE)
+    high = max(high, 1.0) if has_spikes else high
+    return {**scales, "counts": _Scale(low=low, high=high, colours="Greys")}
+
+
+def _limits(values: list[NDArray[np.float64]], percentile: float) -> tuple[float, float]:
+    """From zero, or the same percentile of the other end where that is below, to a percentile."""
     known = np.concatenate([item[np.isfinite(item)] for item in values])
-    return max(float(np.percentile(known, 99)), 1e-9) if known.size else 1.0
-
-
-def _bottom(values: NDArray[np.float64]) -> float:
-    """Zero, or the first percentile of signals that go below it."""
-    known = values[np.isfinite(values)]
-    return min(0.0, float(np.percentile(known, 1))) if known.size else 0.0
+    if not known.size:
+        return 0.0, 1.0
+    low, high = np.percentile(known, [100 - percentile, percentile])
+    return min(0.0, float(low)), max(float(high), 1e-9)
 
 
 def _draw_image(
-    panel: Axes, values: NDArray[np.float64], inputs: FigureInputs, *, name: str, top: float
+    panel: Axes, values: NDArray[np.float64], inputs: FigureInputs, *, scale: _Scale
 ) -> Any:  # matplotlib's AxesImage
     time_s = aligned.opened_rates(inputs)["time"].values
     half = aligned.bin_width_s(inputs) / 2
-    limit, colours = top, "viridis"
-    if name == "counts":
-        limit = float(np.nanpercentile(values, 99.9)) if np.isfinite(values).any() else 1.0
-        if bool(aligned.is_spiking(inputs).any()):
-            limit = max(limit, 1.0)
-        colours = "Greys"
     image = panel.imshow(
-        np.ma.masked_invalid(values.T), cmap=colours, vmin=_bottom(values), vmax=limit,
+        np.ma.masked_invalid(values.T), cmap=scale.colours, vmin=scale.low, vmax=scale.high,
         extent=(time_s[0] - half, time_s[-1] + half, values.shape[1] - 0.5, -0.5),
     )  # fmt: skip
     panel.set_facecolor("#F3E3D3")  # missing entries
-    event_colour = "#444444" if name == "counts" else "#FFFFFF"
+    event_colour = "#444444" if scale.colours == "Greys" else "#FFFFFF"
     time_axis(
         panel, time_s, is_encoded_bin=aligned.is_encoded_bin(inputs), event_colour=event_colour
     )

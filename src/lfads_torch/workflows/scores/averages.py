@@ -14,12 +14,20 @@ from lfads_torch.workflows.scores.record import Score
 from lfads_torch.workflows.scores.trials import Case, random_numbers
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lfads_torch.analysis.metrics.conditions import ConditionAverages
     from lfads_torch.analysis.metrics.psth import PsthR2
     from lfads_torch.analysis.metrics.r_squared import PooledR2
 
 __all__ = ["psth_scores"]
 
 KERNEL_S = 0.05
+SHORT_TRIAL_KERNELS = 10
+SMOOTHING_CAUTION = (
+    "lower than it should be: only the data are smoothed (50 ms), much for trials of "
+    "{length_s:.3g} s; the figure of condition averages compares both smoothed"
+)
 SINGLE_TRIAL_NOTE = (
     "single-trial rates against the training trials' smoothed averages; what differs within a "
     "condition, rightly or not, loses by it"
@@ -58,6 +66,7 @@ def _against_averages(
         np.asarray(own.condition)[is_known],
         target=target,
     )
+    true_rates = _of_true_rates(case, definition, target, is_known)
     remarks = [note]
     if score.n_excluded:
         remarks.append(f"{score.n_excluded} units without variance left out")
@@ -67,9 +76,45 @@ def _against_averages(
         trial_score=score,
         note="; ".join(remarks),
         beside=_ceiling(case),
-        details={"per_unit": score.per_column, "n_units_excluded": score.n_excluded},
+        details={
+            "per_unit": score.per_column,
+            "n_units_excluded": score.n_excluded,
+            **({} if true_rates is None else {"true_rates": true_rates}),
+        },
+        caution=_caution(case, true_rates),
         is_scored=is_known,
     )
+
+
+def _of_true_rates(
+    case: Case,
+    definition: Callable[..., PooledR2 | PsthR2],
+    target: ConditionAverages,
+    is_known: NDArray[np.bool_],
+) -> float | None:
+    """What the right answer scores: only the data's averages are smoothed. None if not known."""
+    own = case.evaluated
+    if own.recording.true_rates is None:
+        return None
+    rates = np.asarray(own.recording.true_rates)[:, own.first_bin :] * own.count_factor
+    try:
+        found = definition(
+            rates[is_known][:, case.is_encoded_bin],
+            np.asarray(own.condition)[is_known],
+            target=target,
+        )
+        return float(found.value)
+    except DataError:  # true rates of some entries are missing
+        return None
+
+
+def _caution(case: Case, true_rates: float | None) -> str:
+    if true_rates is not None:
+        return f"the true rates reach {true_rates:.3f}"
+    length_s = float(case.is_encoded_bin.sum()) * case.bin_width_s
+    if length_s >= SHORT_TRIAL_KERNELS * KERNEL_S:
+        return ""
+    return SMOOTHING_CAUTION.format(length_s=length_s)
 
 
 def _ceiling(case: Case) -> dict[str, float]:

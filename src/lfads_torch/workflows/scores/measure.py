@@ -26,6 +26,7 @@ class Measured:
     trial_score: TrialScore
     unit: str = ""
     note: str = ""
+    caution: str = ""  # without which the figure misleads
     beside: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON values and arrays
     is_scored: NDArray[np.bool_] | None = None  # [B]; None: every trial
@@ -62,6 +63,7 @@ def measured(case: Case, name: str, compute: Callable[[], Measured]) -> Score:
         unit=found.unit,
         n_trials=found.trial_score.n_trials,
         note=_with_neighbours(case, found),
+        caution=found.caution,
         beside=found.beside,
         details=plain(found.details),
         is_comparable=found.is_comparable,
@@ -85,7 +87,7 @@ def _with_neighbours(case: Case, found: Measured) -> str:
     parts = [f"{name} {value:.3f}" for name, value in found.beside.items()]
     if case.others and not found.is_of_rates:
         parts.append(f"of member {case.model.member} alone, the best of the ensemble")
-    return "; ".join([*parts, *([found.note] if found.note else [])])
+    return "; ".join([*parts, *(text for text in (found.caution, found.note) if text)])
 
 
 def need_train(case: Case) -> ScoredTrials:

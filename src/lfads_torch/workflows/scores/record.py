@@ -30,6 +30,7 @@ class Score:
     unit: str = ""
     n_trials: int = 0
     note: str = ""  # what it cannot tell
+    caution: str = ""  # the part of the note without which the figure misleads
     reason: str = ""  # why it does not apply
     beside: Mapping[str, float] = field(default_factory=dict)  # ceiling, chance, ...
     details: Mapping[str, Any] = field(default_factory=dict)  # JSON values, e.g. per unit
@@ -99,6 +100,7 @@ def _entry(score: Score) -> dict[str, object]:
         "used_for_selection": score.is_used_for_selection,
         "n_trials": score.n_trials if score.value is not None else None,
         "note": score.note,
+        "caution": score.caution,
         "reason": score.reason,
         "beside": score.beside,
         "details": score.details,

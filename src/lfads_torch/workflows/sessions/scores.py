@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["PooledScore", "pooled_scores", "sessions_as_json"]
 
 _POOLED = "pooled over the sessions"
+_EACH_SAYS = "the scores of each session say what its true rates reach"
 _MEAN = "mean over the sessions, weighed by their trials"
 
 
@@ -98,7 +99,8 @@ def pooled_scores(evaluations: Sequence[Evaluation], *, seed: int, n_samples: in
                 interval=None if drawn is None else (drawn.low, drawn.high),
                 unit=first.unit,
                 n_trials=pooled.n_trials,
-                note="; ".join(filter(None, [_note(pooled), first.note])),
+                note=_note(pooled, scores),
+                caution=_caution(scores),
                 is_comparable=all(each.is_comparable for each in scores),
                 trial_score=pooled,
             )
@@ -129,5 +131,13 @@ def sessions_as_json(
     return {**whole, "sessions": {name: to_json(one) for name, one in evaluations.items()}}
 
 
-def _note(pooled: PooledScore) -> str:
-    return _POOLED if pooled.sums_spikes else _MEAN
+def _caution(scores: Sequence[Score]) -> str:
+    """That of all sessions, or where each has its own."""
+    cautions = {each.caution for each in scores}
+    return cautions.pop() if len(cautions) == 1 else _EACH_SAYS
+
+
+def _note(pooled: PooledScore, scores: Sequence[Score]) -> str:
+    first, told = scores[0], _POOLED if pooled.sums_spikes else _MEAN
+    own = first.note.replace(first.caution, _caution(scores)) if first.caution else first.note
+    return "; ".join(filter(None, [told, own]))
