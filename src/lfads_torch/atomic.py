@@ -23,6 +23,7 @@ __all__ = [
     "output_error",
     "require_free_space",
     "require_writable_folder",
+    "require_writable_place",
     "write_bytes",
     "write_text",
 ]
@@ -140,6 +141,15 @@ def require_writable_folder(folder: str | os.PathLike[str], *, create: bool = Fa
     except OSError as error:
         raise output_error(path, error) from error
     return path
+
+
+def require_writable_place(target: str | os.PathLike[str]) -> None:
+    """Check before computing that a file can be written there; a folder that lacks is made."""
+    shown = Path(target)
+    final = Path(os.path.realpath(shown))
+    if final.exists():
+        _require_file_name(shown, final)
+    require_writable_folder(final.parent, create=True)
 
 
 def require_free_space(folder: str | os.PathLike[str], n_bytes: int) -> None:

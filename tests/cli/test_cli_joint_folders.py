@@ -56,6 +56,20 @@ def test_status_of_sessions_left_out(lfads: Lfads, left_out: Path) -> None:
     assert json.loads(lfads("status", left_out, "--json").out)["n_trials"] == 7
 
 
+def test_resume_of_sessions_left_out_names_the_command_to_repeat(
+    lfads: Lfads, left_out: Path, made: Made
+) -> None:
+    told = lfads("resume", left_out)
+    assert told.code == 1
+    assert "leave_one_out.json lists them" in told.err
+    assert "Go on with that `lfads leave-one-out` command and --resume-if-exists" in told.err
+    for n in range(6):
+        (left_out / f"run_{n}").mkdir()
+        shutil.copy(made.run / "run.json", left_out / f"run_{n}")
+    listed = lfads("infer", left_out, "--out", left_out / "r.nc").err
+    assert "run_4 and 2 more: name one of them." in listed
+
+
 def test_evaluate_of_sessions_left_out(lfads: Lfads, left_out: Path, made: Made) -> None:
     told = lfads("evaluate", left_out)
     assert told.code == 0
@@ -100,6 +114,9 @@ def test_a_folder_of_shapes(lfads: Lfads, tmp_path: Path) -> None:
     out = " ".join(lfads("inspect", tmp_path / SHAPES).out.split())
     assert "shapes.shape_1 rank 1, score 0.25, model.n_factors 4, 5 members, finished" in out
     assert "shapes.shape_0 no score, model.n_factors 3, 5 members, waiting" in out
+    resumed = lfads("resume", tmp_path)
+    assert resumed.code == 1
+    assert "Go on with that `lfads search` command and --resume-if-exists" in resumed.err
     refused = lfads("evaluate", tmp_path)
     assert refused.code == 1
     assert f"such as {tmp_path / 'shape_1'}" in " ".join(refused.err.split())

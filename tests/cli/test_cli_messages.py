@@ -228,10 +228,10 @@ def synth_without_value(recording: Path, run: Path, folder: Path) -> tuple[list[
     )
 
 
-def out_in_no_folder(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:
+def out_in_a_file(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:
     return (
-        ["synth", "demo", "--out", folder / "none" / "x.h5", "--set", "n_conditions=2"],
-        ["x.h5"],
+        ["synth", "demo", "--out", recording / "x.h5", "--set", "n_conditions=2"],
+        ["tiny.h5", "a part of the path is a file"],
     )
 
 
@@ -321,7 +321,7 @@ MISTAKES: list[Mistake] = [
     fold_too_high, taken_folder, folder_of_a_run, file_as_folder, no_such_run,
     folder_that_is_no_run, recording_in_place_of_rates, unknown_figure, unknown_trial,
     figure_as_gif, plot_of_nothing, unknown_system, synth_without_out, synth_setting,
-    synth_without_value, out_in_no_folder, fractions_over_one, unknown_ids,
+    synth_without_value, out_in_a_file, fractions_over_one, unknown_ids,
     ids_that_are_no_numbers, ids_to_test_alone, other_units, negative_samples, unknown_member,
     set_of_no_trials, one_run_to_compare, nothing_to_inspect, refit_into_the_run,
     demo_over_a_fit, recording_that_cannot_be_fitted,

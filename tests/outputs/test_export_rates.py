@@ -124,12 +124,13 @@ def test_a_failure_leaves_the_old_file(tmp_path, rates_path, monkeypatch, kind):
         raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
 
     target = tmp_path / f"r.{kind}"
-    target.write_text("old")
+    written = export_rates(rates_path, target, kind)
+    old = [path.read_bytes() for path in written]
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OutputError, match="no space left"):
         export_rates(rates_path, target, kind)
-    assert target.read_text() == "old"
-    assert sorted(os.listdir(tmp_path)) == sorted(["rates.nc", target.name])
+    assert [path.read_bytes() for path in written] == old
+    assert sorted(os.listdir(tmp_path)) == sorted(["rates.nc", *(each.name for each in written)])
 
 
 @pytest.mark.parametrize("kind", ["mat", "npz", "csv"])
@@ -137,7 +138,8 @@ def test_a_failure_leaves_the_old_file(tmp_path, rates_path, monkeypatch, kind):
 def test_a_full_disk_leaves_the_old_file(tmp_path, rates_path, kind, room):
     resource = pytest.importorskip("resource", reason="file size limits are POSIX only")
     target = tmp_path / f"r.{kind}"
-    target.write_text("old")
+    written = export_rates(rates_path, target, kind)
+    old = [path.read_bytes() for path in written]
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
@@ -145,8 +147,19 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, rates_path, kind, room):
             export_rates(rates_path, target, kind)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert target.read_text() == "old"
-    assert sorted(os.listdir(tmp_path)) == sorted(["rates.nc", target.name])
+    assert [path.read_bytes() for path in written] == old
+    assert sorted(os.listdir(tmp_path)) == sorted(["rates.nc", *(each.name for each in written)])
+
+
+def test_the_rates_and_other_files_are_no_target(tmp_path, rates_path):
+    before = rates_path.read_bytes()
+    with pytest.raises(OutputError, match="is what this command reads"):
+        export_rates(rates_path, rates_path, "npz")
+    (tmp_path / "r_factors.csv").write_text("subject,age\n3,4\n")
+    with pytest.raises(OutputError, match=r"r_factors\.csv: is there already and is a text file"):
+        export_rates(rates_path, tmp_path / "r.csv", "csv")
+    assert rates_path.read_bytes() == before
+    assert not (tmp_path / "r.csv").exists()
 
 
 def test_wrong_kinds_and_files(tmp_path, rates_path):

@@ -166,3 +166,24 @@ def test_who_is_not_there_is_told(several, model):
         found.stream(session="monday", member=3)
     with pytest.raises(RunError, match="there is no session 'monday'"):
         model.stream(session="monday")
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 0.5, np.inf])
+def test_what_the_fit_refuses_is_refused_when_applied(model, wrong):
+    counts, external, of_trial = data()
+    counts[4, 7, 3] = wrong
+    beside = {"external_inputs": external, "trial_inputs": of_trial}
+    needed = "1 values cannot come from a poisson observation, the first is"
+    with pytest.raises(DataError, match=rf"the first is {wrong:g} at trial 4, bin 7, unit 3"):
+        LFADS(bin_width_s=0.01).fit(counts)
+    for apply in (model.transform, model.infer, model.score):
+        with pytest.raises(DataError, match=rf"{needed} {wrong:g} at trial 4, bin 7, unit 3"):
+            apply(counts, **beside)
+    stream = model.stream(trial=4)
+    stream.reset(trial_inputs=of_trial[4])
+    for t in range(7):
+        stream.step(counts[4, t], external_inputs=external[4, t])
+    with pytest.raises(DataError, match=rf"bin 7: {needed} {wrong:g} at unit 3"):
+        stream.step(counts[4, 7], external_inputs=external[4, 7])
+    assert stream.bin == 7  # the bin may be given anew
+    assert stream.step(np.full(N_UNITS, np.nan), external_inputs=external[4, 7]).bin == 7

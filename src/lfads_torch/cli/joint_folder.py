@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lfads_torch.cli.streams import aligned
+from lfads_torch.errors import RunError
 
 if TYPE_CHECKING:
     from lfads_torch.outputs.left_out_file import LeftOutRecord
 
-__all__ = ["joint_record", "joint_scores", "joint_standing"]
+__all__ = ["joint_record", "joint_scores", "joint_standing", "need_one_run"]
 
 
 def joint_record(folder: Path) -> Any:  # LeftOutRecord or ShapesRecord; their module is heavy
@@ -23,6 +24,21 @@ def joint_record(folder: Path) -> Any:  # LeftOutRecord or ShapesRecord; their m
     if (folder / SHAPES).is_file():
         return read_shapes(folder / SHAPES)
     return None
+
+
+def need_one_run(folder: Path) -> None:
+    """Raise RunError for a folder of several runs and one record: not `resume` goes on there."""
+    from lfads_torch.outputs.left_out_file import LEFT_OUT
+    from lfads_torch.outputs.shapes_file import SHAPES
+
+    made_by = {LEFT_OUT: "lfads leave-one-out", SHAPES: "lfads search"}
+    for name, command in made_by.items():
+        if (folder / name).is_file():
+            raise RunError(
+                f"{folder}: holds the runs of one `{command}` ({name} lists them), and is no run "
+                f"itself. Go on with that `{command}` command and --resume-if-exists: it trains "
+                "what is left, and then scores and compares; a run resumed alone lacks that."
+            )
 
 
 def joint_standing(record: Any, folder: Path) -> str:  # what `joint_record` gives

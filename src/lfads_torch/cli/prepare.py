@@ -71,6 +71,7 @@ def prepare(
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.prepare import PrepareOptions, prepare_recording
     from lfads_torch.data.prepare_notes import prepared_lines
+    from lfads_torch.outputs.target_file import PREPARED, prepare_target
 
     options = PrepareOptions(
         bin_width_s=reader.bin_width,
@@ -86,6 +87,7 @@ def prepare(
         combine=combine,
         read=replace(reader.read_options(), bin_width_s=source_bin_width),
     )
+    prepare_target(out, PREPARED, inputs=[source])
     try:
         recording = prepare_recording(source, options)
     except FormatError as error:

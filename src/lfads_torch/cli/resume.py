@@ -47,6 +47,7 @@ def resume(
     It ends with the same numbers, bit for bit, as if it had not been stopped, on the same
     machine. A run that has finished training gets the results that it lacks.
     """
+    from lfads_torch.cli.joint_folder import need_one_run
     from lfads_torch.cli.outcome import recorded_in
     from lfads_torch.cli.run_results import print_run
     from lfads_torch.cli.watch import Watch
@@ -54,6 +55,7 @@ def resume(
     from lfads_torch.workflows.fit import FitOptions
     from lfads_torch.workflows.fit_file import go_on
 
+    need_one_run(run)
     folder = RunFolder.open(run)
     options = FitOptions(
         session_paths=data,

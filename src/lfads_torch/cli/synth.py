@@ -37,7 +37,9 @@ def synth(
         )
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.synthetic.choose import synthesise
+    from lfads_torch.outputs.target_file import SYNTHETIC, prepare_target
 
+    prepare_target(out, SYNTHETIC)
     recording = synthesise(name, seed, **named_values(values))
     write_recording(recording, out)
     n_trials, n_bins, n_units = recording.counts.shape

@@ -23,6 +23,7 @@ from lfads_torch.outputs.json_text import json_text
 from lfads_torch.outputs.merged_file import FORMAT as MERGED
 from lfads_torch.outputs.merged_file import open_merged
 from lfads_torch.outputs.rates_file import open_rates
+from lfads_torch.outputs.target_file import EXPORTS, prepare_target
 from lfads_torch.outputs.text_columns import beside, blocks_of, texts
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def export_rates(
             f"cannot export to {kind!r}; one of {', '.join(get_args(ExportKind))} is needed."
         )
     path = Path(target)
+    for each in (path, beside(path)) if kind == "csv" else (path,):
+        prepare_target(each, EXPORTS[kind], inputs=[Path(rates_path)])
     is_merged = hdf5_attributes(Path(rates_path)).get("format") == MERGED
     with open_merged(rates_path) if is_merged else open_rates(rates_path) as rates:
         if kind == "csv":

@@ -294,7 +294,8 @@ class RunFolder:
             inside = [run.path.name for run in list_runs(self.path)]
             hint = "Name a folder that `lfads fit` has made."
             if inside:
-                hint = f"It holds the runs {', '.join(inside[:5])}: name one of them."
+                more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
+                hint = f"It holds the runs {', '.join(inside[:5])}{more}: name one of them."
             raise RunError(f"{self.path}: is not a run, it has no {RECORD}. {hint}")
 
     def _require_free_for_a_new_run(self, *, overwrite: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lfads_torch.errors import DataError
-from lfads_torch.workflows.choose_split import SplitChoice, with_chosen_split
+from lfads_torch.workflows.choose_split import SplitChoice, choices_of, with_chosen_split
 from lfads_torch.workflows.read_options import told_of_reading, with_settings
 
 if TYPE_CHECKING:
@@ -47,9 +47,10 @@ def check_file(
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.workflows.families import families_of
 
+    (choice,) = choices_of(split or SplitChoice(), 1)
     recording = read_recording(source, options=with_settings(read_options, settings))
     notes = [told] if (told := told_of_reading(recording)) is not None else []
-    recording = _split_where_possible(recording, split or SplitChoice(), settings, notes)
+    recording = _split_where_possible(recording, choice, settings, notes)
     if recording.split is not None:
         sizes = sizes_of(recording)
         resolution = resolve(settings, sizes)

@@ -43,10 +43,14 @@ def load_ensemble(
 
     One model where a member is asked for, else `n_models` at most (None: as the run's
     `inference.ensemble` says): those that forward selection on validation trials takes
-    (`choose_ensemble`); `ensemble_note` says which and why.
+    (`choose_ensemble`); `ensemble_note` says which and why. DataError where values of the
+    recording cannot come from the observation that the models were trained with.
     """
+    from lfads_torch.workflows.families import check_families_of_model
+    from lfads_torch.workflows.model_card import read_card
     from lfads_torch.workflows.stored import load_models, read_settings_of
 
+    check_families_of_model(recording, read_card(run), read_settings_of(run).loss)
     if member is not None:
         if n_models is not None and n_models > 1:
             raise SettingsError(

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.loss.observations.base import Observation
     from lfads_torch.loss.settings import LossSettings
+    from lfads_torch.workflows.model_card import ModelCard
     from lfads_torch.workflows.stored import TrainedModel
 
 __all__ = [
-    "COUNTS_UNIT", "check_families", "counts_to_rates", "families_of", "is_spiking_unit",
-    "need_same_families", "observation_for", "require_spikes", "unit_observations",
+    "COUNTS_UNIT", "check_families", "check_families_of_model", "counts_to_rates", "families_of",
+    "is_spiking_unit", "need_same_families", "observation_for", "require_spikes",
+    "unit_observations",
 ]  # fmt: skip
 
 COUNTS_UNIT = "as in counts"
@@ -63,15 +65,7 @@ def check_families(recording: Recording, settings: Settings) -> None:
     The check of the data finds most of it with more to say; this one asks the families
     themselves, so that it knows those of plug-ins too.
     """
-    import numpy as np
-    import torch
-
-    from lfads_torch.loss.observations.choose import check_support
-
-    observation = observation_for(recording, settings.loss)
-    for start in range(0, recording.n_trials, 64):
-        part = recording.counts[start : start + 64].astype(np.float64)
-        check_support(observation, torch.as_tensor(part), recording.session, first_trial=start)
+    _need_support(recording, observation_for(recording, settings.loss))
     rate = settings.augmentation.spike_jitter_rate
     if rate > 0.0:
         require_spikes(
@@ -80,6 +74,36 @@ def check_families(recording: Recording, settings: Settings) -> None:
             found=f"settings: augmentation.spike_jitter_rate is {rate:g}",
             to_do="Set the rate to 0.",
         )
+
+
+def check_families_of_model(recording: Recording, card: ModelCard, loss: LossSettings) -> None:
+    """Raise where values lie outside the support of the families that a model was trained with.
+
+    The recording has the model's units in any order; positions in the message are its own.
+    """
+    from lfads_torch.loss.observations.choose import observation_of
+
+    families = families_of(card.aligned(recording), loss)
+    own = [families[position] for position in card.positions(recording)]
+    to_do = (
+        "the model was trained on such. Give the data as they were for the fit, missing entries "
+        "as NaN; for other data fit a model anew."
+    )
+    _need_support(recording, observation_of(own, loss), to_do=to_do)
+
+
+def _need_support(
+    recording: Recording, observation: Observation, *, to_do: str | None = None
+) -> None:
+    import numpy as np
+    import torch
+
+    from lfads_torch.loss.observations.choose import check_support
+
+    for start in range(0, recording.n_trials, 64):
+        part = recording.counts[start : start + 64].astype(np.float64)
+        values, name = torch.as_tensor(part), recording.session
+        check_support(observation, values, name, first_trial=start, to_do=to_do)
 
 
 def require_spikes(recording: Recording, loss: LossSettings, *, found: str, to_do: str) -> None:

@@ -47,12 +47,15 @@ def inferred_files(run: RunFolder, request: InferRequest, target: Path) -> list[
     Of chops of a session a merged file is written beside it: rates.nc, rates_merged.nc. Returns
     every file that was written, the rates first.
     """
+    from lfads_torch.outputs.target_file import MERGED, RATES, prepare_target
     from lfads_torch.workflows.infer import infer_to_file, merge_inferred
     from lfads_torch.workflows.stored import read_recording_of, read_settings_of
 
     run.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
     settings = read_settings_of(run)
     inference = _inference(settings.inference, request)
+    inputs = [] if request.source is None else [request.source]
+    prepare_target(target, RATES, inputs=inputs)
     if request.source is None:
         recording, is_new = read_recording_of(run), False
     else:
@@ -60,6 +63,8 @@ def inferred_files(run: RunFolder, request: InferRequest, target: Path) -> list[
         if is_new:
             # A file's own held-out units need not be those that the model was trained with.
             recording = replace(recording, split=None)
+    if recording.chops is not None and settings.inference.merge != "off":
+        prepare_target(merged_beside(target), MERGED, inputs=inputs)
     path = infer_to_file(
         run, recording, target, is_new=is_new, member=request.member, inference=inference
     )

@@ -23,18 +23,23 @@ def merge_source(
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.outputs.merged_file import write_merged
     from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.outputs.target_file import MERGED as MERGED_KIND
+    from lfads_torch.outputs.target_file import prepare_target
     from lfads_torch.workflows.finish import MERGED
     from lfads_torch.workflows.infer_file import merged_beside
     from lfads_torch.workflows.stored import read_recording_of
 
     if not source.is_dir():
+        place = target or merged_beside(source)
+        prepare_target(place, MERGED_KIND, inputs=[source] if data is None else [source, data])
         behaviour = None if data is None else _behaviour(read_recording(data), source)
-        return write_merged(source, target or merged_beside(source), ramp=ramp, behaviour=behaviour)
+        return write_merged(source, place, ramp=ramp, behaviour=behaviour)
     if data is not None:
         raise SettingsError(f"{source} is a run, which knows its recording; leave out {data}.")
     run = RunFolder.open(source, needs=("rates.nc",))
+    place = prepare_target(target or run.path / MERGED, MERGED_KIND, inputs=[run.rates_path])
     behaviour = _behaviour(read_recording_of(run), run.rates_path)
-    return write_merged(run.rates_path, target or run.path / MERGED, ramp=ramp, behaviour=behaviour)
+    return write_merged(run.rates_path, place, ramp=ramp, behaviour=behaviour)
 
 
 def _behaviour(recording: Recording, rates_path: Path) -> SessionBehaviour:

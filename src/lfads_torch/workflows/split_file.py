@@ -44,6 +44,7 @@ def split_to_files(request: SplitRequest, target: Path) -> dict[Path, str]:
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.data.split_file import write_split
     from lfads_torch.data.splitting import split_recording
+    from lfads_torch.outputs.target_file import SPLIT, prepare_target
 
     has_ids = request.ids != GivenIds()
     if has_ids and (request.n_folds is not None or not request.ids.valid):
@@ -51,12 +52,14 @@ def split_to_files(request: SplitRequest, target: Path) -> dict[Path, str]:
             "sets by ids need --valid-ids, and go without --folds: name the validation trials, or "
             "leave the ids out."
         )
+    first = target if request.n_folds is None else _of_fold(target, 0)
+    prepare_target(first, SPLIT, inputs=[request.source])
     recording = read_recording(request.source, options=request.read_options)
     if request.n_folds is not None:
-        splits = {
-            target.with_name(f"{target.stem}_{fold}{target.suffix}"): split
-            for fold, split in enumerate(_folds(recording, request))
-        }
+        drawn = _folds(recording, request)
+        splits = {_of_fold(target, fold): split for fold, split in enumerate(drawn)}
+        for path in splits:
+            prepare_target(path, SPLIT, inputs=[request.source])
     elif has_ids:
         splits = {target: _by_ids(recording, request)}
     else:
@@ -64,6 +67,10 @@ def split_to_files(request: SplitRequest, target: Path) -> dict[Path, str]:
     for path, split in splits.items():
         write_split(path, split, recording)
     return {path: _in_words(split, recording) for path, split in splits.items()}
+
+
+def _of_fold(target: Path, fold: int) -> Path:
+    return target.with_name(f"{target.stem}_{fold}{target.suffix}")
 
 
 def _folds(recording: Recording, request: SplitRequest) -> list[Split]:

@@ -73,7 +73,8 @@ class RateStream:
     ) -> StreamedBin | None:
         """One more bin: counts [N] in the order of the fit (NaN: missing), external inputs [X].
 
-        Raises DataError where their number is wrong, or counts come after a bin without.
+        Raises DataError where their number is wrong, values cannot come from the model's
+        observation, or counts come after a bin without.
         """
         import torch
 
@@ -162,10 +163,23 @@ class RateStream:
         task = self._model.assembly.task
         values = self._tensor(counts, len(self._model.card.unit_ids), "counts")
         assert values is not None  # a model has at least one unit
+        if (wrong := task.observations[0].support_error(values)) is not None:
+            self._refuse(values[0, 0], *wrong)
         values = torch.nan_to_num(values, nan=0.0)[:, :, None]
         x = read_in(values, task.sizes.sessions[0], self._weights.model.readins[0])[:, :, 0]
         known = self._known("encoders", external)
         return x if known is None else torch.cat([x, known], -1)
+
+    def _refuse(self, values: Tensor, wrong: Tensor, needed: str) -> None:
+        """Raise DataError for counts [N] that are outside the support of their family."""
+        position = int(wrong.reshape(-1).nonzero()[0])
+        unit = self._model.card.unit_ids[position]
+        family = self._model.assembly.task.observations[0].of_units(len(values))[position].name
+        raise DataError(
+            f"bin {self.bin}: {int(wrong.sum())} values cannot come from a {family} observation, "
+            f"the first is {values[position].item():g} at unit {unit}, position {position} from 0. "
+            f"It needs {needed}; give a missing value as NaN."
+        )
 
     def _known(self, part: str, external: Tensor | None) -> Tensor | None:
         """Known inputs of this bin for a part of the model, [1, 1, X]."""

@@ -33,6 +33,11 @@ OBSERVATIONS = {
     "zero_inflated_gamma": "lfads_torch.loss.observations.zero_inflated_gamma:ZeroInflatedGamma",
 }
 
+_BEFORE_A_FIT = (
+    "for smoothed or continuous data set loss.observation=gaussian, and `lfads check` says which "
+    "family suits each unit."
+)
+
 
 def choose_observation(
     name: str, settings: LossSettings | None = None, *, what: str = "loss.observation"
@@ -66,11 +71,17 @@ def observation_of(families: Sequence[str] | None, settings: LossSettings) -> Ob
 
 
 def check_support(
-    observation: Observation, counts: torch.Tensor, source: str, *, first_trial: int = 0
+    observation: Observation,
+    counts: torch.Tensor,
+    source: str,
+    *,
+    first_trial: int = 0,
+    to_do: str | None = None,
 ) -> None:
     """Raise DataError where counts [B, L, N] cannot come from this family.
 
-    `first_trial` is the position of the first of these trials in the recording.
+    `first_trial` is the position of the first of these trials in the recording; `to_do` ends the
+    message (None: as before a fit).
     """
     found = observation.support_error(counts)
     if found is None:
@@ -81,6 +92,5 @@ def check_support(
     raise DataError(
         f"{source}: {int(wrong.sum())} values cannot come from a {name} observation, "
         f"the first is {counts[trial, time, unit].item():g} at trial {first_trial + trial}, bin "
-        f"{time}, unit {unit} (positions from 0). It needs {needed}; for smoothed or continuous "
-        "data set loss.observation=gaussian, and `lfads check` says which family suits each unit."
+        f"{time}, unit {unit} (positions from 0). It needs {needed}; {to_do or _BEFORE_A_FIT}"
     )

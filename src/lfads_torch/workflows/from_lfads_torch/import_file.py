@@ -51,10 +51,12 @@ def import_configuration(paths: Sequence[Path], target: Path) -> list[str]:
     """Write a settings file of ours, checked; the lines say what became of each option."""
     from lfads_torch.config.read import read_settings
     from lfads_torch.config.yaml_text import scalar_text
+    from lfads_torch.outputs.target_file import SETTINGS, prepare_target
     from lfads_torch.workflows.from_lfads_torch.configuration import read_configuration
     from lfads_torch.workflows.from_lfads_torch.mapping import map_configuration
     from lfads_torch.workflows.from_lfads_torch.report import option_lines, settings_text
 
+    prepare_target(target, SETTINGS, inputs=paths)
     configuration = read_configuration(paths)
     mapped = map_configuration(configuration)
     # Checked before anything is written; the file then reads back as these settings.
@@ -69,7 +71,9 @@ def import_recording(source: Path, target: Path, options: ReadOptions) -> str:
     """Write a recording of ours; a line says what it holds."""
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.data.formats.ours import write_recording
+    from lfads_torch.outputs.target_file import RECORDING, prepare_target
 
+    prepare_target(target, RECORDING, inputs=[source])
     recording = read_recording(source, options=options)
     write_recording(recording, target)
     split = recording.split

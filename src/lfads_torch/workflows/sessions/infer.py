@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +69,7 @@ def inferred_sessions(
             "which their rates would be named. Infer them one by one, each to its own --out."
         )
     _make(target)
+    _need_free([target / f"{stem}.nc" for stem in stems], sources)
     written = []
     for each, one in zip(sources, asked, strict=True):
         own = run_of_file(run, each, request.read_options)
@@ -78,13 +79,21 @@ def inferred_sessions(
 
 def _each(run: RunFolder, request: InferRequest, target: Path) -> list[Inferred]:
     _make(target)
-    return [
-        _inferred(own, request, target / f"{own.path.name}.nc") for own in refresh_sessions(run)
-    ]
+    places = {target / f"{own.path.name}.nc": own for own in refresh_sessions(run)}
+    _need_free(places, ())
+    return [_inferred(own, request, place) for place, own in places.items()]
 
 
 def _inferred(own: RunFolder, request: InferRequest, target: Path) -> Inferred:
     return Inferred(own, tuple(inferred_files(own, request, target)))
+
+
+def _need_free(places: Iterable[Path], sources: Sequence[Path]) -> None:
+    """Before the first is inferred, that all may be written."""
+    from lfads_torch.outputs.target_file import RATES, prepare_target
+
+    for place in places:
+        prepare_target(place, RATES, inputs=sources)
 
 
 def _make(folder: Path) -> None:
