@@ -133,7 +133,8 @@ def checked_values(
     known = {each.name: each for each in record_declarations(kind.section, kind)}
     mistakes = list(_mistakes(values, known))
     if mistakes:
-        raise error(f"{what}: {'; '.join(mistakes)}.")
+        told = "; ".join(mistakes)
+        raise error(f"{what}: {told}{'' if told.endswith('?') else '.'}")
     return {name: known[name].kind(value) for name, value in values.items()}
 
 

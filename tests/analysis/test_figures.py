@@ -317,6 +317,21 @@ def test_the_list_of_figures_draws_nothing_and_imports_no_pyplot():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("conditon", "psth"),
+        ("averages", "psth"),
+        ("initial_conditon", "initial_conditions"),
+        ("initial", "initial_conditions"),
+        ("losses", "loss_curves"),
+    ],
+)
+def test_a_figure_is_found_by_what_it_shows(name, meant):
+    with pytest.raises(SettingsError, match=rf"there is no '{name}'. Did you mean '{meant}'\?"):
+        choose_figure(name)
+
+
 def test_an_unknown_figure_names_the_nearest_and_all():
     with pytest.raises(
         SettingsError, match=r"figure: there is no 'rate'. Did you mean 'rates'.*psth"

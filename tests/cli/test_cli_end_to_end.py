@@ -122,6 +122,19 @@ def test_split_by_ids(lfads: Lfads, made: Made, tmp_path: Path) -> None:
     assert json.loads(target.read_text())["trials"]["valid"] == [3, 5]
 
 
+def test_split_holds_out_units_by_the_option_of_every_command(
+    lfads: Lfads, made: Made, tmp_path: Path
+) -> None:
+    files = {}
+    for option in ("--held-out", "--held-out-fraction"):
+        files[option] = tmp_path / f"split{option}.json"
+        done = lfads("split", made.recording, "--out", files[option], option, 0.25)
+        assert done.code == 0, done.err
+        assert "2 units held out" in done.out
+    first, second = (path.read_text() for path in files.values())
+    assert first == second
+
+
 def test_check_says_what_it_found_and_how_it_ends(lfads: Lfads, made: Made, tmp_path: Path) -> None:
     done = lfads("check", made.recording)
     assert done.code == 0

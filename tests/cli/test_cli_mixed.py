@@ -28,6 +28,7 @@ def test_spikes_and_emg_are_prepared_and_fitted_each_by_its_family(
     session, trials = write_session(tmp_path / "session.npz"), tmp_path / "trials.h5"
     cut = ("--event", "go", "--window", "0", "0.4", "--bin-width", "0.05")
     done = lfads("prepare", session, "--out", trials, *cut, "--signals", "emg=gama")
+    assert "of --signals or of the file: there is no" in done.err
     assert done.code == 1
     assert "observation family of --signals" in done.err
     assert "gamma" in done.err

@@ -139,6 +139,7 @@ def test_wrong_settings_of_a_reader_are_told_before_it_reads(
                  "--reader=own_lab:Blocks", f"--reader-set={given}")  # fmt: skip
     assert told.code != 0
     assert message in " ".join(told.err.split())
+    assert "?." not in told.err
 
 
 def test_a_reader_of_ours_has_none(tmp_path: Path, made: Made) -> None:

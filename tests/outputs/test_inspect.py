@@ -37,6 +37,24 @@ def test_recording(tmp_path):
     assert ("contents.counts", "[3, 33, 1] uint8") in rows(description)
 
 
+def test_scores_are_a_line_each(tmp_path):
+    path = tmp_path / "scores.json"
+    scores = [
+        {"name": "true_rates_r2", "value": 0.51234567, "low": 0.4, "high": 0.6, "unit": ""},
+        {"name": "co_smoothing", "value": 0.25, "low": None, "high": None, "unit": "bits/spike"},
+        {"name": "behaviour_r2", "value": None, "reason": "there is no behaviour"},
+    ]
+    inner = {"monday": {"set": "test", "scores": scores[:1]}}
+    content = {"format": "lfads-torch scores", "set": "test", "scores": scores, "sessions": inner}
+    path.write_text(json.dumps(content))
+    assert describe(path)["scores"] == scores  # as JSON nothing is lost
+    lines = rows(describe(path))
+    assert ("scores.true_rates_r2", "0.512346 (0.4 to 0.6)") in lines
+    assert ("scores.co_smoothing", "0.25 bits/spike") in lines
+    assert ("scores.behaviour_r2", "- (there is no behaviour)") in lines
+    assert ("sessions.monday.scores.true_rates_r2", "0.512346 (0.4 to 0.6)") in lines
+
+
 def test_state_reads_the_header_only(tmp_path):
     path = tmp_path / "last.safetensors"
     metadata = {"format": "lfads-torch state", "format_version": "1", "epoch": "7"}

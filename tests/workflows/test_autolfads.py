@@ -128,6 +128,7 @@ def test_a_search_tells_its_history_and_its_best(fitted: AutoLFADS) -> None:
     assert set(best) == {name for name in history if "." in name}
     assert len(best) == 7
     assert np.isclose(history["training.learning_rate"], best["training.learning_rate"]).any()
+    assert all(len(f"{value!r}") < 14 for value in best.values())  # 0.004, not 0.00400000018998
     assert fitted.settings_["search.population"] == 3
     assert fitted.n_features_in_ == 5
     assert any("the search ended" in text for text in fitted.messages_)

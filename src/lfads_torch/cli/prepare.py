@@ -116,7 +116,7 @@ def _need_known_families(recording: Recording) -> None:
 
     for name in dict.fromkeys(recording.observation.tolist()):
         if name and ":" not in name:  # a class of the user's is looked for by the fit
-            choose_observation(name, what="observation family of --signals, or of the file,")
+            choose_observation(name, what="observation family of --signals or of the file")
 
 
 def _as_json(recording: Recording, out: Path) -> dict[str, Any]:  # JSON values

@@ -28,7 +28,11 @@ def split(
     valid_fraction: Annotated[float, Parameter(help="of trials, for validation")] = 0.2,
     test_fraction: Annotated[float, Parameter(help="of trials, for test")] = 0.0,
     held_out_fraction: Annotated[
-        float, Parameter(help="of units, never shown to the encoder")
+        float,
+        Parameter(
+            name=("--held-out", "--held-out-fraction"),
+            help="fraction of units never shown to the encoder",
+        ),
     ] = 0.0,
     forward_bins: Annotated[int, Parameter(help="bins at the end that are predicted only")] = 0,
     seed: Annotated[int, Parameter(help="seed of the draw")] = 0,

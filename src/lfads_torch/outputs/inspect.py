@@ -78,9 +78,30 @@ def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in description.items():
         if isinstance(value, Mapping):
             lines += [(f"{name}.{inner}", text) for inner, text in rows(value)]
+        elif _are_scores(value):
+            lines += [(f"{name}.{each['name']}", _score_text(each)) for each in value]
         else:
             lines.append((name, _short(value)))
     return lines
+
+
+def _are_scores(value: object) -> bool:
+    """Entries as of `scores.json`."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(each, Mapping) and {"name", "value"} <= each.keys() for each in value)
+    )
+
+
+def _score_text(entry: Mapping[str, Any]) -> str:
+    """Value, unit and interval; why there is none."""
+    if entry["value"] is None:
+        return f"- ({entry.get('reason') or 'no reason is given'})"
+    low, high = entry.get("low"), entry.get("high")
+    unit = f" {entry['unit']}" if entry.get("unit") else ""
+    interval = "" if low is None or high is None else f" ({_short(low)} to {_short(high)})"
+    return f"{_short(entry['value'])}{unit}{interval}"
 
 
 def _not_ours(path: Path) -> FormatError:

@@ -143,7 +143,7 @@ class AutoLFADS(RunEstimator):
         given = self._run.read_record().search.get("values") or [{}]  # of a list: nothing moves
         searched = searched_names([*read_history(self._run.history_path), given[0]])
         best = kept_models(self._run)[0].hyperparameters
-        return {name: best[name] for name in searched}
+        return {name: _shortest(best[name]) for name in searched}
 
     def _settings(self) -> Settings:
         given = {name: getattr(self, name.rpartition(".")[2]) for name in _ARGUMENTS}
@@ -220,3 +220,9 @@ def _column(values: list[Any]) -> NDArray[Any]:  # of one column: int, float or 
     if any(isinstance(value, str) for value in values):
         return np.array(values, dtype=np.str_)
     return np.array([np.nan if value is None else value for value in values])
+
+
+def _shortest(value: float) -> float:
+    """0.004 for 0.004000000189989805: what is stored in single precision, in its own digits."""
+    single = np.float32(value)
+    return float(str(single)) if float(single) == value else value
