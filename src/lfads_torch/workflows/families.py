@@ -99,9 +99,11 @@ def _need_support(
     import torch
 
     from lfads_torch.loss.observations.choose import check_support
+    from lfads_torch.workflows.sample import n_that_fit
 
-    for start in range(0, recording.n_trials, 64):
-        part = recording.counts[start : start + 64].astype(np.float64)
+    step = min(64, n_that_fit(recording) or 64)
+    for start in range(0, recording.n_trials, step):
+        part = recording.counts[start : start + step].astype(np.float64)
         values, name = torch.as_tensor(part), recording.session
         check_support(observation, values, name, first_trial=start, to_do=to_do)
 
