@@ -361,6 +361,10 @@ def test_times_in_milliseconds_bring_no_advice_that_hides_the_cause() -> None:
     codes = {each.code for each in check(in_milliseconds()).findings}
     assert "times_in_milliseconds" in codes
     assert not codes & {"silent_units", "fine_bins", "implausible_rates"}
+    rng = np.random.Generator(np.random.Philox(7))
+    many = replace(clean(n_trials=600), counts=rng.poisson(2e-4, (600, 33, 15)))
+    found = {each.code: each.message for each in check(many).findings}
+    assert "0 of 15 units" in found["times_in_milliseconds"]  # enough trials for a spike of each
     merely_silent = changed(put((..., slice(0, 12)), 0))  # the others fire as they should
     found = {each.code for each in check(merely_silent).findings}
     assert "silent_units" in found

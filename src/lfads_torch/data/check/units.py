@@ -18,7 +18,7 @@ DUPLICATE_CORRELATION = 0.95
 SHARED_SPIKES_CORRELATION = 0.25
 # Spike and event times in ms that were taken for seconds: the windows are a thousand times too
 # far apart, nearly all of them beyond the last spike, and the rates a thousand times too low.
-SILENT_SHARE, LOW_RATE_HZ = 0.5, 0.05
+SILENT_SHARE, SPIKING_SHARE, LOW_RATE_HZ = 0.5, 0.01, 0.05
 PLAUSIBLE_RATE_HZ = (0.5, 100.0)
 
 
@@ -60,14 +60,20 @@ def check_silent_units(context: CheckContext) -> list[Finding]:
 
 
 def are_times_in_milliseconds(context: CheckContext) -> bool:
-    """Most units silent, and a mean rate that is plausible only a thousand times higher."""
+    """A mean rate that is plausible only a thousand times higher, and hardly a spike anywhere.
+
+    Most units are silent, or, in a file of many trials, each unit is in nearly all of them.
+    """
     if not context.statistics.is_spike_counts or context.statistics.is_all_zero:
         return False
     means = context.statistics.unit_means()
     rate = _mean_rate(context)
     low, high = PLAUSIBLE_RATE_HZ
-    is_mostly_silent = float((means == 0).mean()) > SILENT_SHARE
-    return is_mostly_silent and rate < LOW_RATE_HZ and low <= 1000 * rate <= high
+    is_empty = (
+        float((means == 0).mean()) > SILENT_SHARE
+        or float((context.statistics.sums > 0).mean()) < SPIKING_SHARE
+    )
+    return is_empty and rate < LOW_RATE_HZ and low <= 1000 * rate <= high
 
 
 def _mean_rate(context: CheckContext) -> float:
@@ -77,11 +83,13 @@ def _mean_rate(context: CheckContext) -> float:
 
 def _milliseconds(context: CheckContext) -> Finding:
     silent, rate = context.statistics.unit_means() == 0, _mean_rate(context)
+    spiking = float((context.statistics.sums > 0).mean())
     return Finding(
         severity="warning",
         code="times_in_milliseconds",
-        message=f"{int(silent.sum())} of {len(silent)} units have no spike in any trial, and a "
-        f"unit fires {rate:.2g} spikes/s on average: as if times were in milliseconds "
+        message=f"{int(silent.sum())} of {len(silent)} units have no spike in any trial, a unit "
+        f"has one in {100 * spiking:.2g} % of the trials and fires {rate:.2g} spikes/s on average: "
+        "as if times were in milliseconds "
         f"({1000 * rate:.2g} spikes/s if so).",
         remedy="Divide the times of spikes, events and trials by 1000 (seconds are needed), and "
         "run `lfads prepare` again. If they are in seconds, the trials lie where hardly a unit "
