@@ -40,7 +40,9 @@ def test_a_search_over_shapes_prints_its_table_and_the_best(
     refused = lfads(*asked)
     assert refused.code == 1
     assert "holds a search over shapes already (2 of 2 are finished)" in refused.err
-    assert "It holds the runs shape_0, shape_1" in lfads("resume", tmp_path / "out").err
+    advice = lfads("resume", tmp_path / "out").err
+    assert "holds the runs of one `lfads search`" in advice
+    assert "--resume-if-exists" in advice
     inspected = lfads("inspect", tmp_path / "out")
     assert inspected.code == 0
     assert "shapes.shape_1" in inspected.out

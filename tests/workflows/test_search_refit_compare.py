@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from run_cases import Watcher, recording, settings
 
@@ -31,9 +32,10 @@ def test_a_refit_holds_what_the_best_model_had(run: RunFolder, tmp_path: Path) -
     watcher = Watcher()
     refitted = refit_run(run, tmp_path / "refit", observer=watcher)
     found, wanted = read_settings_of(refitted), best["hyperparameters"]
-    assert found.training.learning_rate == wanted["training.learning_rate"]
-    assert found.augmentation.dropout_rate == wanted["augmentation.dropout_rate"]
-    assert found.loss.kl_input_scale == wanted["loss.kl_input_scale"]
+    # Written in the shortest decimals that give the same float32, which is what trains.
+    assert np.float32(found.training.learning_rate) == wanted["training.learning_rate"]
+    assert np.float32(found.augmentation.dropout_rate) == wanted["augmentation.dropout_rate"]
+    assert np.float32(found.loss.kl_input_scale) == wanted["loss.kl_input_scale"]
     assert found.loss.kl_scale_unit == "published"
     assert found.training.epochs == best["epoch"] + 1
     assert refitted.read_record().beta["inputs"] == pytest.approx(
