@@ -103,9 +103,11 @@ def correctness(run: Run) -> list[dict[str, Any]]:
 
 
 def speed(run: Run) -> dict[str, Any]:
-    from gpu_speed import floors, memory_per_member, step_times
+    from gpu_speed import floors, likelihood_times, memory_per_member, step_times
 
     found: dict[str, Any] = {"floors": floors(run.device, tiny=run.tiny)}
+    rounds = 1 if run.tiny else 21
+    found["likelihood"] = list(likelihood_times(run.shapes, run.device, rounds=rounds))
     found["steps"] = list(
         step_times(
             run.shapes, run.device, rounds=1 if run.tiny else 7, tiny=run.tiny,

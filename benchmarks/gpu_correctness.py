@@ -14,6 +14,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import decoder_cases
 import gru_cases
+import poisson_cases
 
 from lfads_torch.kernels.choose import choose_kernels
 from lfads_torch.kernels.decoder import reference as decoder_reference
@@ -36,6 +37,11 @@ DECODER_SIZES = {
     "free": decoder_cases.Sizes(2, 9, 33, 0, 0, 0, 2, 65, 5),
     "maze": decoder_cases.Sizes(20, 45, 256, 128, 64, 4, 0, 200, 100),
 }
+# Members, bins, trials, factors, units; and which masks there are.
+POISSON_CASES = (
+    ((1, 1, 1, 1, 1), ""), ((3, 5, 33, 3, 17), "present and gradient"),
+    ((2, 7, 1, 65, 33), "gradient"), ((20, 45, 256, 100, 182), "gradient"),
+)  # fmt: skip
 # Name, and whether there are masks and noise.
 DECODER_CASES = (
     ("ones", True), ("odd", True), ("odd", False), ("free", True), ("maze", True),
@@ -61,6 +67,7 @@ def checks(shapes: Shapes, device: torch.device, *, tiny: bool) -> Iterator[Chec
     for precision in PRECISIONS:
         yield from gru_checks(precision, device, tiny=tiny)
         yield from decoder_checks(precision, device, tiny=tiny)
+        yield from poisson_checks(precision, device, tiny=tiny)
     yield from step_checks(shapes, device, tiny=tiny)
     if device.type == "cuda":
         yield graph_check(shapes, device)
@@ -108,6 +115,20 @@ def decoder_checks(precision: str, device: torch.device, *, tiny: bool) -> Itera
         error = relative_error(found.values(), truth.values())
         which = "masks and noise" if fixed else "means"
         yield Check(f"decoder scan {name}, {which}, {precision}", error, LIMITS[precision][0])
+
+
+def poisson_checks(precision: str, device: torch.device, *, tiny: bool) -> Iterator[Check]:
+    """The largest error of the sums and their three gradients, each in Euclidean norm."""
+    kernel = choose_kernels(f"triton-{precision}", device=device).poisson
+    wanted = POISSON_CASES if precision == "float32" else POISSON_CASES[-1:]
+    for sizes, masks in POISSON_CASES[1:2] if tiny else wanted:
+        case = poisson_cases.random_case(sizes, masks).to(torch.float32, device)
+        exact = case.to(torch.float64)
+        truth = poisson_cases.values_and_gradients(exact, poisson_cases.definition)
+        found = poisson_cases.values_and_gradients(case, kernel)
+        error = max(relative_error([found[name]], [truth[name]]) for name in truth)
+        name = f"read-out and likelihood {sizes}, masks: {masks or 'none'}, {precision}"
+        yield Check(name, error, LIMITS[precision][0])
 
 
 def quiet(case: decoder_cases.Case) -> decoder_cases.Case:

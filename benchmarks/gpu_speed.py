@@ -10,10 +10,13 @@ from typing import Any
 import torch
 from gpu_cases import SEED, Shapes
 from gpu_correctness import chain
+from poisson_cases import random_case, values_and_gradients
 
+from lfads_torch.kernels.choose import choose_kernels
+from lfads_torch.kernels.poisson import poisson_nats
 from lfads_torch.training.step import training_step
 
-__all__ = ["floors", "memory_per_member", "step_times"]
+__all__ = ["floors", "likelihood_times", "memory_per_member", "step_times"]
 
 VARIANTS = (
     ("reference", 1, False), ("portable", 1, False), ("portable", 0, False),
@@ -48,6 +51,32 @@ def floors(device: torch.device, *, tiny: bool) -> dict[str, float]:
     best = min(seconds(lambda: target.copy_(source), device) for _ in range(10))
     found["copy_gb_per_s"] = 2e-9 * source.numel() * 4 / best
     return found
+
+
+def likelihood_times(
+    shapes: Shapes, device: torch.device, *, rounds: int
+) -> Iterator[dict[str, Any]]:
+    """Read-out and likelihood of a population's batch with all gradients: kernels in turn."""
+    sizes = (shapes.members, shapes.bins, shapes.batch, shapes.model.n_factors, shapes.units)
+    case = random_case(sizes, "gradient").to(torch.float32, device)
+    kernels = {"PyTorch operations": poisson_nats}
+    for precision in ("float32", "tf32", "bf16"):
+        name = f"triton-{precision}"
+        kernels[name] = choose_kernels(name, device=device).poisson
+    peaks: dict[str, dict[str, float]] = {name: {} for name in kernels}
+    for name, kernel in kernels.items():  # compiles
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            held = torch.cuda.memory_allocated(device)
+        values_and_gradients(case, kernel)
+        if device.type == "cuda":
+            peaks[name]["mb"] = (torch.cuda.max_memory_allocated(device) - held) / 1e6
+    times: dict[str, list[float]] = {name: [] for name in kernels}
+    for _ in range(rounds):
+        for name, kernel in kernels.items():
+            times[name].append(seconds(lambda k=kernel: values_and_gradients(case, k), device))
+    for name, own in times.items():
+        yield {"kernel": name, "ms": 1000 * median(own), "rounds": rounds, **peaks[name]}
 
 
 def step_of(

@@ -39,9 +39,9 @@ class RunSettings:
     threads: int = setting(0, "threads of the processor; 0: all", at_least=0)
     precision: Literal["auto", "float32", "float64", "bf16"] = setting(
         "auto",
-        "type of all numbers; bf16: products of bf16 operands in the recurrences, all else float32 "
-        "(expected to be faster with AMX and on a GPU, not yet run on such a processor; refused "
-        "where no kernels have it); auto: float32",
+        "type of all numbers; bf16: products of bf16 operands in the recurrences (on a GPU also in "
+        "the read-out), all else float32 (expected to be faster with AMX and on a GPU, not yet run "
+        "on such a processor; refused where no kernels have it); auto: float32",
     )
     preset: str = setting(
         "auto", "values that the other settings start from; auto: by training trials and units"

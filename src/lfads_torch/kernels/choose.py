@@ -47,6 +47,10 @@ class Kernels:
     # The rest of a step in the compiled library. None: PyTorch operations, as for all that it does
     # not know (other observation families, read-ins, precisions and devices).
     fused: Fused | None = None
+    # Read-out and Poisson likelihood in one kernel, for training and, in float32, for scores. None:
+    # the PyTorch operations of kernels/poisson.py, and those of the family.
+    poisson: Callable[..., Tensor] | None = None
+    poisson_score: Callable[..., Tensor] | None = None
     # Clip and AdamW in one pass, in place; answers whether it could. None: PyTorch operations.
     adamw: Callable[..., bool] | None = None
     precision: str = "float32"  # of the operands of products, one of PRECISIONS
@@ -248,10 +252,19 @@ def _triton(
     from lfads_torch.kernels.triton.adamw import adamw
     from lfads_torch.kernels.triton.decoder import TritonDecoder
     from lfads_torch.kernels.triton.gru import TritonGRU
+    from lfads_torch.kernels.triton.poisson import TritonPoisson
 
     products = Products(next(p for p in PRECISIONS if p == (precision or PRECISIONS[0])))
     told = f"products of {products.precision} operands, sums and states in float32"
     reason = told if precision else "the fastest on this device in float32"
     name = f"triton-{products.precision}"
-    gru, decoder = TritonGRU(products), TritonDecoder(products)
-    return Kernels(name, reason, gru, decoder, adamw=adamw, precision=products.precision)
+    return Kernels(
+        name,
+        reason,
+        TritonGRU(products),
+        TritonDecoder(products),
+        poisson=TritonPoisson(products),
+        poisson_score=TritonPoisson(Products("float32")),
+        adamw=adamw,
+        precision=products.precision,
+    )

@@ -6,6 +6,7 @@ rates and their gradients stay in a processor's cache and none of them is kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +18,7 @@ from lfads_torch.kernels.gru.cell import time_blocks
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["poisson_nats"]
+__all__ = ["differentiable_nats", "poisson_nats"]
 
 
 def poisson_nats(
@@ -34,18 +35,48 @@ def poisson_nats(
     Masks that are None hold True everywhere; missing counts are 0. Where `has_gradient` is False
     the value counts and the gradient does not. Second derivatives are not available.
     """
-    masks = tuple(None if m is None else m.transpose(1, 2) for m in (is_present, has_gradient))
-    total: Tensor = _Nats.apply(  # type: ignore[no-untyped-call]
-        factors, weight, bias, counts.transpose(1, 2), *masks
+    return differentiable_nats(
+        _pass,
+        factors,
+        weight,
+        bias,
+        counts=counts,
+        is_present=is_present,
+        has_gradient=has_gradient,
     )
+
+
+def differentiable_nats(
+    one_pass: Callable[..., tuple[Tensor, tuple[Tensor, ...]]],
+    factors: Float[Tensor, "P T B F"],
+    weight: Float[Tensor, "P F N"],
+    bias: Float[Tensor, "P N"],
+    *,
+    counts: Float[Tensor, "P B T N"],
+    is_present: Bool[Tensor, "P B T N"] | None,
+    has_gradient: Bool[Tensor, "P B T N"] | None,
+) -> Float[Tensor, " P"]:
+    """`poisson_nats` by a function that gives the sums and their three gradients in one go.
+
+    It is given factors, weight, bias, counts and masks in the order of time [P, T, B, N], and
+    `needs_gradient`; without, it gives no gradients.
+    """
+    masks = tuple(None if m is None else m.transpose(1, 2) for m in (is_present, has_gradient))
+    leaves = (factors, weight, bias)
+    given = (*leaves, counts.transpose(1, 2), *masks)
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in leaves)):
+        return one_pass(*given, needs_gradient=False)[0]
+    total: Tensor = _Nats.apply(one_pass, *given)  # type: ignore[no-untyped-call]
     return total
 
 
 class _Nats(torch.autograd.Function):
     # Any: autograd's context has no useful type, and PyTorch leaves these signatures open.
     @staticmethod
-    def forward(ctx: Any, *given: Any) -> Tensor:
-        total, gradients = _pass(*given, needs_gradient=any(ctx.needs_input_grad))
+    def forward(
+        ctx: Any, one_pass: Callable[..., tuple[Tensor, tuple[Tensor, ...]]], *given: Any
+    ) -> Tensor:
+        total, gradients = one_pass(*given, needs_gradient=True)
         ctx.save_for_backward(*gradients)
         return total
 
@@ -55,6 +86,7 @@ class _Nats(torch.autograd.Function):
         of_factors, of_weight, of_bias = ctx.saved_tensors
         scale = of_total.to(of_bias.dtype)[:, None]
         return (
+            None,
             of_factors * scale[:, :, None, None],
             of_weight * scale[:, :, None],
             of_bias * scale,

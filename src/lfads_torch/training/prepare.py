@@ -26,6 +26,8 @@ from lfads_torch.training.streams import site_key, threshold
 from lfads_torch.training.trial_ends import generated_ends, trial_ends
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Float, Int
 
     from lfads_torch.kernels.compiled.fused import Fused
@@ -43,6 +45,7 @@ __all__ = [
     "fused_for",
     "gather",
     "is_in_library",
+    "is_linear_poisson",
     "joint_external_inputs",
     "likelihood_constant",
     "plain_input",
@@ -131,10 +134,8 @@ def fused_for(task: Task, trials: ResidentTrials, session: int) -> Fused | None:
 
     In float32, on the CPU.
     """
-    fused = task.kernels.fused
-    is_linear = task.parts.read_out is None
-    is_known = is_linear and type(task.observations[session]) is Poisson and fits(trials.counts)
-    return fused if is_known else None
+    is_known = is_linear_poisson(task, session) and fits(trials.counts)
+    return task.kernels.fused if is_known else None
 
 
 def is_in_library(state: PopulationState, task: Task, trials: Sequence[Trials]) -> bool:
@@ -185,18 +186,23 @@ def prepared_batch(
             batch.is_present,
             batch.has_gradient,
             generated_ends(trials[s], indices[s], task),
-            poisson_nats if _has_one_pass(task, s) else None,
+            _one_pass(task, s),
         )
         for batch, s in zip(batches, used, strict=True)
     )
     return PreparedBatch(given, tuple(targets))
 
 
-def _has_one_pass(task: Task, session: int) -> bool:
-    """Whether read-out and likelihood of a session can be one operation; the reference has none."""
-    is_linear = task.parts.read_out is None
-    is_known = is_linear and type(task.observations[session]) is Poisson
-    return is_known and task.kernels.name != "reference"
+def is_linear_poisson(task: Task, session: int) -> bool:
+    """Whether read-out and likelihood of a session can be one operation."""
+    return task.parts.read_out is None and type(task.observations[session]) is Poisson
+
+
+def _one_pass(task: Task, session: int) -> Callable[..., Tensor] | None:
+    """Read-out and likelihood of a session in one operation; the reference has none."""
+    if not is_linear_poisson(task, session) or task.kernels.name == "reference":
+        return None
+    return task.kernels.poisson or poisson_nats
 
 
 def _keeps_places(chain: tuple[Augmentation, ...], trials: ResidentTrials) -> bool:

@@ -13,7 +13,7 @@ from lfads_torch.model.lfads import lfads
 from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.filed import at_hand
 from lfads_torch.training.noise import StreamNoise
-from lfads_torch.training.prepare import fused_for, plain_input
+from lfads_torch.training.prepare import fused_for, is_linear_poisson, plain_input
 from lfads_torch.training.streams import Streams
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def _scored(
         assert isinstance(linear, LinearWeights)  # the kernel is chosen for linear read-outs alone
         given = IndexedCounts(part.counts, index, first, part.is_present, None, counted, True)
         return fused.poisson(readout.factors, linear.weight, linear.bias, given)
+    if task.kernels.poisson_score is not None and is_linear_poisson(task, session):
+        return _scored_by_kernel(output, task, part, index=index, session=session, counted=counted)
     target = part.counts[index][:, :, task.model.first_generated_bin :]
     family = task.observations[session]
     nats = family.negative_log_likelihood(output.parameters[0], target)
@@ -117,6 +119,36 @@ def _scored(
         mask = mask & part.is_present[index][:, :, task.model.first_generated_bin :]
     nats = torch.where(mask, nats, 0.0).double()
     return nats.flatten(1).sum(1), mask.flatten(1).sum(1).double()
+
+
+def _scored_by_kernel(
+    output: ModelOutput,
+    task: Task,
+    part: ResidentTrials,
+    *,
+    index: Tensor,
+    session: int,
+    counted: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The same in one pass without parameters; counts are gathered once, for all members alike."""
+    readout, first = output.readouts[0], task.model.first_generated_bin
+    linear, n_members = readout.weights, len(index)
+    assert isinstance(linear, LinearWeights)  # the kernel is chosen for linear read-outs alone
+    assert task.kernels.poisson_score is not None  # the caller asked
+    target = part.counts[index[0]][None, :, first:]
+    mask = counted.expand_as(target)
+    if part.is_present is not None:
+        mask = mask & part.is_present[index[0]][None, :, first:]
+    nats = task.kernels.poisson_score(
+        readout.factors,
+        linear.weight,
+        linear.bias,
+        counts=target.expand(n_members, -1, -1, -1),
+        is_present=mask.expand(n_members, -1, -1, -1),
+        has_gradient=None,
+    )
+    constant = torch.where(mask, task.observations[session].constant(target), 0.0)
+    return nats + constant.double().sum(), mask.sum().double().expand(n_members)
 
 
 def validation_noise(state: PopulationState, task: Task, rows: Tensor, seed: int) -> Noise:

@@ -44,7 +44,8 @@ class LFADS(RunEstimator):
     seed : seed of everything random but the split (`split.seed`).
     n_seeds : restarts trained together; `transform` uses the best on the validation trials.
     device, threads : auto, cpu or cuda; threads of the processor while it works (0: as they are).
-    precision : auto, float32, float64 or bf16, the last for products of the recurrences alone.
+    precision : auto, float32, float64 or bf16, the last for products of the recurrences alone
+        (on a GPU also of the read-out).
     run_folder : where the run is kept; None: a temporary folder that goes with the estimator.
     verbose : print what the fit decides, and a line for every epoch.
 

@@ -61,7 +61,9 @@ def product(
             rounded = a.to(tl.bfloat16).to(tl.float32)
             total = tl.dot(rounded, b.to(tl.float32), total, input_precision="ieee")
         else:
-            total = tl.dot(a.to(b.dtype), b, total, input_precision=PRECISION)
+            total = tl.dot(
+                a.to(b.dtype), b, total, input_precision=PRECISION, out_dtype=total.dtype
+            )
     return total
 
 
