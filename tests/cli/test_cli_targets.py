@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from command_line import Lfads, Made
+from command_line import SYSTEM, Lfads, Made, options
 
 READ = "is what this command reads"
 SYNTHETIC = "is there already and is a synthetic recording; only an earlier"
@@ -78,3 +80,83 @@ def test_check_looks_at_the_split_that_is_given(lfads: Lfads, made: Made, tmp_pa
     assert "none.json: could not be read" in missing.err
     twice = ["--split", tmp_path / "s.json", "--split", tmp_path / "s.json"]
     assert "--split gives 2 files for 1 recordings" in lfads("check", made.recording, *twice).err
+
+
+OTHER = "would replace"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_rates_of_another_recording_or_run_are_kept_unless_asked_otherwise(
+    lfads: Lfads, made: Made, tmp_path: Path
+) -> None:
+    from shutil import copytree
+
+    run, other = tmp_path / "run", tmp_path / "other.h5"
+    copytree(made.run, run)
+    assert lfads("synth", "lorenz", "--seed", 5, "--out", other, *options(SYSTEM)).code == 0
+    before = (run / "rates.nc").read_bytes()
+    samples = ("--samples", 0)
+    refused: list[list[object]] = [
+        ["infer", run, other, "--out", run / "rates.nc", *samples],
+        ["infer", made.run, "--out", run / "rates.nc", *samples],
+        ["infer", run, other, made.recording, "--out", tmp_path / "two", *samples],
+    ]
+    assert lfads("infer", run, "--out", tmp_path / "two" / "other.nc", *samples).code == 0
+    for arguments in refused:
+        done = lfads(*arguments)
+        assert done.code == 1
+        assert OTHER in done.err
+        assert "--overwrite" in done.err
+    assert (run / "rates.nc").read_bytes() == before
+    assert not (tmp_path / "two" / "tiny.nc").exists()  # all are looked at before the first
+    again = lfads("infer", run, made.recording, "--out", run / "rates.nc", *samples)
+    assert again.code == 0, again.err
+    asked = lfads("infer", run, other, "--out", run / "rates.nc", *samples, "--overwrite")
+    assert asked.code == 0, asked.err
+    assert lfads("merge", run / "rates.nc").code == 1  # its trials are no chops
+
+
+def test_older_rates_are_of_the_session_that_they_name(made: Made, tmp_path: Path) -> None:
+    from shutil import copy
+
+    import h5py
+
+    from lfads_torch.errors import OutputError
+    from lfads_torch.outputs.same_recording import rates_of_file, require_same_rates
+
+    old = tmp_path / "rates.nc"
+    copy(made.run / "rates.nc", old)
+    new = rates_of_file(old)
+    assert new.fingerprint == json.loads((made.run / "run.json").read_text())["data_fingerprint"]
+    with h5py.File(old, "r+") as file:
+        del file.attrs["data_fingerprint"]
+    require_same_rates(old, new)
+    for other in (replace(new, session="tuesday"), replace(new, unit_ids=["1"])):
+        with pytest.raises(OutputError, match=OTHER):
+            require_same_rates(old, other)
+
+
+def test_another_session_or_system_is_kept_unless_asked_otherwise(
+    lfads: Lfads, tmp_path: Path
+) -> None:
+    sources = [tmp_path / day / "session.npz" for day in ("monday", "tuesday")]
+    for n_trials, source in enumerate(sources, start=3):
+        source.parent.mkdir()
+        np.savez(source, counts=np.ones((n_trials, 4, 2), dtype=int), bin_width_s=0.01)
+    prepared, made = tmp_path / "prepared.h5", tmp_path / "made.h5"
+    system = ["synth", "lorenz", "--out", made, *options(SYSTEM)]
+    cases: list[tuple[list[object], list[object]]] = [
+        (["prepare", sources[0], "--out", prepared], ["prepare", sources[1], "--out", prepared]),
+        (system, [*system, "--seed", 1]),
+        (system, [*system, "--set", "n_units=8"]),
+    ]
+    for own, other in cases:
+        assert lfads(*own, "--overwrite").code == 0
+        wider = lfads(*own, "--bin-width", 0.02) if own[0] == "prepare" else lfads(*own)
+        assert wider.code == 0, wider.err
+        before = Path(str(own[own.index("--out") + 1])).read_bytes()
+        done = lfads(*other)
+        assert done.code == 1
+        assert OTHER in done.err or "would be replaced" in done.err
+        assert Path(str(own[own.index("--out") + 1])).read_bytes() == before
+        assert lfads(*other, "--overwrite").code == 0

@@ -49,7 +49,9 @@ def import_(
     model_only: Annotated[
         bool, Parameter(help="leave out rates, scores and page; `lfads resume RUN` adds them")
     ] = False,
-    overwrite: Annotated[bool, Parameter(help="replace the run that --out holds")] = False,
+    overwrite: Annotated[
+        bool, Parameter(help="replace the run, or another recording, that --out holds")
+    ] = False,
     quiet: Annotated[bool, Parameter(help="say nothing but errors and where the results are")] = (
         False
     ),
@@ -81,7 +83,7 @@ def import_(
         others = {} if kind == "configuration" else {"--config": config}
         _need_none({**of_checkpoints, **others}, source, kind)
     if kind == "recording":
-        print(import_recording(source, out, reader.read_options()))
+        print(import_recording(source, out, reader.read_options(), overwrite=overwrite))
         return 0
     if kind == "configuration":
         lines = import_configuration((source, *config), out)

@@ -33,6 +33,9 @@ def infer(
         int | None,
         Parameter(help="average the rates of up to this many models, chosen on validation trials"),
     ] = None,
+    overwrite: Annotated[
+        bool, Parameter(help="replace rates of another recording or run that --out holds")
+    ] = False,
     reader: ReaderArguments = ReaderArguments(),  # noqa: B008 - frozen
 ) -> None:
     """Apply a trained run to a recording: rates, factors, inferred inputs.
@@ -53,6 +56,7 @@ def infer(
         saves_generator_states=True if generator_states else None,
         member=member,
         ensemble=ensemble,
+        overwrite=overwrite,
     )
     with recorded_in(folder.log_path):
         found = inferred_sessions(folder, request, files, out, session=reader.session)

@@ -21,6 +21,9 @@ def merge(
     ramp: Annotated[
         Literal["linear", "smooth"], Parameter(help="weights where chops overlap")
     ] = "linear",
+    overwrite: Annotated[
+        bool, Parameter(help="replace merged rates of another recording that --out holds")
+    ] = False,
 ) -> None:
     """Merge the rates of a session's chops to rates of the whole session.
 
@@ -29,4 +32,4 @@ def merge(
     """
     from lfads_torch.workflows.merge import merge_source
 
-    print(merge_source(source, recording, out, ramp=ramp))
+    print(merge_source(source, recording, out, ramp=ramp, overwrite=overwrite))

@@ -56,6 +56,9 @@ def prepare(
     source_bin_width: Annotated[
         float | None, Parameter(help="width of the bins in the file, where it does not say it, s")
     ] = None,
+    overwrite: Annotated[
+        bool, Parameter(help="replace what was prepared from another session in --out")
+    ] = False,
     json: Annotated[
         bool, Parameter(help="say as JSON what was made, left out and is missing")
     ] = False,
@@ -71,6 +74,7 @@ def prepare(
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.prepare import PrepareOptions, prepare_recording
     from lfads_torch.data.prepare_notes import prepared_lines
+    from lfads_torch.outputs.same_recording import require_same_prepared
     from lfads_torch.outputs.target_file import PREPARED, prepare_target
 
     options = PrepareOptions(
@@ -97,6 +101,8 @@ def prepare(
             ) from error
         raise
     _need_known_families(recording)
+    if not overwrite:
+        require_same_prepared(out, recording.session, recording.provenance)
     write_recording(recording, out)
     if json:
         print_json(_as_json(recording, out))

@@ -19,6 +19,9 @@ def synth(
     *,
     out: Annotated[Path | None, Parameter(help="HDF5 file to write")] = None,
     seed: Annotated[int, Parameter(help="seed of weights, initial states and spikes")] = 0,
+    overwrite: Annotated[
+        bool, Parameter(help="replace another synthetic recording that --out holds")
+    ] = False,
     values: Annotated[
         tuple[str, ...], Parameter(name="--set", help="key=value of the system; may be repeated")
     ] = (),
@@ -37,10 +40,13 @@ def synth(
         )
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.synthetic.choose import synthesise
+    from lfads_torch.outputs.same_recording import require_same_synthetic
     from lfads_torch.outputs.target_file import SYNTHETIC, prepare_target
 
     prepare_target(out, SYNTHETIC)
     recording = synthesise(name, seed, **named_values(values))
+    if not overwrite:
+        require_same_synthetic(out, recording.provenance)
     write_recording(recording, out)
     n_trials, n_bins, n_units = recording.counts.shape
     print(f"{out}: {n_trials} trials, {n_bins} bins, {n_units} units")

@@ -60,9 +60,15 @@ def prepare_recording(source: Path | str, options: PrepareOptions) -> Recording:
     with open_stored(path) as stored, naming(path):
         continuous = continuous_in(stored, options.read)
         if continuous is not None:
-            return _cut(stored, continuous, options)
+            return _with_size(_cut(stored, continuous, options), path)
     with naming(path):
-        return _pass_through(path, options)
+        return _with_size(_pass_through(path, options), path)
+
+
+def _with_size(recording: Recording, path: Path) -> Recording:
+    """The same with the size of its file in the provenance: files of one name differ in it."""
+    provenance = {**recording.provenance, "source_bytes": path.stat().st_size}
+    return replace(recording, provenance=provenance)
 
 
 def chopped_recording(source: Path, options: ReadOptions) -> Recording:
@@ -89,10 +95,11 @@ def _pass_through(path: Path, options: PrepareOptions) -> Recording:
             "the counts are cut into trials already, so window, event and chop do not "
             "apply; leave them out. Continuous counts have two axes: bin, unit."
         )
-    if options.bin_width_s is None:
-        return recording
-    factor = _factor(options.bin_width_s, recording.bin_width_s)
-    return rebin(recording, factor, combine=options.combine)
+    if options.bin_width_s is not None:
+        factor = _factor(options.bin_width_s, recording.bin_width_s)
+        recording = rebin(recording, factor, combine=options.combine)
+    origin = {"source": path.name, **recording.provenance, "passed_through": True}
+    return replace(recording, provenance=origin)
 
 
 def _cut(stored: StoredArrays, continuous: Continuous, options: PrepareOptions) -> Recording:

@@ -101,7 +101,7 @@ def _of_hdf5(path: Path) -> str:
     if kind != RECORDING_FORMAT:
         return _OURS.get(kind, "")
     origin = _parsed(str(attributes.get("provenance", "")))
-    if "prepared" in origin:
+    if "prepared" in origin or "passed_through" in origin:
         return PREPARED
     return SYNTHETIC if origin.get("source") == "synthetic" else RECORDING
 

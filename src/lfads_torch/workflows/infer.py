@@ -35,7 +35,10 @@ BY_BIN = (
     "inferred_input_std", "generator_states",
 )  # fmt: skip
 
-__all__ = ["infer_to_file", "merge_inferred", "n_posterior_samples", "posterior_options", "to_ends"]
+__all__ = [
+    "content_of", "infer_to_file", "merge_inferred", "n_posterior_samples", "posterior_options",
+    "to_ends",
+]  # fmt: skip
 
 
 def infer_to_file(
@@ -59,6 +62,7 @@ def infer_to_file(
     from lfads_torch.workflows.model_card import read_card
 
     n_models = None if inference is None or member is not None else inference.ensemble
+    content = content_of(run, recording, is_new=is_new)
     recording = read_card(run).padded(recording)
     with memory_errors():
         models = load_ensemble(run, recording, member=member, n_models=n_models)
@@ -67,11 +71,21 @@ def infer_to_file(
         best = models[0]
         order = best.card.positions(recording)  # of the user's units in the model's
         options, trials = posterior_options(best), best.assembly.trials
-        with RatesWriter(target, _header(run, models, recording, is_new=is_new)) as writer:
+        header = _header(run, models, recording, is_new=is_new)
+        header = replace(header, attributes={**header.attributes, "data_fingerprint": content})
+        with RatesWriter(target, header) as writer:
             for averages in ensemble_averages(models, trials, options):
                 chunk = _chunk(averages, best, recording, order)
                 writer.write(averages.best.start, _to_ends(chunk, averages.best.start, recording))
     return target
+
+
+def content_of(run: RunFolder, recording: Recording, *, is_new: bool) -> str:
+    """The fingerprint of a recording as it was given; a run knows that of its own."""
+    from lfads_torch.data.fingerprint import fingerprint
+
+    known = None if is_new else run.read_record().data_fingerprint
+    return known or fingerprint(recording)
 
 
 def _with_inference(model: TrainedModel, inference: InferenceSettings) -> TrainedModel:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfads_torch.errors import SettingsError
+from lfads_torch.errors import OutputError, SettingsError
 
 if TYPE_CHECKING:
     from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.recording import Recording
     from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.outputs.same_recording import RatesOf
     from lfads_torch.outputs.settings import InferenceSettings
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "infer_file",
     "inferred_files",
     "merged_beside",
+    "need_same_place",
     "read_as_before",
     "read_for_run",
 ]
@@ -34,6 +36,7 @@ class InferRequest:
     saves_generator_states: bool | None = None
     member: int | None = None
     ensemble: int | None = None
+    overwrite: bool = False  # replace rates of another recording
 
 
 def infer_file(run: RunFolder, request: InferRequest, target: Path) -> Path:
@@ -47,24 +50,25 @@ def inferred_files(run: RunFolder, request: InferRequest, target: Path) -> list[
     Of chops of a session a merged file is written beside it: rates.nc, rates_merged.nc. Returns
     every file that was written, the rates first.
     """
+    from lfads_torch.outputs.same_recording import require_same_rates
     from lfads_torch.outputs.target_file import MERGED, RATES, prepare_target
     from lfads_torch.workflows.infer import infer_to_file, merge_inferred
-    from lfads_torch.workflows.stored import read_recording_of, read_settings_of
+    from lfads_torch.workflows.stored import read_settings_of
 
     run.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
     settings = read_settings_of(run)
     inference = _inference(settings.inference, request)
     inputs = [] if request.source is None else [request.source]
     prepare_target(target, RATES, inputs=inputs)
-    if request.source is None:
-        recording, is_new = read_recording_of(run), False
-    else:
-        recording, is_new = read_for_run(run, request.source, request.read_options)
-        if is_new:
-            # A file's own held-out units need not be those that the model was trained with.
-            recording = replace(recording, split=None)
-    if recording.chops is not None and settings.inference.merge != "off":
+    recording, is_new = _read(run, request)
+    merges = recording.chops is not None and settings.inference.merge != "off"
+    if merges:
         prepare_target(merged_beside(target), MERGED, inputs=inputs)
+    if not request.overwrite:
+        of = _rates_of(run, recording, is_new=is_new)
+        _require_own_place(run, target)
+        for place in (target, merged_beside(target)) if merges else (target,):
+            require_same_rates(place, of)
     path = infer_to_file(
         run, recording, target, is_new=is_new, member=request.member, inference=inference
     )
@@ -72,9 +76,61 @@ def inferred_files(run: RunFolder, request: InferRequest, target: Path) -> list[
     return [path] if merged is None else [path, merged]
 
 
+def need_same_place(run: RunFolder, request: InferRequest, target: Path) -> None:
+    """Raise OutputError, as `inferred_files` would, where `target` holds rates of something else.
+
+    For several files: all are looked at before the first is inferred.
+    """
+    from lfads_torch.outputs.same_recording import require_same_rates
+
+    if request.overwrite or not target.is_file():
+        return
+    _require_own_place(run, target)
+    recording, is_new = _read(run, request)
+    require_same_rates(target, _rates_of(run, recording, is_new=is_new))
+
+
+def _read(run: RunFolder, request: InferRequest) -> tuple[Recording, bool]:
+    """What to infer, and whether the run has not seen it."""
+    from lfads_torch.workflows.stored import read_recording_of
+
+    if request.source is None:
+        return read_recording_of(run), False
+    recording, is_new = read_for_run(run, request.source, request.read_options)
+    # A file's own held-out units need not be those that the model was trained with.
+    return (replace(recording, split=None) if is_new else recording), is_new
+
+
 def merged_beside(rates_path: Path) -> Path:
     """Where the merged rates of a rates file of chops lie."""
     return rates_path.with_name(f"{rates_path.stem}_merged{rates_path.suffix}")
+
+
+def _require_own_place(run: RunFolder, target: Path) -> None:
+    """Raise OutputError where `target` is the rates file of another run."""
+    from lfads_torch.outputs.run_folder import RunFolder
+
+    folder = target.resolve().parent
+    if not target.is_file() or not RunFolder.is_run(folder) or folder == run.path.resolve():
+        return
+    if target.name in ("rates.nc", "merged.nc"):
+        raise OutputError(
+            f"{target}: holds the rates of another run, {folder.name}; those of {run.path.name} "
+            "would replace them. Nothing was written: name another file (--out), or say that it "
+            "may be replaced (--overwrite; overwrite=True)."
+        )
+
+
+def _rates_of(run: RunFolder, recording: Recording, *, is_new: bool) -> RatesOf:
+    """What the rates of this recording will say of it."""
+    from lfads_torch.outputs.same_recording import RatesOf
+    from lfads_torch.workflows.infer import content_of
+
+    return RatesOf(
+        session=recording.session,
+        fingerprint=content_of(run, recording, is_new=is_new),
+        unit_ids=[str(each) for each in recording.unit_ids.tolist()],
+    )
 
 
 def read_for_run(

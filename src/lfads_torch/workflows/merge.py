@@ -17,9 +17,17 @@ __all__ = ["merge_source"]
 
 
 def merge_source(
-    source: Path, data: Path | None, target: Path | None, *, ramp: Literal["linear", "smooth"]
+    source: Path,
+    data: Path | None,
+    target: Path | None,
+    *,
+    ramp: Literal["linear", "smooth"],
+    overwrite: bool = False,
 ) -> Path:
-    """Merge the rates of a run, with its behaviour, or those of a rates file."""
+    """Merge the rates of a run, with its behaviour, or those of a rates file.
+
+    Merged rates of another recording are replaced only with `overwrite`.
+    """
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.outputs.merged_file import write_merged
     from lfads_torch.outputs.run_folder import RunFolder
@@ -32,14 +40,25 @@ def merge_source(
     if not source.is_dir():
         place = target or merged_beside(source)
         prepare_target(place, MERGED_KIND, inputs=[source] if data is None else [source, data])
+        _need_same(place, source, overwrite)
         behaviour = None if data is None else _behaviour(read_recording(data), source)
         return write_merged(source, place, ramp=ramp, behaviour=behaviour)
     if data is not None:
         raise SettingsError(f"{source} is a run, which knows its recording; leave out {data}.")
     run = RunFolder.open(source, needs=("rates.nc",))
     place = prepare_target(target or run.path / MERGED, MERGED_KIND, inputs=[run.rates_path])
+    _need_same(place, run.rates_path, overwrite)
     behaviour = _behaviour(read_recording_of(run), run.rates_path)
     return write_merged(run.rates_path, place, ramp=ramp, behaviour=behaviour)
+
+
+def _need_same(place: Path, rates_path: Path, overwrite: bool) -> None:
+    from lfads_torch.outputs.file_kind import hdf5_attributes
+    from lfads_torch.outputs.rates_file import FORMAT
+    from lfads_torch.outputs.same_recording import rates_of_file, require_same_rates
+
+    if not overwrite and hdf5_attributes(rates_path).get("format") == FORMAT:
+        require_same_rates(place, rates_of_file(rates_path))
 
 
 def _behaviour(recording: Recording, rates_path: Path) -> SessionBehaviour:

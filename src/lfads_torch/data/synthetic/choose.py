@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -104,4 +104,5 @@ def synthesise(name: str, seed: int, **overrides: Any) -> Recording:  # any sett
     settings = checked_settings(
         system.settings, {**system.values, **overrides}, where=f"synth {name}"
     )
-    return system.generate(settings, np.random.Generator(np.random.Philox(seed)))
+    made = system.generate(settings, np.random.Generator(np.random.Philox(seed)))
+    return replace(made, provenance={**made.provenance, "seed": int(seed)})

@@ -67,14 +67,22 @@ def import_configuration(paths: Sequence[Path], target: Path) -> list[str]:
     return [*configuration.notes, *option_lines(mapped)]
 
 
-def import_recording(source: Path, target: Path, options: ReadOptions) -> str:
-    """Write a recording of ours; a line says what it holds."""
+def import_recording(
+    source: Path, target: Path, options: ReadOptions, *, overwrite: bool = False
+) -> str:
+    """Write a recording of ours; a line says what it holds.
+
+    Only with `overwrite` over what was made of another file.
+    """
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.data.formats.ours import write_recording
+    from lfads_torch.outputs.same_recording import require_same_prepared
     from lfads_torch.outputs.target_file import RECORDING, prepare_target
 
     prepare_target(target, RECORDING, inputs=[source])
     recording = read_recording(source, options=options)
+    if not overwrite:
+        require_same_prepared(target, recording.session, recording.provenance)
     write_recording(recording, target)
     split = recording.split
     n_held_out = 0 if split is None else int((~split.is_encoded).sum())

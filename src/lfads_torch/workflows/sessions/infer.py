@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lfads_torch.errors import SettingsError
-from lfads_torch.workflows.infer_file import InferRequest, inferred_files
+from lfads_torch.workflows.infer_file import InferRequest, inferred_files, need_same_place
 from lfads_torch.workflows.sessions.choose import run_of_file, run_of_session
 from lfads_torch.workflows.sessions.folder import refresh_sessions
 
@@ -69,18 +69,20 @@ def inferred_sessions(
             "which their rates would be named. Infer them one by one, each to its own --out."
         )
     _make(target)
-    _need_free([target / f"{stem}.nc" for stem in stems], sources)
-    written = []
-    for each, one in zip(sources, asked, strict=True):
-        own = run_of_file(run, each, request.read_options)
-        written.append(_inferred(own, one, target / f"{each.stem}.nc"))
-    return written
+    places = [target / f"{stem}.nc" for stem in stems]
+    _need_free(places, sources)
+    runs = [run_of_file(run, each, request.read_options) for each in sources]
+    for own, one, place in zip(runs, asked, places, strict=True):
+        need_same_place(own, one, place)
+    return [_inferred(*each) for each in zip(runs, asked, places, strict=True)]
 
 
 def _each(run: RunFolder, request: InferRequest, target: Path) -> list[Inferred]:
     _make(target)
     places = {target / f"{own.path.name}.nc": own for own in refresh_sessions(run)}
     _need_free(places, ())
+    for place, own in places.items():
+        need_same_place(own, request, place)
     return [_inferred(own, request, place) for place, own in places.items()]
 
 

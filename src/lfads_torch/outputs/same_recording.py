@@ -1,0 +1,135 @@
+"""Whether a file that a command would replace is of the recording that the command is about."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lfads_torch.errors import OutputError
+from lfads_torch.outputs.file_kind import hdf5_attributes
+
+__all__ = [
+    "RatesOf", "rates_of_file", "require_same_prepared", "require_same_rates",
+    "require_same_synthetic",
+]  # fmt: skip
+
+_DO = "name another file (--out), or say that it may be replaced (--overwrite; overwrite=True)."
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatesOf:
+    """What rates are of: the recording by name, content and units."""
+
+    session: str
+    fingerprint: str | None  # None: an older rates file does not say it
+    unit_ids: Sequence[str]
+
+
+def require_same_rates(target: Path, new: RatesOf) -> None:
+    """Raise OutputError where `target` holds rates of another recording.
+
+    An older file does not say the content of its recording; there the name of the session and the
+    units decide. A target that is missing or empty holds nothing.
+    """
+    if not _holds_something(target):
+        return
+    old = rates_of_file(target)
+    if old.fingerprint and new.fingerprint:
+        if old.fingerprint == new.fingerprint:
+            return
+    elif (old.session, tuple(old.unit_ids)) == (new.session, tuple(new.unit_ids)):
+        return
+    same_name = "of other content under the same name" if old.session == new.session else ""
+    raise OutputError(
+        f"{target}: holds rates of the recording {_name(old)}; those of "
+        f"{' '.join(filter(None, ('another,', _name(new), same_name)))}, would replace them. "
+        f"Nothing was written: {_DO}"
+    )
+
+
+def rates_of_file(path: Path) -> RatesOf:
+    """What a rates file, or a merged one, says of its recording."""
+    import h5py
+
+    attributes = hdf5_attributes(path)
+    with h5py.File(path, "r") as file:
+        units = np.atleast_1d(file["unit_id"][()]).tolist()
+    return RatesOf(
+        session=str(attributes.get("session", "")),
+        fingerprint=attributes.get("data_fingerprint"),
+        unit_ids=[each.decode() if isinstance(each, bytes) else str(each) for each in units],
+    )
+
+
+def require_same_prepared(target: Path, session: str, provenance: Mapping[str, Any]) -> None:
+    """Raise OutputError where `target` was made from another session.
+
+    Another window or bin width of the same session and file may replace it. `provenance` is the
+    new recording's (JSON values).
+    """
+    if not _holds_something(target):
+        return
+    old_session, old = _recorded(target)
+    new_source = provenance.get("source")
+    if (old_session, old.get("source")) == (session, new_source):
+        before, now = old.get("source_bytes"), provenance.get("source_bytes")
+        if before is None or now is None or before == now:
+            return
+        found, wanted = f"of {before} bytes", f", now of {now} bytes,"
+    else:
+        found, wanted = "", f", made from {new_source},"
+    raise OutputError(
+        f"{target}: holds the recording {old_session!r}, made from {old.get('source')}"
+        f"{' ' + found if found else ''}; another, {session!r}{wanted} would replace it, and runs "
+        f"of it would miss it. Nothing was written: {_DO}"
+    )
+
+
+def require_same_synthetic(target: Path, provenance: Mapping[str, Any]) -> None:
+    """Raise OutputError where `target` was made by another system, seed or settings.
+
+    Older files do not say their seed, so any seed may replace them.
+    """
+    if not _holds_something(target):
+        return
+    _, old = _recorded(target)
+    new = json.loads(json.dumps(provenance))
+    changed = [
+        *(_change(name, old, new) for name in ("system", "seed") if name in old),
+        *_changed_settings(old.get("settings", {}), new.get("settings", {})),
+    ]
+    changed = [each for each in changed if each]
+    if changed:
+        shown = ", ".join(changed[:4]) + (", ..." if len(changed) > 4 else "")
+        raise OutputError(
+            f"{target}: holds another synthetic recording ({shown}), which would be replaced, and "
+            f"runs of it would miss it. Nothing was written: {_DO}"
+        )
+
+
+def _changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [_change(name, old, new) for name in old if name in new]
+
+
+def _change(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    return "" if old[name] == new.get(name) else f"{name} {old[name]}, now {new.get(name)}"
+
+
+def _recorded(path: Path) -> tuple[str, dict[str, Any]]:
+    """Session and provenance of a recording of ours."""
+    attributes = hdf5_attributes(path)
+    return str(attributes.get("session", "")), json.loads(attributes.get("provenance", "{}"))
+
+
+def _holds_something(path: Path) -> bool:
+    return os.path.isfile(path) and os.path.getsize(path) > 0
+
+
+def _name(of: RatesOf) -> str:
+    return f"{of.session!r} ({len(of.unit_ids)} units)"
