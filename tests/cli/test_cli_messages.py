@@ -13,6 +13,7 @@ import pytest
 from command_line import TINY, Lfads, Made, options
 
 from lfads_torch.cli.app import COMMANDS, run
+from lfads_torch.errors import OutputError
 
 QUICK = options(TINY)
 
@@ -464,3 +465,26 @@ def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[
     assert run([]) == 0
     printed = capsys.readouterr().out
     assert all(f" {command} " in printed for command in COMMANDS)
+
+
+def test_status_and_resume_tell_what_a_finished_run_lacks(
+    lfads: Lfads, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise OutputError("rates.nc: the disk is full")
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr("lfads_torch.workflows.infer.infer_to_file", fail)
+        done = lfads("fit", made.recording, "--out", run, *options(TINY))
+    assert done.code == 1
+    assert "training is finished and stored" in done.err
+    told = lfads("status", run).out
+    assert "rates.nc, scores.json, report.html" in told
+    assert "results were not written: rates.nc: the disk is full" in told
+    assert f"lfads report {run}" in told
+    again = lfads("resume", run)
+    assert again.code == 0, again.err
+    assert "it lacks rates.nc" in again.err
+    assert "the disk is full" in again.err
+    assert "lfads report" not in lfads("status", run).out

@@ -153,3 +153,42 @@ def test_figures_get_everything_of_a_run(run: RunFolder, whole: RunFolder, tmp_p
         assert "findings" in inputs.check
     target = plot_run(whole, "loss_curves", tmp_path / "curves.svg")
     assert target.read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize("stage", ["evaluate.evaluate_run", "report.report_run"])
+@pytest.mark.parametrize("error", [ValueError("boom"), RunError("no disk"), KeyboardInterrupt()])
+def test_a_fault_after_training_is_told_until_the_results_are_there(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, stage: str, error: BaseException
+) -> None:
+    from lfads_torch.outputs.run_status import status
+
+    def fail(*arguments: object, **more: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"lfads_torch.workflows.{stage}", fail)
+        with pytest.raises(type(error)):
+            finish_run(run)
+    found = status(run.path)
+    assert found["status"] == "finished"
+    assert found["missing"] == list(RESULTS[1 if stage.startswith("eval") else 2 :])
+    assert found["next"] == f"lfads report {run.path}"
+    assert (str(error) or "stopped") in found["results_error"]
+    finish_run(run)
+    after = status(run.path)
+    assert (after["missing"], after["results_error"], after["next"]) == ([], None, None)
+
+
+def test_after_a_fault_among_earlier_results_all_are_made_again(
+    whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("lfads_torch.workflows.finish.write_rates", lambda *a: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            finish_run(whole, anew=True)
+    before = whole.rates_path.stat().st_mtime_ns
+    assert missing_results(whole) == ()
+    assert "ZeroDivisionError" in str(whole.read_record().results_error)
+    finish_run(whole)
+    assert whole.rates_path.stat().st_mtime_ns != before
+    assert whole.read_record().results_error is None

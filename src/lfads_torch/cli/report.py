@@ -24,8 +24,9 @@ def report(
     anew: Annotated[bool, Parameter(help="infer and evaluate anew as well")] = False,
 ) -> None:
     """Write a run's page anew; a finished run gets the rates and scores that it lacks."""
+    from lfads_torch.outputs.missing_results import results_command
     from lfads_torch.outputs.run_folder import RunFolder
-    from lfads_torch.workflows.finish import finish_run, missing_results
+    from lfads_torch.workflows.finish import finish_run
     from lfads_torch.workflows.report import report_run
     from lfads_torch.workflows.sessions.folder import read_recordings_of
 
@@ -45,7 +46,7 @@ def report(
 
     with recorded_in(folder.log_path):
         is_finished = folder.read_record().status == "finished"
-        if is_finished and (anew or missing_results(folder)):
+        if is_finished and (anew or results_command(folder)):
             finish_run(folder, data_path=data, anew=anew, observer=Lines())
         else:
             one = folder.read_record().sessions or not data

@@ -43,6 +43,7 @@ def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:  # JSON values, No
     process = f"{found['process']} on {found['host']}" if found["process"] else ""
     at_most = f" of at most {found['epochs_at_most']}" if found["epochs_at_most"] else ""
     seconds = found["seconds_per_epoch"]
+    error = found["results_error"] or ""
     is_going_on = found["status"] != "finished"
     left = duration(found["seconds_left"]) if is_going_on and found["seconds_left"] else ""
     return [
@@ -61,7 +62,9 @@ def _rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:  # JSON values, No
         *(_search_rows(found["search"]) if found["search"] else _score_rows(found)),
         ("files", ", ".join(found["files"])),
         ("size", f"{found['n_bytes'] / 2**20:.1f} MiB"),
-        ("next", f"lfads resume {found['path']}" if found["can_resume"] else ""),
+        ("missing", ", ".join(found["missing"])),
+        ("error", f"results were not written: {error}" if error else ""),
+        ("next", found["next"] or ""),
     ]
 
 

@@ -39,6 +39,7 @@ class RunRecord:
     start: str = ""
     end: str | None = None  # when it finished, failed or was interrupted in good order
     reason: str | None = None  # why it failed or was interrupted, or which rule stopped it
+    results_error: str | None = None  # why rates, scores or page could not be written afterwards
     command: tuple[str, ...] = ()
     seed: int = 0
     n_members: int = 1

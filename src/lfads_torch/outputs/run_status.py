@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from lfads_torch.outputs.metrics_log import Row
+from lfads_torch.outputs.missing_results import missing_results, results_command
 from lfads_torch.outputs.run_folder import RESULTS, SPACE, RunFolder
 from lfads_torch.outputs.run_record import INTERRUPTED, RUNNING
 from lfads_torch.outputs.search_status import search_status
@@ -21,6 +22,8 @@ def status(path: str | os.PathLike[str]) -> dict[str, Any]:  # JSON values, None
     A run that calls itself running while no process holds its lock was killed: it is reported as
     interrupted. `lowest_score` is the lowest smoothed validation score so far, per member; in a
     search, where members are replaced, it is empty and `search` has the best.
+    `missing` are the results that a finished run lacks, `results_error` why writing them failed,
+    and `next` is the command that goes on or writes them.
     `seconds_left` assumes that training goes on to the last epoch allowed.
     """
     run = RunFolder.open(path)
@@ -35,6 +38,9 @@ def status(path: str | os.PathLike[str]) -> dict[str, Any]:  # JSON values, None
         "path": str(run.path),
         "status": INTERRUPTED if was_killed else record.status,
         "reason": "the process is gone without notice" if was_killed else record.reason,
+        "missing": [] if process or not results_command(run) else list(missing_results(run)),
+        "results_error": record.results_error,
+        "next": _next_command(run) if process is None else None,
         "process": None if process is None else process.pid,
         "host": None if process is None else process.host,
         "can_resume": run.can_resume and process is None,
@@ -50,6 +56,13 @@ def status(path: str | os.PathLike[str]) -> dict[str, Any]:  # JSON values, None
         "files": [name for name in (SPACE, *RESULTS) if (run.path / name).is_file()],
         "n_bytes": sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file()),
     }
+
+
+def _next_command(run: RunFolder) -> str | None:
+    """What goes on with a run, or writes what it lacks; None where nothing is to do."""
+    if run.can_resume:
+        return f"lfads resume {run.path}"
+    return results_command(run) or None
 
 
 def _progress(rows: list[Row], epochs: int | None, *, is_search: bool) -> dict[str, Any]:

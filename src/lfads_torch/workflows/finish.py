@@ -7,6 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lfads_torch.errors import LfadsError, RunError
+from lfads_torch.outputs.missing_results import (
+    WRITTEN_LAST,
+    missing_results,
+    noting_faults,
+    results_command,
+)
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED
 
@@ -22,17 +28,8 @@ __all__ = [
 
 Thing = TypeVar("Thing")
 
-RESULTS = ("rates.nc", "scores.json", "report.html")
+RESULTS = WRITTEN_LAST
 MERGED = "merged.nc"  # beside them where the trials are chops of a session
-
-
-def missing_results(run: RunFolder) -> tuple[str, ...]:
-    """Which of the results a run lacks."""
-    if run.read_record().sessions:
-        from lfads_torch.workflows.sessions.finish import missing_of_sessions
-
-        return missing_of_sessions(run)
-    return tuple(name for name in RESULTS if not (run.path / name).is_file())
 
 
 def finish_run(
@@ -47,11 +44,10 @@ def finish_run(
 
     The evaluated trials are those of the test set, or of validation where there is none. A score
     of an earlier rates file is never kept beside new rates. Of several sessions `recording` and
-    `data_path` are one for each. Raises RunError for a run that has not finished training.
+    `data_path` are one for each. Raises RunError for a run that has not finished training. An error
+    on the way stays in the record (`results_error`) until the results are written.
     """
-    from lfads_torch.workflows.ensemble import ensemble_note
     from lfads_torch.workflows.fit import Quiet
-    from lfads_torch.workflows.stored import read_settings_of
 
     watcher = observer or Quiet()
     record = run.read_record()
@@ -60,28 +56,48 @@ def finish_run(
             f"{run.path}: the run is {record.status}, so it has no final rates yet. Go on with "
             f"`lfads resume {run.path}` first."
         )
-    recordings, paths = _listed(recording), _listed(data_path)
-    if record.sessions:
-        from lfads_torch.workflows.sessions.finish import finish_sessions
-
-        if not anew and not missing_results(run):
-            return run
-        return finish_sessions(run, recordings=recordings, data_paths=paths, observer=watcher)
-    steps = (write_rates, _write_scores, _write_page)
-    wanted = RESULTS if anew else missing_results(run)
-    if not wanted:
+    missing = missing_results(run)
+    # Of an attempt that failed among earlier results nobody knows which of them still hold.
+    anew = anew or (not missing and record.results_error is not None)
+    if not anew and not missing:
         return run
-    # What comes later is made from what comes before, so it is made again too.
-    first = RESULTS.index(wanted[0])
-    with run.lock():
-        own = _recording(run, recordings[0] if recordings else None, paths[0] if paths else None)
-        for name, step in zip(RESULTS[first:], steps[first:], strict=True):
-            watcher.message(f"writing {run.path / name}")
-            step(run, own)
-        note = ensemble_note(run, read_settings_of(run).inference.ensemble, own)
-        if note:
-            watcher.message(note)
+    recordings, paths = _listed(recording), _listed(data_path)
+    try:
+        with noting_faults(run):
+            if record.sessions:
+                from lfads_torch.workflows.sessions.finish import finish_sessions
+
+                return finish_sessions(
+                    run, recordings=recordings, data_paths=paths, observer=watcher
+                )
+            with run.lock():
+                own = _recording(
+                    run, recordings[0] if recordings else None, paths[0] if paths else None
+                )
+                _write_results(run, own, RESULTS if anew else missing, watcher)
+    except BaseException:
+        watcher.message(
+            f"training is finished and stored; {results_command(run)} writes what is missing"
+        )
+        raise
     return run
+
+
+def _write_results(
+    run: RunFolder, recording: Recording, wanted: Sequence[str], watcher: Observer
+) -> None:
+    """Whatever is wanted, and what comes later: it is made from what comes before."""
+    from lfads_torch.workflows.ensemble import ensemble_note
+    from lfads_torch.workflows.stored import read_settings_of
+
+    steps = (write_rates, _write_scores, _write_page)
+    first = RESULTS.index(wanted[0])
+    for name, step in zip(RESULTS[first:], steps[first:], strict=True):
+        watcher.message(f"writing {run.path / name}")
+        step(run, recording)
+    note = ensemble_note(run, read_settings_of(run).inference.ensemble, recording)
+    if note:
+        watcher.message(note)
 
 
 def _listed(given: Thing | Sequence[Thing] | None) -> tuple[Thing, ...]:

@@ -129,7 +129,9 @@ def go_on(run: RunFolder, *, options: FitOptions, observer: Observer) -> RunFold
     if run.read_record().status == FINISHED:
         require_unchanged(run, options)
         missing = missing_results(run)
+        reason = run.read_record().results_error
         lacks = f"; it lacks {', '.join(missing)}" if missing else ""
+        lacks += f"; last time they could not be written: {reason}" if reason else ""
         observer.message(f"{run.path} has finished training already{lacks}")
         return finish_run(
             run, data_path=options.session_paths or options.data_path, observer=observer

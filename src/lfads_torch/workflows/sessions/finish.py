@@ -16,20 +16,7 @@ if TYPE_CHECKING:
     from lfads_torch.workflows.evaluate import Evaluation, Protocol, WhichSet
     from lfads_torch.workflows.fit import Observer
 
-__all__ = ["evaluate_sessions", "finish_sessions", "missing_of_sessions"]
-
-_OWN = ("rates.nc", "scores.json", "report.html")
-_JOINT = ("scores.json", "report.html")
-
-
-def missing_of_sessions(run: RunFolder) -> tuple[str, ...]:
-    """Which results the run, or any of its sessions, lacks."""
-    places = run.read_record().sessions.values()
-    lacking = [
-        f"{place}/{name}" for place in places for name in _OWN
-        if not (run.path / place / name).is_file()
-    ]  # fmt: skip
-    return (*lacking, *(name for name in _JOINT if not (run.path / name).is_file()))
+__all__ = ["evaluate_sessions", "finish_sessions"]
 
 
 def finish_sessions(
