@@ -58,9 +58,10 @@ check: $(CHECK_READY) ## format, lint, types, import order, docs and docstring e
 	$(PYTEST) tests/test_import_order.py tests/test_lazy_imports.py --doctest-modules src/lfads_torch --ignore=src/lfads_torch/kernels/triton
 	$(SPHINX) docs docs/_build/html
 
-check-triton: $(TRITON_READY) ## run the Triton kernels in their interpreter, without a GPU
+check-triton: $(TRITON_READY) ## run the Triton kernels in their interpreter and compile them, without a GPU
 	$(TRITON_PYTEST) tests/kernels/test_triton_*.py
 	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=src $(TRITON_BIN)/python benchmarks/gpu_check.py --device cpu --tiny --out build/gpu_check_tiny.json
+	OMP_NUM_THREADS=1 PYTHONPATH=src $(TRITON_BIN)/python benchmarks/gpu_compile.py --tiny --precision bf16
 
 check-sanitizers: $(RUN_READY) ## run the compiled kernels' tests with memory and arithmetic checked
 	$(PYTEST) -m slow tests/kernels/test_compiled_sanitized.py

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from device_waits import NothingWaits
 from poisson_cases import Case, definition, random_case, values_and_gradients
 from torch import Tensor
 from training_cases import Case as TrainingCase
@@ -15,6 +16,7 @@ require_interpreter()
 
 from lfads_torch.kernels.choose import choose_kernels  # noqa: E402
 from lfads_torch.kernels.poisson import differentiable_nats, poisson_nats  # noqa: E402
+from lfads_torch.kernels.triton import poisson as poisson_module  # noqa: E402
 from lfads_torch.kernels.triton.poisson import TritonPoisson  # noqa: E402
 from lfads_torch.kernels.triton.precision import PRECISIONS, Cut, Products  # noqa: E402
 from lfads_torch.training.score import validation_reconstruction  # noqa: E402
@@ -171,6 +173,19 @@ def test_float64_and_nothing_go_to_the_operations_of_pytorch():
     without = random_case((2, 2, 3, 0, 4)).to(torch.float32)  # no factors: a bias alone
     truth = values_and_gradients(without.to(torch.float64), definition)
     assert max(relative_errors(values_and_gradients(without, FLOAT32), truth).values()) < 2e-6
+
+
+def test_nothing_around_the_kernel_waits_for_the_device(monkeypatch):
+    """The launch is left out: the interpreter itself reads values."""
+
+    class Launches:
+        def __getitem__(self, grid: tuple[int, int]):
+            return lambda arrays, *given, **options: arrays.nats.zero_()
+
+    monkeypatch.setattr(poisson_module, "poisson", Launches())
+    case, _ = single_and_truth((3, 4, 5, 3, 7), BOTH)
+    with NothingWaits():
+        values_and_gradients(case, FLOAT32)
 
 
 def test_second_derivatives_are_refused():

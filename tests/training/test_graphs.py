@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from device_waits import NothingWaits
 from member_parts import with_member_parts
-from torch.utils._python_dispatch import TorchDispatchMode
 from training_cases import Case, same_bits, state_tensors
 
 from lfads_torch.training import augment, graphs, step
@@ -116,17 +116,6 @@ def test_graphs_can_be_switched_off(replayed):
         is None
     )
     assert off.news() == []
-
-
-class NothingWaits(TorchDispatchMode):
-    """Raises where a GPU would have to answer before Python can go on."""
-
-    waits = ("_local_scalar_dense", "nonzero", "lift_fresh", "masked_select", "_unique2")
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        assert name not in self.waits, f"{name} waits for the device"
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -57,7 +57,8 @@ class Products:
 class Cut:
     """How a scan is cut: trials per program, columns and depth of one product, warps of 32 threads.
 
-    With these, all kernels for sm_90 keep their values in registers, up to 16 bytes (Triton 3.6).
+    With these, a population's kernels for sm_90 keep their values in registers, up to 16 bytes
+    (Triton 3.6 and 3.7; benchmarks/gpu_compile.py).
     """
 
     trials: int
