@@ -66,3 +66,120 @@ def test_an_error_in_an_augmentation_of_ones_own(
     (out / "metrics.jsonl").touch()
     again = lfads("fit", made.recording, "--out", out, path, *chosen)
     assert "holds a run already (status: failed, the plug-in faulty_lab" in again.err
+
+
+NONSENSE = """
+import torch
+from dataclasses import replace
+
+from lfads_torch.loss.observations.poisson import Poisson
+from lfads_torch.model.cells.base import GeneratorCell
+from lfads_torch.model.encoders.base import Encoder, EncoderStates
+from lfads_torch.model.read_outs.base import ReadOut
+from lfads_torch.training.augment import Augmentation
+
+
+class Nothing(Augmentation):
+    def __call__(self, batch, noise, rates, *, site):
+        return None
+
+
+class Shorter(Augmentation):
+    def __call__(self, batch, noise, rates, *, site):
+        return replace(batch, counts=batch.counts[:, :, 1:])
+
+
+class Cell(GeneratorCell):
+    def specs(self, n_inputs, size):
+        return []
+
+    def recurrent_weights(self):
+        return ()
+
+    def step(self, inputs, state, weights, *, clip):
+        return state[0]
+
+
+class Reads(Encoder):
+    def specs(self, n_inputs, size):
+        return []
+
+    def recurrent_weights(self):
+        return ()
+
+    def encode(self, x, weights, *, is_inside):
+        states = x[..., :5]
+        return EncoderStates(states[:, 0, :, :3], states, states)
+
+
+class Flat(ReadOut):
+    def specs(self, n_factors, bias):
+        return []
+
+    def parameters(self, factors, weights):
+        return factors
+
+
+class Unitless(Poisson):
+    def negative_log_likelihood(self, parameters, counts):
+        return super().negative_log_likelihood(parameters, counts).sum(-1)
+
+
+class NoNumber(Poisson):
+    def initial_bias(self, moments):
+        return super().initial_bias(moments) * torch.nan
+
+
+class Diverged(Augmentation):
+    def __call__(self, batch, noise, rates, *, site):
+        return replace(batch, counts=batch.counts * torch.nan)
+
+
+class Late(Poisson):
+    def mean(self, parameters):
+        return super().mean(parameters)[..., :1]
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "told"),
+    [
+        ("augmentation.order", "Nothing", "its __call__ gave back None; a lfads_torch.training"),
+        ("augmentation.order", "Shorter", "its __call__ (counts of the batch) gave back Tensor ["),
+        ("model.generator", "Cell", "its step gave back Tensor ["),
+        ("model.ic_encoder", "Reads", "its encode (summary) gave back Tensor ["),
+        ("model.read_out", "Flat", "its parameters gave back Tensor ["),
+        ("loss.observation", "Unitless", "its negative_log_likelihood gave back Tensor ["),
+        ("loss.observation", "NoNumber", " with NaN or infinity; finite numbers"),
+        ("loss.observation", "Late", "its mean gave back Tensor ["),
+        ("augmentation.order", "Diverged", "The run has the plug-in nonsense_lab:Diverged"),
+    ],
+)
+def test_what_a_plugin_gives_back_is_held_against_its_contract(
+    lfads: Lfads, made: Made, tmp_path: Path, setting: str, name: str, told: str
+) -> None:
+    (tmp_path / "nonsense_lab.py").write_text(NONSENSE)
+    out, path = tmp_path / "run", f"--plugin-path={tmp_path}"
+    chosen = options({**TINY, "training.epochs": 15, setting: f"nonsense_lab:{name}"})
+    try:
+        done = lfads("fit", made.recording, "--out", out, path, *chosen)
+    finally:
+        sys.modules.pop("nonsense_lab", None)
+    assert done.code == 1
+    assert f"nonsense_lab:{name}" in done.err
+    assert told in done.err
+    assert "lfads_torch.testing" in done.err
+    assert "mistake in the program" not in done.err
+
+
+def test_a_fault_of_ours_in_a_run_with_a_plugin_names_the_plugin(
+    lfads: Lfads, made: Made, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise IndexError("7")
+
+    monkeypatch.setattr("lfads_torch.workflows.same_numbers.record_numbers", fail)
+    chosen = options({**TINY, "augmentation.order": "faulty_lab:Boom"})
+    done = lfads("fit", made.recording, "--out", folder / "r", f"--plugin-path={folder}", *chosen)
+    assert "an unexpected IndexError (7) in a run with the plug-in faulty_lab:Boom" in done.err
+    assert "lfads_torch.testing" in done.err

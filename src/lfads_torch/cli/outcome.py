@@ -116,11 +116,31 @@ def _unexpected(error: Exception) -> str:
             f"full traceback is in {_traceback_path(error)}."
         )
     first = (str(cause).splitlines() or ["no details"])[0]
+    if plugins := _plugins_of_run(error):
+        return (
+            f"error: an unexpected {type(cause).__name__} ({first}) in a run with the "
+            f"{plugins}. What a plug-in gives back may not be what its contract asks for: test "
+            "it with the classes of lfads_torch.testing. If they pass, please report this with the "
+            f"traceback in {_traceback_path(error)}."
+        )
     return (
         f"error: lfads-torch failed unexpectedly ({type(cause).__name__}: {first}). This is a "
         "mistake in the program, please report it with the traceback in "
         f"{_traceback_path(error)}."
     )
+
+
+def _plugins_of_run(error: Exception) -> str:
+    """The plug-ins of the run that an error ended, in words; "" where it has none."""
+    from lfads_torch.outputs.run_folder import RunFolder
+
+    if not isinstance(error, RecordedError):
+        return ""
+    try:
+        names = list(RunFolder(error.path.parent).read_record().plugins)
+    except LfadsError:
+        return ""
+    return f"plug-in{'s' if len(names) > 1 else ''} {', '.join(names)}" if names else ""
 
 
 def _traceback_path(error: Exception) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from lfads_torch.loss.reconstruction import session_mean
+from lfads_torch.plugin_returns import returned_tensor
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,5 +37,9 @@ def mean_divergence(
     """
     if prior is None or posterior is None:
         return like.new_zeros(len(like))
-    of_sessions = prior.divergence(posterior, named).split(n_trials, 1)
+    shape = (len(like), sum(n_trials))
+    divergence = returned_tensor(
+        prior, "terms, summed,", prior.divergence(posterior, named), shape, axes="P B"
+    )
+    of_sessions = divergence.split(n_trials, 1)
     return session_mean([part.mean(1) for part in of_sessions], n_trials, weights)

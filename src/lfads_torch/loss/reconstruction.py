@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.model.layout import LinearWeights
+from lfads_torch.plugin_returns import returned_tensor
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -86,7 +87,13 @@ def session_reconstruction(
     beyond the ends of trials count nowhere.
     Where `has_gradient` is False the value counts and the gradient does not.
     """
-    nll = observation.negative_log_likelihood(parameters, target.counts)
+    nll = returned_tensor(
+        observation,
+        "negative_log_likelihood",
+        observation.negative_log_likelihood(parameters, target.counts),
+        target.counts.shape,
+        axes="... N",
+    )
     if target.has_gradient is not None:
         nll = torch.where(target.has_gradient, nll, nll.detach())
     if target.is_present is not None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lfads_torch.kernels.decoder.generator_step import OwnCell
 from lfads_torch.model.part_places import CELLS, ENCODERS, ENTRY_POINTS, READ_OUTS
+from lfads_torch.plugin_returns import is_plugin, returned_kind, returned_tensor
 from lfads_torch.plugins import load_plugin
 
 if TYPE_CHECKING:
@@ -112,7 +113,10 @@ class OwnEncoder:
     def states(
         self, x: Float[Tensor, "P E B I"], is_inside: Bool[Tensor, "P E B"] | None
     ) -> EncoderStates:
-        return self.encoder.encode(x, self.weights, is_inside=is_inside)
+        found = self.encoder.encode(x, self.weights, is_inside=is_inside)
+        if is_plugin(self.encoder):
+            _need_states(self.encoder, found, x)
+        return found
 
 
 @dataclass(frozen=True)
@@ -123,13 +127,33 @@ class OwnReadOut:
     weights: Mapping[str, Tensor]
 
     def __call__(self, factors: Float[Tensor, "P ... F"]) -> Float[Tensor, "P ... KN"]:
-        return self.read_out.parameters(factors, self.weights)
+        found = self.read_out.parameters(factors, self.weights)
+        shape = (*factors.shape[:-1], None)
+        return returned_tensor(self.read_out, "parameters", found, shape, axes="P ... KN")
 
 
 def own_cell(cell: GeneratorCell, named: Mapping[str, Tensor]) -> OwnCell:
     """The generator cell, ready for the reference scan."""
     weights = cell.prepared(own_weights("generator", named, cell.settings_type))
     return OwnCell(
-        start=lambda state: cell.start(state, weights),
-        step=lambda inputs, state, clip: cell.step(inputs, state, weights, clip=clip),
+        start=lambda state: _state(cell, "start", cell.start(state, weights), state),
+        step=lambda inputs, state, clip: _state(
+            cell, "step", cell.step(inputs, state, weights, clip=clip), state
+        ),
     )
+
+
+def _state(cell: GeneratorCell, method: str, found: Tensor, before: Tensor) -> Tensor:
+    return returned_tensor(cell, method, found, before.shape, axes="P B G")
+
+
+def _need_states(encoder: Encoder, found: object, x: Tensor) -> None:
+    from lfads_torch.model.encoders.base import EncoderStates
+
+    states = returned_kind(encoder, "encode", found, EncoderStates)
+    past = returned_tensor(
+        encoder, "encode (past)", states.past, (*x.shape[:3], None), axes="P E B H"
+    )
+    returned_tensor(encoder, "encode (future)", states.future, past.shape, axes="P E B H")
+    summary = (x.shape[0], x.shape[2], 2 * past.shape[3])
+    returned_tensor(encoder, "encode (summary)", states.summary, summary, axes="P B 2H")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lfads_torch.model.parts import OwnReadOut
 from lfads_torch.model.weights import LinearWeights
+from lfads_torch.plugin_returns import returned_tensor
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -58,10 +59,17 @@ def read_out(
     if session.parameter_places is None:
         flat = weights(factors)
     elif isinstance(weights, OwnReadOut):
-        flat = _spread(weights(factors), session)
+        found, n_own = weights(factors), len(session.parameter_places)
+        shape = (*factors.shape[:3], n_own)
+        returned_tensor(weights.read_out, "parameters", found, shape, axes="P T B KN")
+        flat = _spread(found, session)
     else:  # cheaper than to spread the output, which is larger by trials and bins
         spread = LinearWeights(_spread(weights.weight, session), _spread(weights.bias, session))
         flat = spread(factors)
+    if isinstance(weights, OwnReadOut):
+        n_all = session.n_parameters * session.n_units
+        shape = (*factors.shape[:3], n_all)
+        returned_tensor(weights.read_out, "parameters", flat, shape, axes="P T B KN")
     return flat.view(*factors.shape[:3], session.n_parameters, session.n_units).transpose(1, 2)
 
 

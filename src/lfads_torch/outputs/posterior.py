@@ -20,6 +20,7 @@ from lfads_torch.model.inputs import known_inputs
 from lfads_torch.model.noise import Silence
 from lfads_torch.model.sessions import read_in, read_out
 from lfads_torch.model.weights import ModelWeights
+from lfads_torch.plugin_returns import returned_tensor
 from lfads_torch.training.filed import at_hand
 from lfads_torch.training.score import trials_at_once
 from lfads_torch.training.step import external_inputs, gather, trial_inputs
@@ -227,7 +228,10 @@ def _generate(
         return mean.transpose(0, 1)
 
     parameters = read_out(signals.factors, task.sizes.sessions[session], weights.readouts[session])
-    counts = task.observations[session].mean(parameters)[0].unflatten(0, (n_trials, copies))
+    family = task.observations[session]
+    shape = (*parameters.shape[:-2], parameters.shape[-1])
+    mean_counts = returned_tensor(family, "mean", family.mean(parameters), shape, axes="... N")
+    counts = mean_counts[0].unflatten(0, (n_trials, copies))
     log_variance = signals.input_log_variance
     return PosteriorAverages(
         start=0,

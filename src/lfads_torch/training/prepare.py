@@ -18,6 +18,7 @@ from lfads_torch.loss.reconstruction import IndexedTarget, Target
 from lfads_torch.model.inputs import input_sizes
 from lfads_torch.model.lfads import ModelInput
 from lfads_torch.model.sessions import is_encoded_unit
+from lfads_torch.plugin_returns import is_plugin, refuse_returned, returned_kind
 from lfads_torch.training.augment import CoordinatedDropout, SessionBatch
 from lfads_torch.training.augmentations import ordered_augmentations
 from lfads_torch.training.noise import StreamNoise
@@ -312,6 +313,26 @@ def _is_alone(task: Task) -> bool:
     return is_only and input_sizes(task.model, task.sizes).encoders == 0
 
 
+def _checked(augmentation: Augmentation, found: object, before: SessionBatch) -> SessionBatch:
+    """What an augmentation gave back; of a plug-in that counts and masks still fit each other."""
+    batch = returned_kind(augmentation, "__call__", found, SessionBatch)
+    if not is_plugin(augmentation):
+        return batch
+    n_members, n_trials, n_bins, n_units = before.counts.shape
+    shapes = {
+        "counts": (before.counts.shape, "P B L N"),
+        "visible": ((n_members, n_trials, before.n_encoded_bins, n_units), "P B E N"),
+        "has_gradient": ((n_members, n_trials, n_bins - before.first_bin, n_units), "P B T N"),
+        "present": (before.counts.shape, "P B L N"),
+    }
+    for name, (shape, axes) in shapes.items():
+        value = getattr(batch, name)
+        if value is not None and tuple(getattr(value, "shape", ())) != tuple(shape):
+            needed = f"a tensor [{axes}], here {list(shape)},"
+            refuse_returned(augmentation, f"__call__ ({name} of the batch)", value, needed)
+    return batch
+
+
 def _augmented(
     state: PopulationState,
     task: Task,
@@ -329,6 +350,8 @@ def _augmented(
             noise.streams, noise.phase, noise.step, trials[s].rows[indices[s]], noise.dtype
         )
         for augmentation in chain:
-            batch = augmentation(batch, own_noise, rates, site=task.sizes.sessions[s].name)
+            name = task.sizes.sessions[s].name
+            found = augmentation(batch, own_noise, rates, site=name)
+            batch = _checked(augmentation, found, batch)
         batches.append(batch)
     return batches

@@ -11,6 +11,7 @@ import numpy as np
 from lfads_torch.config.scales import published_scales
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError
+from lfads_torch.plugin_returns import returned_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -117,8 +118,8 @@ def assemble(
     observations = {each.session: observation_for(each, settings.loss) for each in given}
     dtype, splits = number_type(settings.run), [_split_of(each) for each in given]
     biases = {
-        each.session: observations[each.session].initial_bias(
-            unit_moments(each.counts[split.trials("train")])
+        each.session: _initial_bias(
+            observations[each.session], unit_moments(each.counts[split.trials("train")])
         )
         for each, split in zip(given, splits, strict=True)
     }
@@ -157,6 +158,12 @@ class Start:
     alignment: Alignment | None = None
     given: Mapping[str, GivenStart] = field(default_factory=dict)
     only: tuple[str, ...] = ()  # beginnings of the names of what is trained; none: everything
+
+
+def _initial_bias(family: Observation, moments: UnitMoments) -> Tensor:
+    shape = (family.n_parameters, len(moments.mean))
+    bias = family.initial_bias(moments)
+    return returned_tensor(family, "initial_bias", bias, shape, axes="K N", finite=True)
 
 
 def _treatment(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lfads_torch.errors import DataError, LfadsError
+from lfads_torch.errors import DataError, DivergenceError, LfadsError
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED
 
@@ -305,6 +305,10 @@ def _train(
             record_numbers(run, assembly)
             train = train_search if run.read_record().search else train_fit
             train(run, assembly, watcher, is_resumed=is_resumed)
+    except DivergenceError as error:
+        told = f"{error}{_hint_of_plugins(run)}"
+        run.set_status("failed", reason=told)
+        raise DivergenceError(told) from error
     except LfadsError as error:
         run.set_status("failed", reason=str(error))
         raise
@@ -315,3 +319,14 @@ def _train(
             run.set_status("failed", reason=failure_reason(error))
         raise
     return run
+
+
+def _hint_of_plugins(run: RunFolder) -> str:
+    """Where numbers that are not finite may come from besides training; "" without plug-ins."""
+    names = list(run.read_record().plugins)
+    if not names:
+        return ""
+    return (
+        f" The run has the plug-in{'s' if len(names) > 1 else ''} {', '.join(names)}: if it gives "
+        "back NaN or infinity, no learning rate helps; the classes of lfads_torch.testing test it."
+    )

@@ -15,6 +15,7 @@ from lfads_torch.data.formats.content import file_kind, need_readable_file, what
 from lfads_torch.data.recording import Recording
 from lfads_torch.declared import checked_values
 from lfads_torch.errors import FormatError
+from lfads_torch.plugin_returns import returned_kind
 from lfads_torch.plugins import load_plugin, plugin_places
 
 __all__ = ["ENTRY_POINT_GROUP", "read_recording", "reader_places", "within_reach"]
@@ -104,7 +105,8 @@ def _read(reader: Reader, path: Path, options: ReadOptions) -> Recording:
         what=f"{path}: the reader {reader.name!r}",
         error=FormatError,
     )
-    return reader.read(path, replace(options, reader_settings=values))
+    found = reader.read(path, replace(options, reader_settings=values))
+    return returned_kind(reader, "read", found, Recording)
 
 
 def reader_places() -> dict[str, str]:

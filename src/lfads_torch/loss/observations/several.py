@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.loss.observations.base import Observation, UnitMoments
+from lfads_torch.plugin_returns import returned_tensor
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -103,8 +104,14 @@ class SeveralFamilies(Observation):
         self, parameters: Float[Tensor, "... K N"], counts: Float[Tensor, "... N"]
     ) -> Float[Tensor, "... N"]:
         return self._joined(
-            lambda group: group.family.negative_log_likelihood(
-                group.parameters(parameters), group.of(counts)
+            lambda group: returned_tensor(
+                group.family,
+                "negative_log_likelihood",
+                group.family.negative_log_likelihood(
+                    group.parameters(parameters), group.of(counts)
+                ),
+                group.of(counts).shape,
+                axes="... N",
             )
         )
 
@@ -127,7 +134,11 @@ class SeveralFamilies(Observation):
         bias = moments.mean.new_zeros(self.n_parameters, self.n_units)
         for group in self.groups:
             rows = group.family.n_parameters
-            bias[:rows, list(group.units)] = group.family.initial_bias(group.moments(moments))
+            found = group.family.initial_bias(group.moments(moments))
+            bias[:rows, list(group.units)] = returned_tensor(
+                group.family, "initial_bias", found, (rows, len(group.units)), axes="K N",
+                finite=True,
+            )  # fmt: skip
         return bias
 
     def link(
