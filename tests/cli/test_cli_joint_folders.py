@@ -75,8 +75,8 @@ def test_evaluate_of_sessions_left_out(lfads: Lfads, left_out: Path, made: Made)
     assert told.code == 0
     lines = [" ".join(line.split()) for line in told.out.splitlines()]
     assert lines[0] == "monday:"
-    assert "co_smoothing_bits_per_spike test 3 0.25 bits/spike 0.125 to 0.375 0.5 -" in lines
-    assert "behaviour_r2 test 3 0.75 0.5 -" in lines
+    assert "co_smoothing_bits_per_spike test 3 0.25 bits/spike 0.125 to 0.375 0.5" in lines
+    assert "behaviour_r2 test 3 0.75 0.5" in lines
     assert "stored in" in told.err
     assert json.loads(lfads("evaluate", left_out, "--json").out)["sessions"][0]["scores"]
     other = lfads("evaluate", left_out, made.recording)
@@ -138,3 +138,33 @@ def test_export_says_where_the_rates_are_and_gives_the_ending(
     assert done.out.strip() == str(tmp_path / "mine.npz")
     into = lfads("export", rates, "--to", "csv", "--out", empty)
     assert into.out.split() == [str(empty / "rates.csv"), str(empty / "rates_factors.csv")]
+
+
+def test_inspect_knows_what_export_writes(lfads: Lfads, made: Made, tmp_path: Path) -> None:
+    rates = made.run / "rates.nc"
+    for kind in ("mat", "npz", "csv"):
+        assert lfads("export", rates, "--to", kind, "--out", tmp_path / f"r.{kind}").code == 0
+    for kind, what in (("mat", "MATLAB export of rates"), ("npz", "NumPy export of rates")):
+        found = json.loads(lfads("inspect", tmp_path / f"r.{kind}", "--json").out)
+        assert found["what"] == what
+        assert (found["session"], found["member"]) == ("lorenz", 0)
+        assert found["contents"]["rates"] == "[27, 11, 7] " + (
+            "single" if kind == "mat" else "float32"
+        )
+    found = json.loads(lfads("inspect", tmp_path / "r.csv", "--json").out)
+    assert (found["what"], found["lines"]) == ("text export of rates", 27 * 11 * 7)
+    assert "unit_id" in found["columns"]
+    assert "factor_0" in lfads("inspect", tmp_path / "r_factors.csv").out
+
+
+def test_columns_of_scores_without_values_are_left_out(lfads: Lfads, left_out: Path) -> None:
+    out = lfads("evaluate", left_out).out
+    assert "together" in out
+    assert "alone" not in out  # no model was trained on one session alone
+    record = json.loads((left_out / LEFT_OUT).read_text())
+    for row in record["sessions"][0]["scores"]:
+        row["low"] = row["high"] = None
+        row.pop("together")
+    (left_out / LEFT_OUT).write_text(json.dumps(record))
+    titles = lfads("evaluate", left_out).out.splitlines()[1].split()
+    assert titles == ["score", "set", "trials", "added"]

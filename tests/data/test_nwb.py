@@ -129,3 +129,17 @@ def test_units_that_share_an_id(path):
         file["units/id"][...] = [4, 4, 11]
     with pytest.raises(FormatError, match=r"units/id has \[4\] more than once"):
         prepared(path, event="start_time", window_s=(0.0, 0.4))
+
+
+def test_messages_name_each_array_once(path):
+    with pytest.raises(FormatError, match="Found: ") as caught:
+        prepared(path, event="start_time", window_s=(0.0, 0.1), condition="targt")
+    names = [each.split()[0] for each in str(caught.value).partition("Found: ")[2].split("; ")]
+    assert "start_time" in names
+    assert len(names) == len({name.removeprefix("event_times/") for name in names})
+    with h5py.File(path, "r+") as file:
+        del file["units"]
+    with pytest.raises(FormatError, match=r"Series that can be are: .*pupil") as caught:
+        prepared(path, event="start_time", window_s=(0.0, 0.1))
+    assert str(caught.value).count("pupil") == 1
+    assert "raw (acquisition/raw)" in str(caught.value)

@@ -123,7 +123,6 @@ def foreign_files(folder):
 
     yield make("pickle.h5", lambda p: p.write_bytes(pickle.dumps(Explosive()))), "a pickle"
     yield make("empty.h5", lambda p: p.write_bytes(b"")), "an empty file"
-    yield make("a.npz", lambda p: np.savez(p, a=1)), "a zip archive"
     yield make("a.npy", lambda p: np.save(p, np.ones(3))), "a NumPy array file"
     yield make("a.json", lambda p: p.write_text('{"a": 1}')), "a text file"
     yield make("b.json", lambda p: p.write_text("[" * 100_000)), "a text file"
@@ -160,3 +159,31 @@ def test_anything_else_is_named(tmp_path):
         describe(tmp_path / "folder")
     with pytest.raises(FormatError, match="no such file"):
         describe(tmp_path / "none")
+
+
+def test_arrays_of_others_are_listed_and_never_unpickled(tmp_path):
+    from scipy.io import savemat
+
+    np.savez(tmp_path / "s.npz", spikes=np.ones((3, 4), np.int8), name=np.array("x"))
+    np.savez(tmp_path / "o.npz", cells=np.array([{}], dtype=object))
+    savemat(tmp_path / "s.mat", {"spikes": np.ones((3, 1)), "name": "x"})
+    (tmp_path / "broken.npz").write_bytes((tmp_path / "s.npz").read_bytes()[:99])
+    found = describe(tmp_path / "s.npz")
+    assert found["what"] == "NumPy archive"
+    assert found["contents"] == {"spikes": "[3, 4] int8", "name": "[] text"}
+    assert "never loaded" in describe(tmp_path / "o.npz")["contents"]["cells"]
+    assert describe(tmp_path / "s.mat")["contents"] == {
+        "spikes": "[3, 1] double",
+        "name": "[1] text",
+    }
+    with pytest.raises(FormatError, match="damaged zip archive"):
+        describe(tmp_path / "broken.npz")
+
+
+def test_lists_of_sections_are_lines_and_no_python(tmp_path):
+    signals = [{"name": "emg", "units": ["a", "b"]}, {"name": "lfp", "units": []}]
+    shown = dict(rows({"provenance": {"signals": signals, "nothing": {}}}))
+    assert shown["provenance.signals.0.name"] == "emg"
+    assert shown["provenance.signals.0.units"] == "a, b"
+    assert shown["provenance.signals.1.units"] == ""
+    assert not any("{" in text for text in shown.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,18 @@ def joint_scores(record: LeftOutRecord) -> str:
     """Every score of every session that was left out, and of all together."""
     parts = [(each.session, each.scores) for each in record.sessions]
     parts += [("all sessions", record.pooled)] if record.pooled else []
-    return "\n\n".join(
-        f"{name}:\n{aligned([_TITLES, *map(_score_line, rows)])}" for name, rows in parts if rows
-    )
+    return "\n\n".join(f"{name}:\n{aligned(_table(rows))}" for name, rows in parts if rows)
 
 
 _HEAD = "co-smoothing, bits/spike; difference: the added session's less the other's"
 _TITLES = ("  score", "set", "trials", "added", "interval", "together", "alone")
+
+
+def _table(rows: Sequence[Any]) -> list[tuple[str, ...]]:  # rows of leave_one_out.json
+    """A line for each score, without the columns in which none has a value."""
+    lines = [_score_line(row) for row in rows]
+    shown = [n for n, column in enumerate(zip(*lines, strict=True)) if set(column) - {"", "-"}]
+    return [tuple(line[n] for n in shown) for line in (_TITLES, *lines)]
 
 
 def _score_line(row: Any) -> tuple[str, ...]:  # a row of leave_one_out.json

@@ -16,6 +16,7 @@ from lfads_torch.outputs.file_kind import (
     is_hdf5,
     is_safetensors,
 )
+from lfads_torch.outputs.inspect_arrays import describe_arrays
 from lfads_torch.outputs.inspect_records import (
     describe_left_out,
     describe_record,
@@ -40,7 +41,8 @@ SETTINGS_SECTIONS = {
 }  # fmt: skip
 WANTED = (
     "a run folder, recording, split, rates, state (safetensors), metrics.jsonl, history.csv, "
-    "settings.yaml, space.yaml or other file of lfads-torch is needed"
+    "settings.yaml, space.yaml, export of rates or other file of lfads-torch is needed, or arrays "
+    "in a .npz or .mat file"
 )
 
 
@@ -58,6 +60,9 @@ def describe(path: str | os.PathLike[str]) -> Description:
         return _describe_hdf5(place)
     if is_safetensors(place):
         return _describe_safetensors(place)
+    arrays = describe_arrays(place)
+    if arrays is not None:
+        return arrays
     texts = (
         _describe_json,
         _describe_metrics,
@@ -80,6 +85,9 @@ def rows(description: Mapping[str, Any]) -> list[tuple[str, str]]:
             lines += [(f"{name}.{inner}", text) for inner, text in rows(value)]
         elif _are_scores(value):
             lines += [(f"{name}.{each['name']}", _score_text(each)) for each in value]
+        elif _are_sections(value):
+            named = {str(n): each for n, each in enumerate(value)}
+            lines += [(f"{name}.{inner}", text) for inner, text in rows(named)]
         else:
             lines.append((name, _short(value)))
     return lines
@@ -91,6 +99,12 @@ def _are_scores(value: object) -> bool:
         isinstance(value, list)
         and bool(value)
         and all(isinstance(each, Mapping) and {"name", "value"} <= each.keys() for each in value)
+    )
+
+
+def _are_sections(value: object) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) for each in value)
     )
 
 

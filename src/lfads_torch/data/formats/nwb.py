@@ -19,6 +19,7 @@ Images are not read. Columns with several values per trial are named as such, an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,13 +68,17 @@ def stored_nwb(path: Path, file: h5py.File) -> StoredArrays:
 
 def _without_units(file: h5py.File, lack: str, arrays: dict[str, StoredArray]) -> str:
     version = file.attrs.get("nwb_version", "of unknown version")
-    found = [f"{place}/{name}" for place in PLACES for name in file.get(place, ())]
+    places = {name: f"{place}/{name}" for place in PLACES for name in file.get(place, ())}
     series = [name for name in arrays if f"{name}_times" in arrays]
-    named = f" Series that can be are: {', '.join(series)}." if series else ""
+    shown = [f"{name} ({places[name]})" if name in places else name for name in series]
+    named = f" Series that can be are: {', '.join(shown)}." if series else ""
+    others = ", ".join(place for name, place in places.items() if name not in series)
+    found = f" {'Also found' if series else 'Found'}: {others}." if others else ""
+    listed = found or ("" if series else " Found: no series.")
     return (
         f"this NWB file ({version}) has no sorted units: {lack}. Spike times are needed, or with "
         "--signals NAME=FAMILY time series that become units, such as EMG or calcium; spikes are "
-        f"not found in voltages here.{named} Found: {', '.join(found) or 'no series'}."
+        f"not found in voltages here.{named}{listed}"
     )
 
 
@@ -105,7 +110,8 @@ def _columns(path: Path, table: h5py.Group, *, prefix: str) -> Iterator[StoredAr
         array = _column(given, column, n_rows=len(ids), is_ragged=f"{name}_index" in members)
         yield array
         if name.endswith(("time", "times")) and array.kind == "number":
-            yield _column(f"event_times/{given}", column, n_rows=len(ids), is_ragged=False)
+            event = _column(f"event_times/{given}", column, n_rows=len(ids), is_ragged=False)
+            yield replace(event, is_second_name=True)
 
 
 def _column(name: str, column: h5py.Dataset, *, n_rows: int, is_ragged: bool) -> StoredArray:

@@ -40,6 +40,8 @@ class StoredArray:
     is_per_trial: bool = False  # known to be a column of a table of trials
     is_behaviour: bool = True  # False: a series that is none unless it is named
 
+    is_second_name: bool = False  # the same values stand under another name too
+
     def described(self) -> str:
         return f"{self.name} {list(self.shape)} {self.type_name}" + (
             f" ({self.note})" if self.note else ""
@@ -57,8 +59,9 @@ class StoredArrays:
     without_events: str = ""  # the same of events
 
     def listing(self) -> str:
-        """The arrays with shape and type, for a message."""
-        described = [array.described() for array in self.arrays.values()]
+        """The arrays with shape and type, for a message; each once, by its own name."""
+        own = (array for array in self.arrays.values() if not array.is_second_name)
+        described = [array.described() for array in own]
         more = f"; and {len(described) - LISTED} more" if len(described) > LISTED else ""
         return "; ".join(described[:LISTED]) + more if described else "no arrays at all"
 
