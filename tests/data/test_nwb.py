@@ -141,5 +141,5 @@ def test_messages_name_each_array_once(path):
         del file["units"]
     with pytest.raises(FormatError, match=r"Series that can be are: .*pupil") as caught:
         prepared(path, event="start_time", window_s=(0.0, 0.1))
-    assert str(caught.value).count("pupil") == 1
+    assert str(caught.value).count("acquisition/pupil") == 1
     assert "raw (acquisition/raw)" in str(caught.value)
