@@ -38,7 +38,14 @@ from incumbent_step import IncumbentProcess
 from other_work import OtherWork, add_option, require_quiet
 from peak_memory import begin_anew, peak_mb
 from step_shapes import SHAPES, OperatorCalls, Shape
-from step_variants import Step, build, build_eager, eager_gradients, incumbent_settings
+from step_variants import (
+    Step,
+    build,
+    build_eager,
+    eager_gradients,
+    incumbent_settings,
+    members_of_a_group,
+)
 from torch import Tensor
 from tree import sources
 
@@ -62,10 +69,12 @@ class Variant:
 
     backend: str
     members: int
+    at_once: int = 0  # groups of so many in turn, as a run trains them; 0: all at once
 
     @property
     def name(self) -> str:
-        return f"{self.backend}, P = {self.members}"
+        how = "" if not self.at_once else f", {self.at_once} at once"
+        return f"{self.backend}, P = {self.members}{how}"
 
 
 EAGER = Variant("eager", 1)
@@ -80,18 +89,26 @@ class Peer:
     python: Path
 
 
-def variants(members: int, peer: Peer | None) -> tuple[Variant, ...]:
-    """What takes turns: lfads-torch, the stand-in, and the backends for so many members."""
-    backends = ("portable", "compiled")
+def variants(shape: Shape, members: int, threads: int, peer: Peer | None) -> tuple[Variant, ...]:
+    """What takes turns: lfads-torch, the stand-in, and the backends for so many members, all at
+    once and in groups as a run trains them."""
     alone = (Variant("reference", 1),) if members == 1 else ()
     first = (EAGER,) if peer is None else (PEER, EAGER)
-    return (*first, *alone, *(Variant(backend, members) for backend in backends))
+    ours = []
+    for backend in ("portable", "compiled"):
+        ours.append(Variant(backend, members))
+        at_once = members_of_a_group(shape, backend, members, threads)
+        if at_once < members:
+            ours.append(Variant(backend, members, at_once))
+    return (*first, *alone, *ours)
 
 
 def made(shape: Shape, variant: Variant) -> Step:
     if variant.backend == "eager":
         return build_eager(shape)
-    return build(shape, variant.backend, variant.members, n_trials=shape.trials)
+    return build(
+        shape, variant.backend, variant.members, n_trials=shape.trials, at_once=variant.at_once
+    )
 
 
 def serve(line: Connection, shape: Shape, variant: Variant, threads: int) -> None:
@@ -211,7 +228,7 @@ def measured(
     although_loaded: bool,
 ) -> dict[str, Any]:  # JSON values
     """Median time of every variant for a member, and its ratios to what is beside it."""
-    chosen = variants(members, peer)
+    chosen = variants(shape, members, threads, peer)
     processes = {variant: started(shape, variant, threads, peer) for variant in chosen}
     turns = taking_turns(processes, threads=threads, rounds=rounds)
     require_quiet(allowed=although_loaded, cores=turns.other_work_cores or 0.0)

@@ -12,6 +12,7 @@ METHOD = (
     "Random numbers of our variants come from the compiled library. The floor is the time of the step's products alone, all of them, at",
     "the rate of a large product of PyTorch's library on one core; the compiled backend leaves out the products with the zeros among the counts,",
     "and its own small products are faster than that library's on this processor, so the floor is a mark, not a bound.",
+    "`K at once`: the population trains in groups, one after the other, as many at once as a run takes by itself.",
 )
 STAND_IN = (
     "The eager stand-in is `benchmarks/eager_step.py`, our own code from the equations, which works as lfads-torch does",

@@ -14,6 +14,7 @@ from step_shapes import Shape, counts
 from torch import Tensor
 
 from lfads_torch.config.read import read_settings
+from lfads_torch.data.check.estimate import CostSizes, FitPlan, members_at_once
 from lfads_torch.kernels.choose import choose_kernels
 from lfads_torch.loss.objective import LossWeights, objective
 from lfads_torch.loss.observations.poisson import Poisson
@@ -28,7 +29,15 @@ from lfads_torch.training.state import PopulationState, new_state
 from lfads_torch.training.step import gather, training_step
 from lfads_torch.training.task import Computation, Task, TaskData, build_task
 
-__all__ = ["Step", "build", "build_eager", "eager_gradients", "eager_model", "incumbent_settings"]
+__all__ = [
+    "Step",
+    "build",
+    "build_eager",
+    "eager_gradients",
+    "eager_model",
+    "incumbent_settings",
+    "members_of_a_group",
+]
 
 CPU = torch.device("cpu")
 
@@ -89,19 +98,57 @@ def trials_of(values: NDArray[np.float64], dtype: torch.dtype) -> ResidentTrials
 
 
 def build(
-    shape: Shape, backend: str, members: int, *, n_trials: int, dtype: torch.dtype = torch.float32
+    shape: Shape,
+    backend: str,
+    members: int,
+    *,
+    n_trials: int,
+    dtype: torch.dtype = torch.float32,
+    at_once: int = 0,
 ) -> Step:
-    """The project's own step with one of its backends."""
+    """The project's own step with one of its backends; `at_once` members in turn (0: all)."""
     task, one = task_of(shape, backend, dtype)
     own = one.take(torch.zeros(members, dtype=torch.int64))
     trials = trials_of(counts(shape, n_trials), dtype)
     state = new_state(task.layout, own, seed=1, members=torch.arange(members), dtype=dtype)
-    index = (torch.arange(n_trials).expand(members, -1),)
+    rows = torch.arange(members)
+    # An epoch takes a group's state apart and puts it back; a step finds it so.
+    groups = [state.part(each) for each in rows.split(at_once)] if at_once else [state]
 
-    def run() -> object:
-        return training_step(state, task, (trials,), index, seed=1)
+    def run() -> None:
+        for group in groups:
+            index = torch.arange(n_trials).expand(group.n_members, -1)
+            training_step(group, task, (trials,), (index,), seed=1)
 
-    return Step(run, task.kernels.name, state)
+    return Step(run, task.kernels.name, state if not at_once else None)
+
+
+def members_of_a_group(shape: Shape, backend: str, members: int, threads: int) -> int:
+    """How many train at once where nobody says: by the estimate that a run goes by."""
+    plan = FitPlan(
+        ic_encoder_size=shape.encoder,
+        controller_encoder_size=shape.controller_encoder,
+        controller_size=shape.controller,
+        generator_size=shape.generator,
+        n_factors=shape.factors,
+        n_inferred_inputs=shape.inferred,
+        initial_condition_size=shape.initial_condition,
+        batch_size=shape.trials,
+        n_members=members,
+        threads=threads,
+        backend=backend,
+    )
+    sizes = CostSizes(
+        n_trials=shape.trials,
+        n_train=shape.trials,
+        n_valid=0,
+        n_bins=shape.bins,
+        n_encoded_bins=shape.encoded_bins,
+        n_units=shape.units,
+        n_encoded_units=shape.encoded_units,
+        n_external_inputs=0,
+    )
+    return members_at_once(plan, sizes, available=None)
 
 
 def eager_model(shape: Shape) -> Eager:

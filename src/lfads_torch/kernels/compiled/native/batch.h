@@ -21,10 +21,10 @@ struct Batch {
 
   bool trial(int64_t index) const {
     int64_t n_hidden = halves_room(hidden), n_dropped = halves_room(dropped);
-    float *memory = thread_memory((2 * n_hidden + n_dropped) / 2);
+    float *memory = thread_memory((2 * n_hidden + n_dropped + call.inputs + 1) / 2);
     if (memory == nullptr) return false;
     uint16_t *hides = reinterpret_cast<uint16_t *>(memory);
-    uint16_t *passes = hides + n_hidden, *drops = passes + n_hidden;
+    uint16_t *passes = hides + n_hidden, *drops = passes + n_hidden, *room = drops + n_dropped;
     if (call.hide_threshold != nullptr) {
       draw_halves(hidden, stream(call.hide_site, index), hides);
       if (call.pass_threshold != nullptr) {
@@ -33,11 +33,13 @@ struct Batch {
       write_gradient(index, hides, passes);
     }
     if (call.drop_threshold != nullptr) draw_halves(dropped, stream(call.drop_site, index), drops);
-    write_input(index, hides, drops);
+    write_input(index, hides, drops, room);
     return true;
   }
 
-  void write_input(int64_t index, const uint16_t *hides, const uint16_t *drops) const {
+  // `room`: for a number of each encoded unit.
+  void write_input(int64_t index, const uint16_t *hides, const uint16_t *drops,
+                   uint16_t *room) const {
     int64_t p = index / call.trials, b = index % call.trials, I = call.inputs;
     const float *counts = call.counts + call.index[index] * call.recording_bins * call.units;
     bool hides_some = call.hide_threshold != nullptr;
@@ -46,11 +48,11 @@ struct Batch {
     for (int64_t t = 0; t < call.encoded_bins; ++t, counts += call.units) {
       float *out = call.x + ((p * call.encoded_bins + t) * call.trials + b) * I;
       const uint16_t *hide = hides + (t - call.first_bin) * call.units;
-      bool is_hidden = hides_some && t >= call.first_bin;
-      for (int64_t i = 0; i < I; ++i) {
-        float value = counts[call.unit[i]];
-        if (is_hidden) value = hide[call.unit[i]] < kept ? value * kept_scale : 0.0f;
-        out[i] = value;
+      for (int64_t i = 0; i < I; ++i) out[i] = counts[call.unit[i]];
+      if (hides_some && t >= call.first_bin) {
+        // Numbers first gathered, then compared: a branch on random numbers would be guessed wrong.
+        for (int64_t i = 0; i < I; ++i) room[i] = hide[call.unit[i]];
+        for (int64_t i = 0; i < I; ++i) out[i] = room[i] < kept ? out[i] * kept_scale : 0.0f;
       }
       if (call.drop_threshold != nullptr) drop(p, drops + t * I, out);
     }

@@ -80,10 +80,10 @@ INLINE int64_t gates_transposed_size(int64_t K, int64_t H) {
 
 // One tile's gates of one bin: gate g begins at `first + g * stride`.
 struct Gates {
-  float *first;
+  float *first;  // null: none
   int64_t stride;
 
-  INLINE float *gate(int64_t g) const { return first + g * stride; }
+  INLINE float *gate(int64_t g) const { return first == nullptr ? nullptr : first + g * stride; }
 };
 
 // Add what an input contributes to `bias` [3H], or, without one, to what the gates hold. Rows of
@@ -116,20 +116,24 @@ struct Clip {
   bool acts;
 };
 
-// From the gates before their nonlinearity and the state before to the state after. `reset_state`
-// is working memory.
+// From the gates before their nonlinearity and the state before to the state after. `gates` and
+// `reset_state` are working memory, which a tile's products find in the cache; what they come to is
+// kept on the tape (null: nowhere), which is far larger than a cache, in one pass.
 template <class Operand>
-INLINE void step_cell(int64_t n_trials, GateWeights<Operand> recurrent, Gates gates,
+INLINE void step_cell(int64_t n_trials, GateWeights<Operand> recurrent, Gates gates, Gates tape,
                       const float *before, float *after, float *reset_state, Clip clip) {
   int64_t H = recurrent.H, n = n_trials * H;
   float *z = gates.gate(kUpdate), *r = gates.gate(kReset), *c = gates.gate(kCandidate);
+  bool keeps = tape.first != nullptr;
+  float *kept_z = tape.gate(kUpdate), *kept_r = tape.gate(kReset), *kept_c = tape.gate(kCandidate);
   const Product of_before[] = {{recurrent.gate(kUpdate), {z, H}, z},
                                {recurrent.gate(kReset), {r, H}, r}};
   Operand::multiply(n_trials, H, H, before, H, of_before, H);
   sweep(n, [&](int64_t i, auto part) {
     Vector reset = sigmoid(load(r + i, part));
-    store(r + i, reset, part);
-    store(z + i, sigmoid(load(z + i, part)), part);
+    Vector update = sigmoid(load(z + i, part));
+    if (keeps) store(kept_r + i, reset, part);
+    store(z + i, update, part);
     store(reset_state + i, reset * load(before + i, part), part);
   });
   const Product of_reset[] = {{recurrent.gate(kCandidate), {c, H}, c}};
@@ -137,7 +141,10 @@ INLINE void step_cell(int64_t n_trials, GateWeights<Operand> recurrent, Gates ga
   sweep(n, [&](int64_t i, auto part) {
     Vector candidate = hyperbolic_tangent(load(c + i, part)), update = load(z + i, part);
     Vector state = update * load(before + i, part) + (same(1.0f) - update) * candidate;
-    store(c + i, candidate, part);
+    if (keeps) {
+      store(kept_z + i, update, part);
+      store(kept_c + i, candidate, part);
+    }
     if (clip.acts) {
       const Vector top = same(clip.bound), bottom = same(-clip.bound);
       if (clip.unclipped != nullptr) {

@@ -23,6 +23,7 @@ INLINE Number *rows_at(const LfadsDecoder &call, Number *signal, int64_t n, Plac
 
 // A member's gates of one cell: [3, T, B, H].
 INLINE Gates gates_at(const LfadsDecoder &call, float *all, int64_t H, Place at) {
+  if (all == nullptr) return {nullptr, 0};
   int64_t plane = call.bins * call.trials * H;
   return {all + at.p * kGates * plane + (at.t * call.trials + at.b) * H, plane};
 }
@@ -82,7 +83,7 @@ struct DecoderForward {
   // One tile's working memory.
   struct Tile {
     int64_t n;
-    float *factors, *seen, *dropped, *reset_state, *control_start, *spare_control, *spare_generator;
+    float *factors, *seen, *dropped, *reset_state, *control_start, *control_gates, *generator_gates;
   };
 
   int64_t memory_each(int64_t n) const {
@@ -95,8 +96,8 @@ struct DecoderForward {
     tile.dropped = tile.seen + n * F;
     tile.reset_state = tile.dropped + n * G;
     tile.control_start = tile.reset_state + n * (G > C ? G : C);
-    tile.spare_control = tile.control_start + n * C;
-    tile.spare_generator = tile.spare_control + n * kGates * C;
+    tile.control_gates = tile.control_start + n * C;
+    tile.generator_gates = tile.control_gates + n * kGates * C;
     return tile;
   }
 
@@ -114,17 +115,15 @@ struct DecoderForward {
   void step_controller(const Tile &tile, Place at, const float *before, const float *factors,
                        float *after) const {
     const float *weights = packed + at.p * packed_each;
-    Gates gates = call.controller_gates == nullptr
-        ? Gates{tile.spare_control, tile.n * C}
-        : gates_at(call, call.controller_gates, C, at);
+    Gates gates = {tile.control_gates, tile.n * C};
     add_input(tile.n, rows_at(call, call.encoder_states, E, at), E,
               gate_weights<Operand>(weights, E, C), call.controller_bias + at.p * 3 * C, gates);
     const float *mask = rows_at(call, call.factor_mask, F, at);
     if (mask != nullptr) masked(tile.seen, factors, mask, tile.n * F);
     add_input(tile.n, mask == nullptr ? factors : tile.seen, F,
               gate_weights<Operand>(weights + at_factors, F, C), nullptr, gates);
-    step_cell(tile.n, gate_weights<Operand>(weights + at_control, C, C), gates, before,
-              after, tile.reset_state, clip_at(call, call.controller_unclipped, C, at));
+    step_cell(tile.n, gate_weights<Operand>(weights + at_control, C, C), gates,
+              gates_at(call, call.controller_gates, C, at), before, after, tile.reset_state, clip_at(call, call.controller_unclipped, C, at));
   }
 
   void infer(const Tile &tile, Place at, const float *control_state, float *inputs) const {
@@ -150,9 +149,7 @@ struct DecoderForward {
   void step_generator(const Tile &tile, Place at, const float *inputs, const float *before,
                       float *after) const {
     const float *weights = packed + at.p * packed_each;
-    Gates gates = call.generator_gates == nullptr
-        ? Gates{tile.spare_generator, tile.n * G}
-        : gates_at(call, call.generator_gates, G, at);
+    Gates gates = {tile.generator_gates, tile.n * G};
     const float *bias = call.generator_bias + at.p * 3 * G;
     // Without inferred inputs (U = 0) this only begins with the bias.
     add_input(tile.n, inputs, U, gate_weights<Operand>(weights + at_inferred, U, G), bias,
@@ -161,8 +158,8 @@ struct DecoderForward {
       add_input(tile.n, rows_at(call, call.external_inputs, X, at), X,
                 gate_weights<Operand>(weights + at_external, X, G), nullptr, gates);
     }
-    step_cell(tile.n, gate_weights<Operand>(weights + at_generator, G, G), gates, before,
-              after, tile.reset_state, clip_at(call, call.generator_unclipped, G, at));
+    step_cell(tile.n, gate_weights<Operand>(weights + at_generator, G, G), gates,
+              gates_at(call, call.generator_gates, G, at), before, after, tile.reset_state, clip_at(call, call.generator_unclipped, G, at));
   }
 
   bool walk(int64_t task) const {

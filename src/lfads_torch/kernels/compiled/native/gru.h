@@ -29,10 +29,10 @@ struct GruForward {
     return true;
   }
 
-  // The gates of a tile and bin: on the tape, or in working memory.
-  Gates gates(int64_t pd, int64_t t, int64_t b, float *memory, int64_t n_trials) const {
+  // The gates of a tile and bin on the tape, if there is one.
+  Gates tape(int64_t pd, int64_t t, int64_t b) const {
+    if (call.gates == nullptr) return {nullptr, 0};
     int64_t H = call.size, plane = call.bins * call.trials * H;
-    if (call.gates == nullptr) return {memory, n_trials * H};
     return {call.gates + pd * kGates * plane + (t * call.trials + b) * H, plane};
   }
 
@@ -66,7 +66,8 @@ struct GruForward {
     int64_t room = Operand::kSkipsZeros ? entries_memory(n, I) : 0;
     float *memory = thread_memory(n * H * (2 + kGates) + room);
     if (memory == nullptr) return false;
-    float *reset_state = memory, *start = memory + n * H, *spare = start + n * H;
+    float *reset_state = memory, *start = memory + n * H;
+    Gates now = {start + n * H, n * H};
     for (int64_t i = 0; i < n; ++i) {
       int64_t row = call.starts == 1 ? pd : pd * B + b + i;
       std::memcpy(start + i * H, call.start + row * H, H * sizeof(float));
@@ -77,13 +78,13 @@ struct GruForward {
     const float *before = start, *bias = call.bias + pd * 3 * H;
     for (int64_t step = 0; step < T; ++step) {
       int64_t t = call.reversed >> d & 1 ? T - 1 - step : step;
-      Gates now = gates(pd, t, b, spare, n);
       const float *x = call.x + ((p * T + t) * B + b) * I;
-      if (!add_zeros_left_out(n, x, pd, bias, now, spare + kGates * n * H)) {
+      if (!add_zeros_left_out(n, x, pd, bias, now, now.gate(kGates))) {
         add_input(n, x, I, input, bias, now);
       }
       float *after = call.states + ((pd * T + t) * B + b) * H;
-      step_cell(n, recurrent, now, before, after, reset_state, clip(pd, step, b));
+      step_cell(n, recurrent, now, tape(pd, t, b), before, after, reset_state,
+                clip(pd, step, b));
       before = after;
     }
     return true;

@@ -6,7 +6,7 @@
 namespace lfads {
 namespace {
 
-constexpr int kAtOnce = 16;  // blocks of four words in one pass, whose rounds the compiler vectorises
+constexpr int kAtOnce = 16;  // blocks of four words in one pass
 constexpr int64_t kWords = 4 * kAtOnce;
 
 // The words of one row of a site.
@@ -14,31 +14,79 @@ struct Stream {
   uint32_t key0, key1, step, member, row;
 };
 
-// Words 4 * first .. of the row: `words[w][i]` is word w of block first + i.
-INLINE void philox(uint32_t first, const Stream &of, uint32_t words[4][kAtOnce]) {
-  uint32_t *c0 = words[0], *c1 = words[1], *c2 = words[2], *c3 = words[3];
-  for (int i = 0; i < kAtOnce; ++i) {
-    c0[i] = first + static_cast<uint32_t>(i), c1[i] = of.row, c2[i] = of.member, c3[i] = of.step;
-  }
-  uint32_t k0 = of.key0, k1 = of.key1;
-  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
-    for (int i = 0; i < kAtOnce; ++i) {
-      uint64_t a = uint64_t{0xD2511F53u} * c0[i], b = uint64_t{0xCD9E8D57u} * c2[i];
-      c0[i] = static_cast<uint32_t>(b >> 32) ^ c1[i] ^ k0;
-      c1[i] = static_cast<uint32_t>(b);
-      c2[i] = static_cast<uint32_t>(a >> 32) ^ c3[i] ^ k1;
-      c3[i] = static_cast<uint32_t>(a);
-    }
-  }
+// Eight numbers at once on every processor: wider vectors would gain little here.
+typedef uint32_t Eight __attribute__((vector_size(32)));
+constexpr int kEight = 8;
+
+// Both halves of eight products of 32-bit numbers.
+struct Halves {
+  Eight high, low;
+};
+
+#if defined(__AVX2__)
+// The instruction multiplies every other number: first those in even places, then those in odd.
+INLINE Halves multiply_wide(Eight x, uint32_t by) {
+  typedef uint64_t Pairs __attribute__((vector_size(32)));
+  __m256i factor = _mm256_set1_epi64x(by);
+  Pairs even = (Pairs)_mm256_mul_epu32((__m256i)x, factor);
+  Pairs odd = (Pairs)_mm256_mul_epu32((__m256i)((Pairs)x >> 32), factor);
+  Pairs upper = ~Pairs{} << 32;
+  return {(Eight)(even >> 32 | (odd & upper)), (Eight)((even & ~upper) | odd << 32)};
 }
 
-// kWords words from word `first` on, in order.
-INLINE void next_words(int64_t first, const Stream &of, uint32_t *ordered) {
-  uint32_t words[4][kAtOnce];
-  philox(static_cast<uint32_t>(first / 4), of, words);
-  for (int i = 0; i < kAtOnce; ++i) {
-    for (int w = 0; w < 4; ++w) ordered[4 * i + w] = words[w][i];
+// Eight blocks of four words one after the other, from the words of the same place side by side.
+INLINE void write_blocks(Eight a, Eight b, Eight c, Eight d, uint32_t *words) {
+  __m256i low_ab = _mm256_unpacklo_epi32((__m256i)a, (__m256i)b);
+  __m256i high_ab = _mm256_unpackhi_epi32((__m256i)a, (__m256i)b);
+  __m256i low_cd = _mm256_unpacklo_epi32((__m256i)c, (__m256i)d);
+  __m256i high_cd = _mm256_unpackhi_epi32((__m256i)c, (__m256i)d);
+  __m256i pair[4] = {  // blocks i and i + 4
+      _mm256_unpacklo_epi64(low_ab, low_cd), _mm256_unpackhi_epi64(low_ab, low_cd),
+      _mm256_unpacklo_epi64(high_ab, high_cd), _mm256_unpackhi_epi64(high_ab, high_cd)};
+  for (int i = 0; i < 4; ++i) {
+    __m128i block[2] = {_mm256_castsi256_si128(pair[i]), _mm256_extracti128_si256(pair[i], 1)};
+    std::memcpy(words + 4 * i, &block[0], 16);
+    std::memcpy(words + 4 * (i + 4), &block[1], 16);
   }
+}
+#else
+INLINE Halves multiply_wide(Eight x, uint32_t by) {
+  Halves product;
+  for (int i = 0; i < kEight; ++i) {
+    uint64_t whole = uint64_t{by} * x[i];
+    product.high[i] = static_cast<uint32_t>(whole >> 32);
+    product.low[i] = static_cast<uint32_t>(whole);
+  }
+  return product;
+}
+
+INLINE void write_blocks(Eight a, Eight b, Eight c, Eight d, uint32_t *words) {
+  for (int i = 0; i < kEight; ++i, words += 4) {
+    words[0] = a[i], words[1] = b[i], words[2] = c[i], words[3] = d[i];
+  }
+}
+#endif
+
+// kWords words from word `from`, a multiple of four, on, in order.
+INLINE void next_words(int64_t from, const Stream &of, uint32_t *words) {
+  constexpr int V = kAtOnce / kEight;
+  Eight c0[V], c1[V], c2[V], c3[V];
+  for (int v = 0; v < V; ++v) {
+    uint32_t first = static_cast<uint32_t>(from / 4 + v * kEight);
+    c0[v] = first + Eight{0, 1, 2, 3, 4, 5, 6, 7};
+    c1[v] = of.row - Eight{}, c2[v] = of.member - Eight{}, c3[v] = of.step - Eight{};
+  }
+  uint32_t k0 = of.key0, k1 = of.key1;
+#pragma GCC unroll 10
+  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      Halves a = multiply_wide(c0[v], 0xD2511F53u), b = multiply_wide(c2[v], 0xCD9E8D57u);
+      c0[v] = b.high ^ c1[v] ^ k0, c1[v] = b.low;
+      c2[v] = a.high ^ c3[v] ^ k1, c3[v] = a.low;
+    }
+  }
+  for (int v = 0; v < V; ++v) write_blocks(c0[v], c1[v], c2[v], c3[v], words + 4 * kEight * v);
 }
 
 // 16-bit uniforms, two to a word, the lower half first. Room for a multiple of 2 * kWords.
@@ -48,10 +96,14 @@ INLINE void draw_halves(int64_t n, const Stream &of, uint16_t *out) {
   for (int64_t at = 0; at < n; at += 2 * kWords) {
     uint32_t words[kWords];
     next_words(at / 2, of, words);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    std::memcpy(out + at, words, sizeof(words));  // the lower half of a word stands first
+#else
     for (int64_t i = 0; i < kWords; ++i) {
       out[at + 2 * i] = static_cast<uint16_t>(words[i]);
       out[at + 2 * i + 1] = static_cast<uint16_t>(words[i] >> 16);
     }
+#endif
   }
 }
 
