@@ -79,3 +79,23 @@ def test_lazy_names_are_what_they_say() -> None:
     assert set(lfads_torch.__all__) <= set(dir(lfads_torch))
     with pytest.raises(AttributeError, match="nonsense"):
         lfads_torch.nonsense  # noqa: B018
+
+
+def test_preparing_signals_needs_no_torch(tmp_path: Path) -> None:
+    """The family's name is checked, and the family itself not loaded."""
+    import numpy as np
+
+    np.savez(
+        tmp_path / "session.npz", spike_times=np.arange(1.0, 9.0), spike_units=np.ones(8, int),
+        emg=np.ones((100, 2)), emg_times=np.arange(100) / 10, event_times=np.array([2.0, 5.0]),
+    )  # fmt: skip
+    command = ("-m", "lfads_torch", "prepare", str(tmp_path / "session.npz"), "--window", "0", "1")
+    command += ("--bin-width", "0.5", "--out", str(tmp_path / "out.h5"), "--signals")
+    done = python("-X", "importtime", *command, "emg=gamma")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "torch" not in top_level_modules_of(done.stderr)
+    (tmp_path / "out.h5").unlink()
+    wrong = python(*command, "emg=gama")
+    assert wrong.returncode == 1
+    assert "Did you mean 'gamma'?" in wrong.stderr
+    assert not (tmp_path / "out.h5").exists()

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from lfads_torch.errors import LfadsError, SettingsError
 
-__all__ = ["load_plugin", "plugin_names", "plugin_places", "unnamed_file"]
+__all__ = ["load_plugin", "need_known", "plugin_names", "plugin_places", "unnamed_file"]
 
 T = TypeVar("T")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -78,6 +78,17 @@ def load_plugin(
         missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
         raise error(f"{what}: {title} is incomplete; write its {missing}.")
     return found
+
+
+def need_known(
+    where: str, *, what: str, ours: Mapping[str, str] = _NOTHING, entry_points: str | None = None
+) -> None:
+    """SettingsError, as `load_plugin` gives it, where nothing is known by this name.
+
+    Nothing is imported; "package.module:Class" is not looked for.
+    """
+    if _place(where, ours, entry_points) is None:
+        raise SettingsError(f"{what}: {_unknown(where, plugin_names(ours, entry_points))}")
 
 
 def unnamed_file(place: str) -> str | None:

@@ -144,11 +144,15 @@ def split_and_fraction(recording: Path, run: Path, folder: Path) -> tuple[list[o
 
 
 def fold_without_folds(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:
-    return ["fit", recording, "--fold", 0], ["--folds K and --fold i belong together"]
+    return ["fit", recording, "--fold", 0], [
+        "n_folds (--folds K) and fold (--fold i) belong together"
+    ]
 
 
 def fold_too_high(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:
-    return ["fit", recording, "--folds", 3, "--fold", 3], ["--fold is 3; with --folds 3, 0 to 2"]
+    return ["fit", recording, "--folds", 3, "--fold", 3], [
+        "fold (--fold) is 3; with n_folds (--folds) 3, 0 to 2"
+    ]
 
 
 def taken_folder(recording: Path, run: Path, folder: Path) -> tuple[list[object], list[str]]:

@@ -79,7 +79,10 @@ def test_check_looks_at_the_split_that_is_given(lfads: Lfads, made: Made, tmp_pa
     assert missing.code == 1
     assert "none.json: could not be read" in missing.err
     twice = ["--split", tmp_path / "s.json", "--split", tmp_path / "s.json"]
-    assert "--split gives 2 files for 1 recordings" in lfads("check", made.recording, *twice).err
+    assert (
+        "paths (--split) gives 2 files for 1 recordings"
+        in lfads("check", made.recording, *twice).err
+    )
 
 
 OTHER = "would replace"
@@ -160,3 +163,26 @@ def test_another_session_or_system_is_kept_unless_asked_otherwise(
         assert OTHER in done.err or "would be replaced" in done.err
         assert Path(str(own[own.index("--out") + 1])).read_bytes() == before
         assert lfads(*other, "--overwrite").code == 0
+
+
+def test_a_split_that_a_file_has_is_told_where_another_is_drawn(
+    lfads: Lfads, made: Made, tmp_path: Path
+) -> None:
+    drawn = lfads("split", made.recording, "--held-out", 0.3, "--out", tmp_path / "s.json")
+    assert drawn.code == 0
+    assert "its sets (3 test and 6 valid trials) are drawn anew" in drawn.err
+    named = lfads("split", made.recording, "--valid-ids", "1,3", "--out", tmp_path / "t.json")
+    assert (named.code, named.err) == (0, "")
+
+
+def test_a_figure_of_another_ending_is_refused_before_it_is_drawn(
+    lfads: Lfads, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise AssertionError("drawn")
+
+    monkeypatch.setattr("lfads_torch.analysis.figures.base.draw_figure", fail)
+    done = lfads("plot", made.run, "rates", "--out", tmp_path / "new" / "x.gif")
+    assert done.code == 1
+    assert "ends in .svg, .png or .pdf" in done.err
+    assert not (tmp_path / "new").exists()

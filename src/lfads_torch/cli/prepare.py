@@ -118,11 +118,17 @@ def _need_known_families(recording: Recording) -> None:
     """Ask now for families that a fit would refuse later."""
     if recording.observation is None:
         return
-    from lfads_torch.loss.observations.choose import choose_observation
+    from lfads_torch.loss.observations.choose import ENTRY_POINTS, OBSERVATIONS
+    from lfads_torch.plugins import need_known
 
     for name in dict.fromkeys(recording.observation.tolist()):
         if name and ":" not in name:  # a class of the user's is looked for by the fit
-            choose_observation(name, what="observation family of --signals or of the file")
+            need_known(
+                name,
+                what="observation family of --signals or of the file",
+                ours=OBSERVATIONS,
+                entry_points=ENTRY_POINTS,
+            )
 
 
 def _as_json(recording: Recording, out: Path) -> dict[str, Any]:  # JSON values

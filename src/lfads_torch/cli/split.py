@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from lfads_torch.cli.reader_arguments import ReaderArguments
+from lfads_torch.cli.streams import say
 
 __all__ = ["split"]
 
@@ -65,7 +66,7 @@ def split(
         n_folds=folds,
         ids=GivenIds(valid=_ids(valid_ids), test=_ids(test_ids), held_out_units=_ids(held_out_ids)),
     )
-    for path, sizes in split_to_files(request, out).items():
+    for path, sizes in split_to_files(request, out, say).items():
         print(f"{path}: {sizes}")
 
 

@@ -78,13 +78,16 @@ def cut_trials(
     if options.chop_s is not None:
         return _chopped(continuous, options, recorded)
     if options.chop_overlap_s:
-        raise DataError("an overlap in seconds is that of chops; give --chop SECONDS with it.")
+        raise DataError(
+            "an overlap in seconds is that of chops; give their length with it "
+            "(chop_s; --chop SECONDS)."
+        )
     bin_width_s = _bin_width(continuous, options)
     trials = _around_events(stored, options)
     if options.window_s is None and options.stop_event is None:
         raise DataError(
             "the window around the event is missing; give its beginning and end in seconds, e.g. "
-            "--window -0.25 0.45."
+            "window_s=(-0.25, 0.45) (--window -0.25 0.45)."
         )
     start_s, stop_s = options.window_s or (0.0, 0.0)
     if options.stop_event is not None:
@@ -110,7 +113,7 @@ def _bin_width(continuous: Continuous, options: PrepareOptions) -> float:
     if bin_width_s is None:
         raise DataError(
             "spike times have no bin width of their own; give one in seconds, e.g. "
-            "--bin-width 0.005."
+            "bin_width_s=0.005 (--bin-width 0.005)."
         )
     return bin_width_s
 
@@ -121,12 +124,16 @@ def _chopped(
     """Trials in a row that cover the session, or each stretch of it where it has gaps."""
     assert options.chop_s is not None  # the caller asks for chops
     if options.window_s is not None or options.event is not None or options.stop_event is not None:
-        raise DataError("--chop cuts without events; leave out --window, --event and --stop-event.")
+        raise DataError(
+            "chop_s (--chop) cuts without events; leave out window_s (--window), event (--event) "
+            "and stop_event (--stop-event)."
+        )
     window = Window(start_s=0.0, stop_s=options.chop_s, bin_width_s=_bin_width(continuous, options))
     if not recorded.parts:
         raise DataError(
             "there are no spikes, and no recording_start_s and recording_stop_s say how long it "
-            "ran; give its beginning and end in seconds, e.g. --recorded 0 600."
+            "ran; give its beginning and end in seconds, e.g. recorded_s=(0, 600) "
+            "(--recorded 0 600)."
         )
     width = window.bin_width_s
     start_s, moved_s = _session_start(continuous, recorded)
@@ -217,7 +224,7 @@ def _around_events(stored: StoredArrays, options: PrepareOptions) -> Trials:
         why = stored.without_events or "there are no event_times"
         raise FormatError(
             f"{stored.path}: {why} to cut trials around. Name the array with "
-            f"--event NAME, or cut consecutive trials with --chop SECONDS. "
+            "event (--event NAME), or cut consecutive trials with chop_s (--chop SECONDS). "
             f"Found: {stored.listing()}."
         )
     named = options.read.trial_ids or _ids_beside(stored, options.event)
@@ -328,7 +335,8 @@ def _without_overlap(
     if n_overlapping and overlap == "refuse":
         raise DataError(
             f"{n_overlapping} of {len(kept)} trials share time with an earlier one, the first is "
-            f"trial {trials.ids[~kept][0]}. Shorten the window, or drop them (--overlap drop)."
+            f"trial {trials.ids[~kept][0]}. Shorten the window, or drop them "
+            '(overlap="drop"; --overlap drop).'
         )
     if overlap == "drop":
         return trials.keep(kept, "overlapping an earlier one")

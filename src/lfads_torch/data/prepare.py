@@ -208,8 +208,9 @@ def _without_outside(
     if outside == "refuse" and not whole.all():
         raise DataError(
             f"{int((~whole).sum())} of {len(whole)} trials reach beyond the recording, the first "
-            f"is trial {trials.ids[~whole][0]}. Shorten the window, drop them (--outside drop), or "
-            "mark their bins as missing (--outside missing)."
+            f"is trial {trials.ids[~whole][0]}. Shorten the window, drop them "
+            '(outside="drop"; --outside drop), or '
+            'mark their bins as missing (outside="missing"; --outside missing).'
         )
     found = recorded.of_spikes(trials.times, window)
     if continuous.unit_signals:

@@ -133,17 +133,18 @@ def _asked(continuous: Continuous, asked_s: tuple[float, float]) -> tuple[float,
     begin, end = asked_s
     if not np.isfinite([begin, end]).all() or begin >= end:
         raise DataError(
-            f"--recorded {begin:g} {end:g}: the recording's beginning must come before its end, in "
-            "seconds."
+            f"recorded_s (--recorded) is {begin:g} {end:g}: the recording's "
+            "beginning must come before its end, in seconds."
         )
     first, last = continuous.recorded_s
     if continuous.counts is None or first is None or last is None:
         return asked_s
     if max(begin, first) >= min(end, last):
         raise DataError(
-            f"--recorded {begin:g} {end:g}: the counts go from {first:g} to {last:g} s, and no "
-            "bin of them lies between. Give a beginning and an end among the counts, in seconds "
-            "on the clock of recording_start_s, or leave --recorded out."
+            f"recorded_s (--recorded) is {begin:g} {end:g}: the counts go from "
+            f"{first:g} to {last:g} s, and no bin of them lies between. Give a beginning and an "
+            "end among the counts, in seconds on the clock of recording_start_s, or leave "
+            "recorded_s (--recorded) out."
         )
     return max(begin, first), min(end, last)
 

@@ -11,10 +11,10 @@ from lfads_torch.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lfads_torch.data.recording import Recording
+    from lfads_torch.data.recording import Recording, Split
     from lfads_torch.data.settings import SplitSettings
 
-__all__ = ["SplitChoice", "choices_of", "with_chosen_split"]
+__all__ = ["SplitChoice", "choices_of", "drawn_anew", "with_chosen_split"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ def choices_of(choice: SplitChoice, n_recordings: int) -> tuple[SplitChoice, ...
             return (choice,) * n_recordings
     if len(choice.paths) != n_recordings:
         raise SettingsError(
-            f"--split gives {len(choice.paths)} files for {n_recordings} recordings; a split is "
-            "of one recording: give one for each, in their order."
+            f"paths (--split) gives {len(choice.paths)} files for {n_recordings} recordings; "
+            "a split is of one recording: give one for each, in their order."
         )
     return tuple(replace(choice, path=path, paths=()) for path in choice.paths)
 
@@ -62,9 +62,18 @@ def with_chosen_split(
         return recording
     if recording.split is not None:
         ask = "asks" if len(choice.asked) == 1 else "ask"
-        say(f"the file's own split is replaced, as {', '.join(choice.asked)} {ask} for")
+        say(
+            f"the file's own split is replaced, as {', '.join(choice.asked)} {ask} for: "
+            f"{drawn_anew(recording.split)} (`lfads split` with ids, and --split, keep sets)"
+        )
     bare = replace(recording, split=None)
     return bare.with_split(split_recording(bare, settings))
+
+
+def drawn_anew(own: Split) -> str:
+    """What is lost with the file's own split: its sets of trials."""
+    sizes = [f"{len(own.trials(name))} {name}" for name in ("test", "valid")]
+    return f"its sets ({' and '.join(sizes)} trials) are drawn anew"
 
 
 def _fold(recording: Recording, n_folds: int, fold: int, settings: SplitSettings) -> Recording:
@@ -79,18 +88,22 @@ def _fold(recording: Recording, n_folds: int, fold: int, settings: SplitSettings
         n_forward_bins=settings.n_forward_bins,
     )
     if not 0 <= fold < n_folds:
-        raise SettingsError(f"--fold is {fold}; with --folds {n_folds}, 0 to {n_folds - 1} exist.")
+        raise SettingsError(
+            f"fold (--fold) is {fold}; with n_folds (--folds) {n_folds}, 0 to {n_folds - 1} exist."
+        )
     return recording.with_split(every[fold])
 
 
 def _need_one_way(choice: SplitChoice) -> None:
     if (choice.n_folds is None) != (choice.fold is None):
-        raise SettingsError("--folds K and --fold i belong together: give both or none.")
+        raise SettingsError(
+            "n_folds (--folds K) and fold (--fold i) belong together: give both or none."
+        )
     if choice.path is None:
         return
-    others = [*choice.asked, *(["--folds"] if choice.n_folds is not None else [])]
+    others = [*choice.asked, *(["n_folds (--folds)"] if choice.n_folds is not None else [])]
     if others:
         raise SettingsError(
-            f"--split {choice.path} says which trials and units serve for what; "
+            f"path (--split) {choice.path} says which trials and units serve for what; "
             f"{', '.join(others)} would draw them anew. Keep one of them."
         )

@@ -100,8 +100,8 @@ def read_recordings(request: FitRequest, observer: Observer) -> tuple[Recording,
     sources, names = (request.source, *request.more_sources), request.session_names
     if names and len(names) != len(sources):
         raise SettingsError(
-            f"--session-names gives {len(names)} names ({', '.join(names)}) for {len(sources)} "
-            "recordings; give one for each, in their order."
+            f"session_names (--session-names) gives {len(names)} names ({', '.join(names)}) for "
+            f"{len(sources)} recordings; give one for each, in their order."
         )
     found = []
     choices = choices_of(request.split, len(sources))

@@ -31,10 +31,11 @@ def plot_run(
     """
     from lfads_torch.analysis.figures.base import draw_figure
     from lfads_torch.analysis.figures.choose import choose_figure
-    from lfads_torch.analysis.figures.encode import write_figure
+    from lfads_torch.analysis.figures.encode import figure_kind, write_figure
     from lfads_torch.outputs.target_file import FIGURE, prepare_target
 
     recipe = choose_figure(figure_name)
+    figure_kind(target)
     prepare_target(target, FIGURE, inputs=[] if rates_path is None else [rates_path])
     shown = () if choice is None else choice.trials
     with figure_inputs(run, recording=recording, rates_path=rates_path, shown=shown) as inputs:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lfads_torch.errors import SettingsError
+from lfads_torch.workflows.choose_split import drawn_anew
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,8 +40,13 @@ class SplitRequest:
     ids: GivenIds = field(default_factory=GivenIds)
 
 
-def split_to_files(request: SplitRequest, target: Path) -> dict[Path, str]:
-    """Write one file, or one per fold (`NAME_0.json`, ...); path -> sizes of its sets in words."""
+def split_to_files(
+    request: SplitRequest, target: Path, say: Callable[[str], None] = lambda text: None
+) -> dict[Path, str]:
+    """Write one file, or one per fold (`NAME_0.json`, ...); path -> sizes of its sets in words.
+
+    `say` is told where sets that the recording has already are drawn anew.
+    """
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.data.split_file import write_split
     from lfads_torch.data.splitting import split_recording
@@ -49,12 +55,14 @@ def split_to_files(request: SplitRequest, target: Path) -> dict[Path, str]:
     has_ids = request.ids != GivenIds()
     if has_ids and (request.n_folds is not None or not request.ids.valid):
         raise SettingsError(
-            "sets by ids need --valid-ids, and go without --folds: name the validation trials, or "
-            "leave the ids out."
+            "sets by ids need ids.valid (--valid-ids), and go without n_folds (--folds): name the "
+            "validation trials, or leave the ids out."
         )
     first = target if request.n_folds is None else _of_fold(target, 0)
     prepare_target(first, SPLIT, inputs=[request.source])
     recording = read_recording(request.source, options=request.read_options)
+    if recording.split is not None and not has_ids:
+        say(f"the file has a split of its own and keeps it; here {drawn_anew(recording.split)}")
     if request.n_folds is not None:
         drawn = _folds(recording, request)
         splits = {_of_fold(target, fold): split for fold, split in enumerate(drawn)}

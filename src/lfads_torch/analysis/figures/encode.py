@@ -17,7 +17,7 @@ from lfads_torch.errors import OutputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["as_data_uri", "as_png", "as_svg", "write_figure"]
+__all__ = ["as_data_uri", "as_png", "as_svg", "figure_kind", "write_figure"]
 
 _PNG_DOTS_PER_INCH = 200  # twice the 100 of the layout, for dense displays and print
 _SMALL_BYTES = 300_000
@@ -34,16 +34,22 @@ _NO_DATE: Mapping[str, Mapping[str, None]] = MappingProxyType(
 def write_figure(path: str | os.PathLike[str], figure: Figure) -> Path:
     """Write the figure as its name's ending says: .svg, .png or .pdf; whole or not at all."""
     target = Path(path)
+    kind = figure_kind(target)
+    image = _saved(figure, kind)
+    with atomic_path(target) as part:
+        part.write_bytes(image)
+    return target
+
+
+def figure_kind(target: Path) -> str:
+    """svg, png or pdf by the name's ending; OutputError for any other, before anything is drawn."""
     kind = target.suffix.lower().removeprefix(".")
     if kind not in _NO_DATE:
         raise OutputError(
             f"{target}: a figure cannot be written as {target.suffix or 'no ending'!r}. "
             "Choose a name that ends in .svg, .png or .pdf."
         )
-    image = _saved(figure, kind)
-    with atomic_path(target) as part:
-        part.write_bytes(image)
-    return target
+    return kind
 
 
 def as_svg(figure: Figure) -> bytes:

@@ -33,8 +33,9 @@ def data_paths(
         return tuple(given)
     if given:
         raise RunError(
-            f"{source}: has {len(sessions)} sessions, and --data gives {len(given)} files. Give "
-            "one for each, in the model's order, or choose one session with --of-session."
+            f"{source}: has {len(sessions)} sessions, and data (--data) gives {len(given)} files. "
+            "Give one for each, in the model's order, or choose one session (session; "
+            "--of-session)."
         )
     module = _data_module(configuration)
     named = module.get("data_paths")
@@ -46,7 +47,7 @@ def data_paths(
     n_files = "it" if len(sessions) == 1 else f"{len(sessions)} files, one for each session,"
     raise RunError(
         f"{source}: the recording is needed too, for a run knows its units and trials.{told} Give "
-        f"{n_files} with --data FILE.h5."
+        f"{n_files} as data (--data FILE.h5)."
     )
 
 
@@ -88,7 +89,7 @@ def need_fitting(
         raise DataError(
             f"{recording.session}: the recording has {', '.join(wrong)}, which {found.path.name} "
             f"needs with {n_parameters} parameter(s) per unit ({settings.loss.observation}). Give "
-            "the recording that the model was trained on with --data; of a model of several "
+            "the recording that the model was trained on as data (--data); of a model of several "
             "sessions, choose one with --of-session."
         )
 

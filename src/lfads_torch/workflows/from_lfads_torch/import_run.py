@@ -90,8 +90,8 @@ def _named(recordings: list[Recording], names: tuple[str, ...]) -> list[Recordin
         return recordings
     if len(names) != len(recordings):
         raise SettingsError(
-            f"--session-names gives {len(names)} names ({', '.join(names)}) for {len(recordings)} "
-            "recordings. Give one for each, in their order."
+            f"session_names (--session-names) gives {len(names)} names ({', '.join(names)}) for "
+            f"{len(recordings)} recordings. Give one for each, in their order."
         )
     return [replace(each, session=name) for each, name in zip(recordings, names, strict=True)]
 
