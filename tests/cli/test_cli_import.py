@@ -127,7 +127,7 @@ def test_what_is_missing_is_said(
 ) -> None:
     yaml = write_configuration(tmp_path / "configs")
     cases = {
-        (checkpoint, "--out", tmp_path / "a"): "Give it with --data FILE.h5",
+        (checkpoint, "--out", tmp_path / "a"): "Give it as data (--data FILE.h5)",
         (checkpoint, "--data", data, "--out", tmp_path / "b"): "--bin-width",
         (tmp_path / "nothing.ckpt", "--out", tmp_path / "c"): "no such file",
         (data, *WIDTH, "--config", checkpoint, "--out", tmp_path / "d"): "--config has no use",

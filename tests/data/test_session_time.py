@@ -152,6 +152,8 @@ def test_chops_of_counts_begin_at_an_edge_of_a_bin(tmp_path, bin_width_s):
 @pytest.mark.parametrize("asked", [(20.0, 30.0), (-5.0, 0.0)])
 def test_a_recording_beside_the_counts_is_refused(tmp_path, options, asked):
     path = write(tmp_path / "a.h5", counts=np.ones((100, 2)), bin_width_s=0.1)
-    needed = rf"--recorded {asked[0]:g} {asked[1]:g}: the counts go from 0 to 10 s, and no bin of"
+    needed = (
+        rf"--recorded\) is {asked[0]:g} {asked[1]:g}: the counts go from 0 to 10 s, and no bin of"
+    )
     with pytest.raises(DataError, match=needed):
         prepare_recording(path, replace(options, recorded_s=asked))

@@ -75,7 +75,9 @@ def imported(
 
 def inferred(run: RunFolder, tmp_path: Path, data: Path | None = None) -> xarray.Dataset:
     """At posterior means, without sampling."""
-    target = infer_file(run, InferRequest(source=data, n_samples=0), tmp_path / "rates.nc")
+    target = infer_file(
+        run, InferRequest(source=data, n_samples=0, overwrite=True), tmp_path / "rates.nc"
+    )
     return xarray.load_dataset(target)
 
 
@@ -292,7 +294,7 @@ def test_several_sessions_in_one_run(tmp_path: Path) -> None:
         parameters, _ = expected(path, model, weights)
         found = inferred(folder, tmp_path)["rates"] * BIN_WIDTH
         np.testing.assert_allclose(found, np.exp(parameters), rtol=1e-5, atol=1e-5)
-    with pytest.raises(RunError, match="has 2 sessions, and --data gives 1 files"):
+    with pytest.raises(RunError, match=r"has 2 sessions, and data \(--data\) gives 1 files"):
         imported(tmp_path, models[0], each[0], checkpoint=checkpoint, folder=tmp_path / "other")
 
 
