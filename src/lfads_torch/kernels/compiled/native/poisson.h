@@ -11,6 +11,7 @@ struct PoissonLoss {
   const LfadsPoisson &call;
   int64_t first = 0;  // of the members at work
   int64_t T, B, F, N, packed_each, residual_each;
+  int64_t cuts = 1, cut_size;  // of a member's weight gradient, by factors; no number depends on it
   float *packed = nullptr, *residuals = nullptr;
   double *sums = nullptr;  // of a member and bin: nats, present entries
 
@@ -20,7 +21,11 @@ struct PoissonLoss {
       : call(given), T(given.bins), B(given.trials), F(given.factors), N(given.units),
         packed_each(Single::packed_size(given.factors, given.units) +
                     Single::packed_size(given.units, given.factors)),
-        residual_each(given.of_factors == nullptr ? 0 : given.bins * given.trials * given.units) {}
+        residual_each(given.of_factors == nullptr ? 0 : given.bins * given.trials * given.units) {
+    if (residual_each > 0 && call.members < call.threads) cuts = call.threads;
+    cut_size = round_up((F + cuts - 1) / cuts, ROWS);
+    cuts = F > 0 ? (F + cut_size - 1) / cut_size : 1;
+  }
 
   bool pack(int64_t i) const {
     const float *weight = call.weight + (first + i) * F * N;
@@ -88,27 +93,34 @@ struct PoissonLoss {
     return sum;
   }
 
-  bool sum_member(int64_t i) const {
-    int64_t p = first + i;
-    double total = 0.0, n_entries = 0.0;
-    for (int64_t t = 0; t < T; ++t) total += sums[2 * (i * T + t)], n_entries += sums[2 * (i * T + t) + 1];
-    call.total[p] = total, call.n_present[p] = n_entries;
+  bool sum_member(int64_t task) const {
+    int64_t i = task / cuts, cut = task % cuts, p = first + i;
+    if (cut == 0) sum_bins(i);
     if (residual_each == 0) return true;
-    float *memory = thread_memory(weight_memory<Single>(F, N, 1));
+    int64_t f = cut * cut_size, n_factors = F - f < cut_size ? F - f : cut_size;
+    float *memory = thread_memory(weight_memory<Single>(cut_size, N, 1));
     if (memory == nullptr) return false;
-    float *out = call.of_weight + p * F * N, *of_bias = call.of_bias + p * N;
-    fill(out, F * N, 0.0f);
-    fill(of_bias, N, 0.0f);
+    float *out = call.of_weight + (p * F + f) * N;
+    float *of_bias = cut == 0 ? call.of_bias + p * N : nullptr;
+    fill(out, n_factors * N, 0.0f);
+    if (of_bias != nullptr) fill(of_bias, N, 0.0f);
     // The bins of one session of several are not side by side.
     bool is_whole = call.bin_stride == B * F;
     int64_t n_parts = is_whole ? 1 : T, n_rows = is_whole ? T * B : B;
     for (int64_t t = 0; t < n_parts; ++t) {
-      const float *factors = call.made_factors + p * call.member_stride + t * call.bin_stride;
-      WeightSum sum = {{factors, F, nullptr, 0}, F, out, N, 0, 1};
+      const float *factors = call.made_factors + p * call.member_stride + t * call.bin_stride + f;
+      WeightSum sum = {{factors, F, nullptr, 0}, n_factors, out, N, 0, 1};
       add_weights<Single>(n_rows, {residuals + i * residual_each + t * B * N, 0, nullptr, 0, 1}, N,
                           &sum, 1, of_bias, memory);
     }
     return true;
+  }
+
+  void sum_bins(int64_t i) const {
+    double total = 0.0, n_entries = 0.0;
+    const double *sum = sums + 2 * i * T;
+    for (int64_t t = 0; t < T; ++t) total += sum[2 * t], n_entries += sum[2 * t + 1];
+    call.total[first + i] = total, call.n_present[first + i] = n_entries;
   }
 };
 
@@ -126,7 +138,7 @@ bool run(const LfadsPoisson &call) {
     int64_t n = call.members - pass.first < group ? call.members - pass.first : group;
     bool done = run_all<&PoissonLoss::pack>(n, call.threads, pass) &&
                 run_all<&PoissonLoss::bin>(n * T, call.threads, pass) &&
-                run_all<&PoissonLoss::sum_member>(n, call.threads, pass);
+                run_all<&PoissonLoss::sum_member>(n * pass.cuts, call.threads, pass);
     if (!done) return false;
   }
   return true;
