@@ -137,6 +137,20 @@ def test_a_step_has_the_same_bits_in_any_company_and_with_any_threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("n_factors", [1, 13, 33])
+def test_a_single_member_has_the_same_bits_however_its_factors_are_cut(n_factors):
+    tiny = Tiny(model={"n_factors": n_factors}, augmentation=DROPS)
+    truth, _ = stepped(tiny, "reference", torch.float64, (4,))
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2, 3, 5):
+        torch.set_num_threads(threads)
+        found.append(stepped(tiny, "compiled", torch.float32, (4,))[0])
+    torch.set_num_threads(before)
+    assert distance(found[0], truth) < 5e-6
+    for each in found[1:]:
+        assert all(torch.equal(each[k], found[0][k]) for k in truth)
+
+
 @pytest.mark.parametrize("entries", ["all", "encoded", "held_out"])
 def test_the_score_agrees_with_the_reference(entries):
     found = {}
