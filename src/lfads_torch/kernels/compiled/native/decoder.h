@@ -123,7 +123,8 @@ struct DecoderForward {
     add_input(tile.n, mask == nullptr ? factors : tile.seen, F,
               gate_weights<Operand>(weights + at_factors, F, C), nullptr, gates);
     step_cell(tile.n, gate_weights<Operand>(weights + at_control, C, C), gates,
-              gates_at(call, call.controller_gates, C, at), before, after, tile.reset_state, clip_at(call, call.controller_unclipped, C, at));
+              gates_at(call, call.controller_gates, C, at), before, after,
+              tile.reset_state, clip_at(call, call.controller_unclipped, C, at));
   }
 
   void infer(const Tile &tile, Place at, const float *control_state, float *inputs) const {
@@ -159,7 +160,8 @@ struct DecoderForward {
                 gate_weights<Operand>(weights + at_external, X, G), nullptr, gates);
     }
     step_cell(tile.n, gate_weights<Operand>(weights + at_generator, G, G), gates,
-              gates_at(call, call.generator_gates, G, at), before, after, tile.reset_state, clip_at(call, call.generator_unclipped, G, at));
+              gates_at(call, call.generator_gates, G, at), before, after,
+              tile.reset_state, clip_at(call, call.generator_unclipped, G, at));
   }
 
   bool walk(int64_t task) const {

@@ -8,13 +8,15 @@ namespace {
 
 constexpr int kAtOnce = 16;  // blocks of four words in one pass
 constexpr int64_t kWords = 4 * kAtOnce;
+constexpr uint32_t kFactor0 = 0xD2511F53u, kFactor2 = 0xCD9E8D57u;
+constexpr uint32_t kKeyStep0 = 0x9E3779B9u, kKeyStep1 = 0xBB67AE85u;
 
 // The words of one row of a site.
 struct Stream {
   uint32_t key0, key1, step, member, row;
 };
 
-// Eight numbers at once on every processor: wider vectors would gain little here.
+#if defined(__AVX2__)
 typedef uint32_t Eight __attribute__((vector_size(32)));
 constexpr int kEight = 8;
 
@@ -23,7 +25,6 @@ struct Halves {
   Eight high, low;
 };
 
-#if defined(__AVX2__)
 // The instruction multiplies every other number: first those in even places, then those in odd.
 INLINE Halves multiply_wide(Eight x, uint32_t by) {
   typedef uint64_t Pairs __attribute__((vector_size(32)));
@@ -49,23 +50,6 @@ INLINE void write_blocks(Eight a, Eight b, Eight c, Eight d, uint32_t *words) {
     std::memcpy(words + 4 * (i + 4), &block[1], 16);
   }
 }
-#else
-INLINE Halves multiply_wide(Eight x, uint32_t by) {
-  Halves product;
-  for (int i = 0; i < kEight; ++i) {
-    uint64_t whole = uint64_t{by} * x[i];
-    product.high[i] = static_cast<uint32_t>(whole >> 32);
-    product.low[i] = static_cast<uint32_t>(whole);
-  }
-  return product;
-}
-
-INLINE void write_blocks(Eight a, Eight b, Eight c, Eight d, uint32_t *words) {
-  for (int i = 0; i < kEight; ++i, words += 4) {
-    words[0] = a[i], words[1] = b[i], words[2] = c[i], words[3] = d[i];
-  }
-}
-#endif
 
 // kWords words from word `from`, a multiple of four, on, in order.
 INLINE void next_words(int64_t from, const Stream &of, uint32_t *words) {
@@ -78,16 +62,38 @@ INLINE void next_words(int64_t from, const Stream &of, uint32_t *words) {
   }
   uint32_t k0 = of.key0, k1 = of.key1;
 #pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+  for (int round = 0; round < 10; ++round, k0 += kKeyStep0, k1 += kKeyStep1) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      Halves a = multiply_wide(c0[v], 0xD2511F53u), b = multiply_wide(c2[v], 0xCD9E8D57u);
+      Halves a = multiply_wide(c0[v], kFactor0), b = multiply_wide(c2[v], kFactor2);
       c0[v] = b.high ^ c1[v] ^ k0, c1[v] = b.low;
       c2[v] = a.high ^ c3[v] ^ k1, c3[v] = a.low;
     }
   }
   for (int v = 0; v < V; ++v) write_blocks(c0[v], c1[v], c2[v], c3[v], words + 4 * kEight * v);
 }
+#else
+// The same, in loops that compilers make vectors of as far as the processor has any.
+INLINE void next_words(int64_t from, const Stream &of, uint32_t *words) {
+  uint32_t c0[kAtOnce], c1[kAtOnce], c2[kAtOnce], c3[kAtOnce];
+  for (int i = 0; i < kAtOnce; ++i) {
+    c0[i] = static_cast<uint32_t>(from / 4 + i), c1[i] = of.row, c2[i] = of.member, c3[i] = of.step;
+  }
+  uint32_t k0 = of.key0, k1 = of.key1;
+  for (int round = 0; round < 10; ++round, k0 += kKeyStep0, k1 += kKeyStep1) {
+    for (int i = 0; i < kAtOnce; ++i) {
+      uint64_t a = uint64_t{kFactor0} * c0[i], b = uint64_t{kFactor2} * c2[i];
+      c0[i] = static_cast<uint32_t>(b >> 32) ^ c1[i] ^ k0;
+      c1[i] = static_cast<uint32_t>(b);
+      c2[i] = static_cast<uint32_t>(a >> 32) ^ c3[i] ^ k1;
+      c3[i] = static_cast<uint32_t>(a);
+    }
+  }
+  for (int i = 0; i < kAtOnce; ++i, words += 4) {
+    words[0] = c0[i], words[1] = c1[i], words[2] = c2[i], words[3] = c3[i];
+  }
+}
+#endif
 
 // 16-bit uniforms, two to a word, the lower half first. Room for a multiple of 2 * kWords.
 INLINE int64_t halves_room(int64_t n) { return round_up(n, 2 * kWords); }

