@@ -12,6 +12,11 @@ SEARCH_FINDING: tuple[str, ...] = (
     "PSTH R2 is lower. So the gain over fixed and random settings came back on other trials and units, and the gain of copying over perturbing alone did not.",
     "Where an ensemble is wanted, copying costs what it gains: the models become relatives. Perturbing without copying (`--method explore_only`) kept them",
     "apart and good, and of one seed here no other arm's averaged rates were above theirs by more than a tie.",
+    "",
+    "Of 20 members, so far two of three seeds on the peer's split (the third seed and the other split are still to come): every difference from random search and",
+    "from the published settings is in favour of the population, and all but three of them (co-smoothing of both and the PSTH R2 of random search, with one seed) by more than a tie. Against perturbing without copying",
+    "seven of eight are ties and one, the PSTH R2 of one seed, is in favour of copying. As ensembles copying and not copying are close: with one seed all ties, with the",
+    "other co-smoothing and encoded units are better without copying and the PSTH R2 with it.",
 )
 
 
