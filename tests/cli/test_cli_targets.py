@@ -18,6 +18,7 @@ SYNTHETIC = "is there already and is a synthetic recording; only an earlier"
 def commands(made: Made, thesis: Path) -> Iterator[tuple[list[object], str]]:
     """Each with what it must be refused for."""
     recording, run, rates = made.recording, made.run, made.run / "rates.nc"
+    drawn = thesis.with_suffix(".svg")  # a name that a figure may have
     yield ["prepare", recording, "--out", recording], READ
     yield ["split", recording, "--out", recording], READ
     yield ["infer", run, recording, "--out", recording], READ
@@ -25,7 +26,7 @@ def commands(made: Made, thesis: Path) -> Iterator[tuple[list[object], str]]:
     yield ["export", rates, "--to", "mat", "--out", rates], READ
     yield ["infer", run, "--out", recording], SYNTHETIC
     yield ["export", rates, "--to", "npz", "--out", recording], SYNTHETIC
-    yield ["plot", run, "loss_curves", "--out", recording], SYNTHETIC
+    yield ["plot", run, "loss_curves", "--out", drawn], "is a text file; only an earlier figure"
     yield ["prepare", thesis, "--out", recording], SYNTHETIC
     yield ["synth", "demo", "--out", rates], "is a rates file; only an earlier synthetic recording"
     yield ["split", recording, "--out", run / "settings.yaml"], "is a settings file"
@@ -35,7 +36,12 @@ def commands(made: Made, thesis: Path) -> Iterator[tuple[list[object], str]]:
 def test_nothing_is_lost(lfads: Lfads, made: Made, tmp_path: Path) -> None:
     thesis = tmp_path / "thesis.txt"
     thesis.write_text("x")
-    files = [thesis, *(path for path in made.recording.parent.rglob("*") if path.is_file())]
+    thesis.with_suffix(".svg").write_text("x")
+    files = [
+        thesis,
+        thesis.with_suffix(".svg"),
+        *(path for path in made.recording.parent.rglob("*") if path.is_file()),
+    ]
     before = {path: path.read_bytes() for path in files if path.name != "log.txt"}
     for arguments, text in commands(made, thesis):
         done = lfads(*arguments)

@@ -25,6 +25,7 @@ from lfads_torch.data.mixing import sampled_bins, with_unit_signals
 from lfads_torch.data.recorded import within_unit_stretches
 from lfads_torch.data.recording import Recording
 from lfads_torch.data.session_time import SessionTime, session_time
+from lfads_torch.data.source_file import with_source_file
 from lfads_torch.errors import DataError
 
 __all__ = ["PrepareOptions", "chopped_recording", "prepare_recording"]
@@ -56,19 +57,17 @@ def prepare_recording(source: Path | str, options: PrepareOptions) -> Recording:
     a bin; the largest move is in the provenance.
     """
     path = Path(source)
+    return with_source_file(_prepared(path, options), path)
+
+
+def _prepared(path: Path, options: PrepareOptions) -> Recording:
     need_readable_file(path)
     with open_stored(path) as stored, naming(path):
         continuous = continuous_in(stored, options.read)
         if continuous is not None:
-            return _with_size(_cut(stored, continuous, options), path)
+            return _cut(stored, continuous, options)
     with naming(path):
-        return _with_size(_pass_through(path, options), path)
-
-
-def _with_size(recording: Recording, path: Path) -> Recording:
-    """The same with the size of its file in the provenance: files of one name differ in it."""
-    provenance = {**recording.provenance, "source_bytes": path.stat().st_size}
-    return replace(recording, provenance=provenance)
+        return _pass_through(path, options)
 
 
 def chopped_recording(source: Path, options: ReadOptions) -> Recording:
@@ -77,7 +76,7 @@ def chopped_recording(source: Path, options: ReadOptions) -> Recording:
     The bin width of the options is that of the counts; of spike times it is the width to make.
     """
     read = replace(options, chop_s=None, chop_overlap_s=0.0)
-    return prepare_recording(
+    return _prepared(  # a run knows its recording by what is in it, not by its file
         source,
         PrepareOptions(
             bin_width_s=options.bin_width_s,
@@ -98,8 +97,7 @@ def _pass_through(path: Path, options: PrepareOptions) -> Recording:
     if options.bin_width_s is not None:
         factor = _factor(options.bin_width_s, recording.bin_width_s)
         recording = rebin(recording, factor, combine=options.combine)
-    origin = {"source": path.name, **recording.provenance, "passed_through": True}
-    return replace(recording, provenance=origin)
+    return replace(recording, provenance={**recording.provenance, "passed_through": True})
 
 
 def _cut(stored: StoredArrays, continuous: Continuous, options: PrepareOptions) -> Recording:

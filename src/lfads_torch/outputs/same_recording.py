@@ -19,7 +19,8 @@ __all__ = [
     "require_same_synthetic",
 ]  # fmt: skip
 
-_DO = "name another file (--out), or say that it may be replaced (--overwrite; overwrite=True)."
+_DO = "name another file (--out), or say that it may be replaced (--overwrite)."
+_DO_RATES = f"{_DO[:-2]}; overwrite=True)."  # these have a function in Python as well
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ def require_same_rates(target: Path, new: RatesOf) -> None:
     raise OutputError(
         f"{target}: holds rates of the recording {_name(old)}; those of "
         f"{' '.join(filter(None, ('another,', _name(new), same_name)))}, would replace them. "
-        f"Nothing was written: {_DO}"
+        f"Nothing was written: {_DO_RATES}"
     )
 
 
@@ -71,24 +72,41 @@ def require_same_prepared(target: Path, session: str, provenance: Mapping[str, A
     """Raise OutputError where `target` was made from another session.
 
     Another window or bin width of the same session and file may replace it. `provenance` is the
-    new recording's (JSON values).
+    new recording's (JSON values). The content of the file decides; targets of earlier versions
+    know its name and size alone.
     """
     if not _holds_something(target):
         return
     old_session, old = _recorded(target)
-    new_source = provenance.get("source")
-    if (old_session, old.get("source")) == (session, new_source):
-        before, now = old.get("source_bytes"), provenance.get("source_bytes")
-        if before is None or now is None or before == now:
-            return
-        found, wanted = f"of {before} bytes", f", now of {now} bytes,"
-    else:
-        found, wanted = "", f", made from {new_source},"
+    is_same, differs = _of_one_source(old, provenance)
+    if is_same and old_session == session:
+        return
+    wanted = f", {differs}," if differs else f", made from {provenance.get('source')},"
     raise OutputError(
-        f"{target}: holds the recording {old_session!r}, made from {old.get('source')}"
-        f"{' ' + found if found else ''}; another, {session!r}{wanted} would replace it, and runs "
-        f"of it would miss it. Nothing was written: {_DO}"
+        f"{target}: holds the recording {old_session!r}, made from {_source_text(old)}; another, "
+        f"{session!r}{wanted} would replace it, and runs of it would miss it. Nothing was "
+        f"written: {_DO}"
     )
+
+
+def _of_one_source(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether both were made of the same file, and what differs where its name does not."""
+    named = old.get("source"), new.get("source")
+    hashes = old.get("source_sha256"), new.get("source_sha256")
+    if None not in hashes:
+        differs = f"of a file {new.get('source')} of other content" if named[0] == named[1] else ""
+        return (True, "") if hashes[0] == hashes[1] else (False, differs)
+    # Earlier versions kept the name that a file of counts gave of its own source.
+    if named[0] not in (named[1], new.get("original_source")):
+        return False, ""
+    before, now = old.get("source_bytes"), new.get("source_bytes")
+    is_same = before is None or now is None or before == now
+    return is_same, "" if is_same else f"now of {now} bytes"
+
+
+def _source_text(provenance: Mapping[str, Any]) -> str:
+    n_bytes = provenance.get("source_bytes")
+    return f"{provenance.get('source')}" + (f" of {n_bytes} bytes" if n_bytes is not None else "")
 
 
 def require_same_synthetic(target: Path, provenance: Mapping[str, Any]) -> None:

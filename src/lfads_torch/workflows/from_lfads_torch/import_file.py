@@ -76,11 +76,12 @@ def import_recording(
     """
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.data.formats.ours import write_recording
+    from lfads_torch.data.source_file import with_source_file
     from lfads_torch.outputs.same_recording import require_same_prepared
     from lfads_torch.outputs.target_file import RECORDING, prepare_target
 
     prepare_target(target, RECORDING, inputs=[source])
-    recording = read_recording(source, options=options)
+    recording = with_source_file(read_recording(source, options=options), source)
     if not overwrite:
         require_same_prepared(target, recording.session, recording.provenance)
     write_recording(recording, target)
