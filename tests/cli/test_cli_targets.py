@@ -26,7 +26,7 @@ def commands(made: Made, thesis: Path) -> Iterator[tuple[list[object], str]]:
     yield ["export", rates, "--to", "mat", "--out", rates], READ
     yield ["infer", run, "--out", recording], SYNTHETIC
     yield ["export", rates, "--to", "npz", "--out", recording], SYNTHETIC
-    yield ["plot", run, "loss_curves", "--out", drawn], "is a text file; only an earlier figure"
+    yield ["plot", run, "loss_curves", "--out", drawn], "is a text file; only an earlier picture"
     yield ["prepare", thesis, "--out", recording], SYNTHETIC
     yield ["synth", "demo", "--out", rates], "is a rates file; only an earlier synthetic recording"
     yield ["split", recording, "--out", run / "settings.yaml"], "is a settings file"

@@ -192,3 +192,44 @@ def test_after_a_fault_among_earlier_results_all_are_made_again(
     finish_run(whole)
     assert whole.rates_path.stat().st_mtime_ns != before
     assert whole.read_record().results_error is None
+
+
+def test_a_wrong_argument_leaves_the_record_of_a_whole_run_alone(
+    whole: RunFolder, tmp_path: Path
+) -> None:
+    from lfads_torch.data.formats.ours import write_recording
+
+    few = {"n_conditions": 2, "n_trials_per_condition": 3, "n_valid_per_condition": 1}
+    other = synthesise("lorenz", 3, **few, n_steps=40, n_units=5, bin_width_s=0.02)
+    write_recording(other, tmp_path / "other.h5")
+    before = whole.record_path.read_bytes()
+    messages = Messages()
+    for given in ({"data_path": tmp_path / "other.h5"}, {"data_path": tmp_path / "none.h5"}):
+        with pytest.raises(RunError, match="cannot be written"):
+            finish_run(whole, anew=True, observer=messages, **given)
+    with pytest.raises(RunError, match="not what the run was trained on"):
+        finish_run(whole, anew=True, observer=messages, recording=other)
+    assert messages.texts == []  # nothing is missing, and no command writes it
+    assert whole.record_path.read_bytes() == before
+
+
+def test_a_process_that_is_refused_writes_nothing_into_the_run_of_another(
+    whole: RunFolder, run: RunFolder
+) -> None:
+    for one in (whole, run):
+        before = one.record_path.read_bytes()
+        with one.lock(), pytest.raises(RunError, match="training into"):
+            finish_run(one, anew=True)
+        assert one.record_path.read_bytes() == before
+
+
+def test_an_error_is_told_though_the_record_has_gone_with_it(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: RunFolder, *more: object) -> None:
+        run.record_path.write_text("{")
+        raise RunError("no disk")
+
+    monkeypatch.setattr("lfads_torch.workflows.finish.write_rates", fail)
+    with pytest.raises(RunError, match="no disk"):
+        finish_run(run)

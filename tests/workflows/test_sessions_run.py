@@ -271,3 +271,24 @@ def test_the_estimator_takes_a_mapping_or_a_list(tmp_path: Path) -> None:
         model.transform(given["monday"])
     with pytest.raises(DataError, match="there is no session 'sunday'"):
         model.transform({"sunday": given["monday"]})
+
+
+def test_a_session_alone_says_and_gets_what_it_lacks(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    from lfads_torch.cli.report import report
+    from lfads_torch.outputs.run_status import status
+
+    copy = RunFolder(Path(shutil.copytree(run.path, tmp_path / "run")))
+    own = session_runs(copy)[0]
+    own.rates_path.unlink()
+    own.scores_path.unlink()
+    found = status(own.path)
+    assert found["missing"] == ["rates.nc", "scores.json"]
+    assert found["next"] == f"lfads report {own.path}"
+    monkeypatch.setattr("lfads_torch.analysis.report.render_report", lambda *a, **k: "<p>")
+    report(own.path)
+    assert missing_results(own) == ()
+    assert status(own.path)["next"] is None

@@ -28,7 +28,7 @@ def missing_results(run: RunFolder) -> tuple[str, ...]:
 def results_command(run: RunFolder) -> str:
     """What writes the results that a run lacks, or failed to write; "" where there are none."""
     record = run.read_record()
-    if record.status != FINISHED or record.session_of is not None:
+    if record.status != FINISHED:
         return ""
     is_needed = missing_results(run) or record.results_error
     return f"lfads report {run.path}" if is_needed else ""

@@ -61,26 +61,28 @@ def finish_run(
     anew = anew or (not missing and record.results_error is not None)
     if not anew and not missing:
         return run
-    recordings, paths = _listed(recording), _listed(data_path)
     try:
-        with noting_faults(run):
+        # A wrong argument, or another process's lock, is no fault of the results that are there.
+        own = _recordings(run, _listed(recording), _listed(data_path))
+        with run.lock(), noting_faults(run):
             if record.sessions:
                 from lfads_torch.workflows.sessions.finish import finish_sessions
 
-                return finish_sessions(
-                    run, recordings=recordings, data_paths=paths, observer=watcher
-                )
-            with run.lock():
-                own = _recording(
-                    run, recordings[0] if recordings else None, paths[0] if paths else None
-                )
-                _write_results(run, own, RESULTS if anew else missing, watcher)
+                return finish_sessions(run, own, observer=watcher)
+            _write_results(run, own[0], RESULTS if anew else missing, watcher)
     except BaseException:
-        watcher.message(
-            f"training is finished and stored; {results_command(run)} writes what is missing"
-        )
+        if command := _command_left(run):
+            watcher.message(f"training is finished and stored; {command} writes what is missing")
         raise
     return run
+
+
+def _command_left(run: RunFolder) -> str:
+    """What is still to be called, said beside an error that must not be lost."""
+    try:
+        return results_command(run)
+    except (LfadsError, OSError):
+        return ""
 
 
 def _write_results(
@@ -116,14 +118,18 @@ def reported_set(run: RunFolder) -> WhichSet:
     return "valid" if trials.get("valid") else "train"
 
 
-def _recording(run: RunFolder, recording: Recording | None, data_path: Path | None) -> Recording:
-    from lfads_torch.workflows.stored import read_recording_of
+def _recordings(
+    run: RunFolder, given: Sequence[Recording], paths: Sequence[Path]
+) -> tuple[Recording, ...]:
+    """What the run was trained on, one for each session; RunError where it is something else."""
+    from lfads_torch.workflows.sessions.folder import read_recordings_of, session_runs
 
-    if recording is not None:
-        require_own(run, recording)
-        return recording
+    if given:
+        for one, recording in zip(session_runs(run), given, strict=True):
+            require_own(one, recording)
+        return tuple(given)
     try:
-        return read_recording_of(run, data_path)
+        return read_recordings_of(run, paths)
     except LfadsError as error:
         raise RunError(
             f"{run.path}: training is finished and stored, but its rates, scores and page cannot "
