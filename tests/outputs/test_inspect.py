@@ -132,10 +132,6 @@ def foreign_files(folder):
     yield make("a.html", lambda p: p.write_text("<!DOCTYPE html>")), "an HTML page"
     yield make("a.pt", lambda p: zipfile.ZipFile(p, "w").writestr("a", "b")), "a zip archive"
     yield (
-        make("peer.h5", lambda p: h5py.File(p, "w").create_dataset("train_encod_data", data=[1])),
-        "an HDF5 file with train_encod_data",
-    )
-    yield (
         make("other.safetensors", lambda p: save_file({"a": np.zeros(1)}, p)),
         "a safetensors file with the format None",
     )
@@ -178,6 +174,75 @@ def test_arrays_of_others_are_listed_and_never_unpickled(tmp_path):
     }
     with pytest.raises(FormatError, match="damaged zip archive"):
         describe(tmp_path / "broken.npz")
+
+
+def test_hdf5_of_others_is_listed(tmp_path):
+    plain, matlab = tmp_path / "peer.h5", tmp_path / "session.mat"
+    with h5py.File(plain, "w") as file:
+        file["train/counts"] = np.zeros((3, 2), np.int16)
+    with h5py.File(matlab, "w", userblock_size=512) as file:
+        file["spikes"] = np.zeros((4, 1))
+    with matlab.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file")
+    found = describe(plain)
+    assert (found["what"], found["contents"]) == ("HDF5 file", {"train/counts": "[3, 2] int16"})
+    found = describe(matlab)
+    assert found["what"] == "MATLAB 7.3 file"
+    assert found["contents"] == {"spikes": "[4, 1] float64"}
+    assert "lfads check" in found["origin"]
+
+
+def test_cells_are_no_text(tmp_path):
+    from scipy.io import savemat
+
+    cells = np.empty((1, 5), dtype=object)
+    cells[:] = [[np.arange(3.0)] * 5]
+    savemat(tmp_path / "s.mat", {"spike_times": cells, "name": "x"})
+    found = describe(tmp_path / "s.mat")["contents"]
+    assert found == {"spike_times": "[1, 5] cell", "name": "[1] text"}
+
+
+@pytest.mark.parametrize("change", ["torn stream", "encrypted", "unknown compression"])
+def test_damaged_archives_are_told(tmp_path, change):
+    from lfads_torch.outputs.target_file import kind_at
+
+    path = tmp_path / "s.npz"
+    np.savez_compressed(path, spikes=np.arange(3000), attributes=np.array("{}"))
+    content = bytearray(path.read_bytes())
+    if change == "torn stream":
+        begin = 30 + int.from_bytes(content[26:28], "little")
+        begin += int.from_bytes(content[28:30], "little")
+        content[begin : begin + 40] = b"\xff" * 40
+    else:
+        place, value = (6, 1) if change == "encrypted" else (8, 77)
+        entry = content.index(b"PK\x01\x02")
+        content[place] |= value if place == 6 else 0
+        content[entry + place + 2] |= value if place == 6 else 0
+        if place == 8:
+            content[place] = content[entry + place + 2] = value
+    path.write_bytes(bytes(content))
+    words = "damaged zip archive" if change == "torn stream" else "password or a compression"
+    with pytest.raises(FormatError, match=words):
+        describe(path)
+    kind_at(path)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_matlab_file_that_was_cut_is_told(tmp_path, compressed):
+    from scipy.io import savemat
+
+    from lfads_torch.outputs.target_file import kind_at
+
+    path = tmp_path / "s.mat"
+    values = np.random.default_rng(0).random((40, 30))
+    savemat(path, {"a": values, "b": values + 1}, do_compression=compressed)
+    whole = path.read_bytes()
+    assert describe(path)["contents"] == {"a": "[40, 30] double", "b": "[40, 30] double"}
+    for size in (130, len(whole) // 3, len(whole) // 2, len(whole) - 8):
+        path.write_bytes(whole[:size])
+        with pytest.raises(FormatError, match="damaged MATLAB file"):
+            describe(path)
+        assert not kind_at(path)
 
 
 def test_lists_of_sections_are_lines_and_no_python(tmp_path):

@@ -16,7 +16,7 @@ from lfads_torch.outputs.file_kind import (
     is_hdf5,
     is_safetensors,
 )
-from lfads_torch.outputs.inspect_arrays import describe_arrays
+from lfads_torch.outputs.inspect_arrays import ORIGIN, describe_arrays
 from lfads_torch.outputs.inspect_records import (
     describe_left_out,
     describe_record,
@@ -42,7 +42,7 @@ SETTINGS_SECTIONS = {
 WANTED = (
     "a run folder, recording, split, rates, state (safetensors), metrics.jsonl, history.csv, "
     "settings.yaml, space.yaml, export of rates or other file of lfads-torch is needed, or arrays "
-    "in a .npz or .mat file"
+    "in a .npz, .mat or HDF5 file"
 )
 
 
@@ -146,12 +146,26 @@ def _run_in_one_line(run: RunFolder) -> str:
 
 
 def _describe_hdf5(path: Path) -> Description:
-    import h5py
-
     attributes = hdf5_attributes(path)
     kind = str(attributes.get("format", ""))
     if not kind.startswith("lfads-torch "):
-        raise _not_ours(path)
+        with path.open("rb") as file:
+            what = "MATLAB 7.3 file" if file.read(10) == b"MATLAB 7.3" else "HDF5 file"
+        contents = _hdf5_contents(path)
+        return {"what": what, "origin": ORIGIN, "contents": contents, "n_bytes": _size(path)}
+    shown = {name: value for name, value in attributes.items() if not name.startswith("_")}
+    return {
+        "what": kind.removeprefix("lfads-torch "),
+        **_with_json(shown),
+        "contents": _hdf5_contents(path),
+        "n_bytes": _size(path),
+    }
+
+
+def _hdf5_contents(path: Path) -> dict[str, str]:
+    """Path of each dataset, with its shape, type and unit of measure."""
+    import h5py
+
     contents: dict[str, str] = {}
 
     def note(name: str, item: h5py.Dataset | h5py.Group) -> None:
@@ -164,13 +178,11 @@ def _describe_hdf5(path: Path) -> Description:
             file.visititems(note)
     except (OSError, RuntimeError, KeyError) as error:
         raise FormatError(f"{path}: damaged or truncated ({error}). Write it again.") from error
-    shown = {name: value for name, value in attributes.items() if not name.startswith("_")}
-    return {
-        "what": kind.removeprefix("lfads-torch "),
-        **_with_json(shown),
-        "contents": contents,
-        "n_bytes": path.stat().st_size,
-    }
+    return contents
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def _describe_safetensors(path: Path) -> Description:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from lfads_torch.errors import FormatError
 from lfads_torch.outputs.file_kind import first_bytes
 
-__all__ = ["describe_arrays"]
+__all__ = ["ORIGIN", "describe_arrays"]
 
 Description = dict[str, Any]  # JSON values
-_ALSO = "what lfads-torch does not write; `lfads check` says whether it can be read as a recording"
+ORIGIN = "what lfads-torch does not write; `lfads check` says whether it can be read as a recording"
+_UNREADABLE = (RuntimeError, NotImplementedError)  # what zipfile says of these
 
 
 def describe_arrays(path: Path) -> Description | None:
@@ -45,11 +47,16 @@ def _npz(path: Path) -> Description | None:
         if contents.get("attributes", "").endswith("text"):
             with np.load(path, allow_pickle=False) as opened:
                 attributes = _parsed(str(opened["attributes"]))
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except _UNREADABLE as error:
+        raise FormatError(
+            f"{path}: a zip archive with a password or a compression not known here ({error}). "
+            "Write it anew without (np.savez)."
+        ) from error
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise FormatError(f"{path}: a damaged zip archive ({error}). Copy it again.") from error
     is_ours = str(attributes.get("format", "")).startswith("lfads-torch ")
     if not is_ours:
-        return {"what": "NumPy archive", "origin": _ALSO, **_rest(contents, path)}
+        return {"what": "NumPy archive", "origin": ORIGIN, **_rest(contents, path)}
     contents.pop("attributes")
     return {"what": "NumPy export of rates", **attributes, **_rest(contents, path)}
 
@@ -69,24 +76,42 @@ def _npy_header(member: Any) -> str:  # a binary file
 
 def _mat(path: Path) -> Description:
     from scipy.io import loadmat, whosmat
+    from scipy.io.matlab import MatReadError
 
     try:
+        _need_whole_mat(path)
         found = {str(name): (shape, str(kind)) for name, shape, kind in whosmat(path)}
         is_ours = {"rates", "unit_id", "attributes"} <= found.keys()
         stored = (
             loadmat(path, variable_names=["attributes"], simplify_cells=True) if is_ours else {}
         )
-    except (OSError, ValueError, TypeError, KeyError) as error:  # what scipy says of damaged files
+    except (  # what scipy says of damaged files
+        OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError, zlib.error,
+    ) as error:  # fmt: skip
         raise FormatError(f"{path}: a damaged MATLAB file ({error}). Copy it again.") from error
     contents = {
-        name: f"{_shape(shape)} {'text' if kind in ('cell', 'char') else kind}"
+        name: f"{_shape(shape)} {'text' if kind == 'char' else kind}"
         for name, (shape, kind) in found.items()
     }
     if not is_ours:
-        return {"what": "MATLAB file", "origin": _ALSO, **_rest(contents, path)}
+        return {"what": "MATLAB file", "origin": ORIGIN, **_rest(contents, path)}
     contents.pop("attributes")
     attributes = {name: _plain(value) for name, value in dict(stored["attributes"]).items()}
     return {"what": "MATLAB export of rates", **attributes, **_rest(contents, path)}
+
+
+def _need_whole_mat(path: Path) -> None:
+    """Raise OSError where a variable is longer than the file: scipy lists it from its header."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        order: Literal["little", "big"] = "little" if file.read(128)[126:] == b"IM" else "big"
+        place = 128
+        while place < size:
+            file.seek(place)
+            tag = file.read(8)
+            place += 8 + int.from_bytes(tag[4:], order)
+            if len(tag) < 8 or place > size:
+                raise OSError(f"it ends at byte {size}, in the middle of a variable")
 
 
 def _csv(path: Path, start: bytes) -> Description | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -121,16 +122,19 @@ def _is_npz_export(path: Path) -> bool:
         with np.load(path, allow_pickle=False) as archive:
             attributes = archive["attributes"] if "attributes" in archive.files else None
             return attributes is not None and _parsed(str(attributes)).get("format") in _OURS
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
         return False
 
 
 def _is_mat_export(path: Path) -> bool:
     from scipy.io import whosmat
+    from scipy.io.matlab import MatReadError
 
     try:
         return {"rates", "unit_id", "attributes"} <= {str(name) for name, *_ in whosmat(path)}
-    except (OSError, ValueError, TypeError, KeyError):  # what scipy says of damaged files
+    except (  # what scipy says of damaged files
+        OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError, zlib.error,
+    ):  # fmt: skip
         return False
 
 
