@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -15,14 +16,15 @@ from lfads_torch.cli.app import run as lfads
 from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.data.prepare import PrepareOptions, prepare_recording
-from lfads_torch.errors import DataError, FormatError
+from lfads_torch.errors import DataError, FormatError, OutputError
 from lfads_torch.outputs.export import export_rates
 from lfads_torch.outputs.merged_file import open_merged
 from lfads_torch.outputs.rates_file import open_rates
+from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows.check_file import check_file
 from lfads_torch.workflows.fit import Quiet
 from lfads_torch.workflows.fit_file import FitRequest, fit_file
-from lfads_torch.workflows.infer_file import InferRequest, infer_file
+from lfads_torch.workflows.infer_file import InferRequest, infer_file, need_same_place
 from lfads_torch.workflows.merge import merge_source
 
 N_BINS, N_UNITS = 611, 5
@@ -197,3 +199,42 @@ def test_files_without_chops_are_refused_with_a_remedy(run, prepared, tmp_path):
     with pytest.raises(FormatError, match="a merged file of lfads-torch is needed"):
         open_merged(run.rates_path)
     assert not (tmp_path / "no.nc").exists()
+
+
+def test_rates_of_another_run_are_kept_unless_asked_otherwise(run, tmp_path):
+    from shutil import copytree
+
+    other = RunFolder(copytree(run.path, tmp_path / "run2"))
+    renamed = RunFolder(copytree(run.path, tmp_path / "renamed"))
+    target = tmp_path / "new.nc"
+    request = InferRequest(n_samples=0)
+    infer_file(run, request, target)
+    before = target.read_bytes()
+    with pytest.raises(OutputError, match=r"holds rates of the run run; those of run2 would rep"):
+        infer_file(other, request, target)
+    assert target.read_bytes() == before
+    infer_file(other, replace(request, overwrite=True), tmp_path / "second.nc")
+    for source, place in (
+        (run.path, other.path / "merged.nc"),
+        (tmp_path / "second.nc", tmp_path / "new_merged.nc"),
+        (tmp_path / "second.nc", run.path / "merged.nc"),
+    ):
+        kept = place.read_bytes()
+        with pytest.raises(OutputError, match="--overwrite"):
+            merge_source(source, None, place, ramp="linear")
+        assert place.read_bytes() == kept
+    merge_source(tmp_path / "second.nc", None, tmp_path / "new_merged.nc", ramp="linear",
+                 overwrite=True)  # fmt: skip
+    infer_file(renamed, request, renamed.rates_path)
+    merge_source(renamed.path, None, None, ramp="smooth")
+
+
+def test_all_of_several_files_are_looked_at_the_merged_ones_too(run, tmp_path):
+    target = tmp_path / "new.nc"
+    infer_file(run, InferRequest(n_samples=0), target)
+    target.unlink()
+    with h5py.File(tmp_path / "new_merged.nc", "r+") as file:
+        file.attrs["run"] = "run2"
+    with pytest.raises(OutputError, match=r"new_merged.nc: holds rates of the run run2"):
+        need_same_place(run, InferRequest(), target)
+    need_same_place(run, InferRequest(overwrite=True), target)

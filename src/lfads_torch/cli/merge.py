@@ -22,7 +22,7 @@ def merge(
         Literal["linear", "smooth"], Parameter(help="weights where chops overlap")
     ] = "linear",
     overwrite: Annotated[
-        bool, Parameter(help="replace merged rates of another recording that --out holds")
+        bool, Parameter(help="replace merged rates of another recording or run in --out")
     ] = False,
 ) -> None:
     """Merge the rates of a session's chops to rates of the whole session.

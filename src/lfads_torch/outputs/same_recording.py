@@ -13,9 +13,10 @@ import numpy as np
 
 from lfads_torch.errors import OutputError
 from lfads_torch.outputs.file_kind import hdf5_attributes
+from lfads_torch.outputs.run_folder import RunFolder
 
 __all__ = [
-    "RatesOf", "rates_of_file", "require_same_prepared", "require_same_rates",
+    "RatesOf", "rates_of_file", "require_own_place", "require_same_prepared", "require_same_rates",
     "require_same_synthetic",
 ]  # fmt: skip
 
@@ -30,10 +31,11 @@ class RatesOf:
     session: str
     fingerprint: str | None  # None: an older rates file does not say it
     unit_ids: Sequence[str]
+    run: str = ""  # name of the folder of the run that gave them; "": not known, or no matter
 
 
 def require_same_rates(target: Path, new: RatesOf) -> None:
-    """Raise OutputError where `target` holds rates of another recording.
+    """Raise OutputError where `target` holds rates of another recording or run.
 
     An older file does not say the content of its recording; there the name of the session and the
     units decide. A target that is missing or empty holds nothing.
@@ -41,6 +43,11 @@ def require_same_rates(target: Path, new: RatesOf) -> None:
     if not _holds_something(target):
         return
     old = rates_of_file(target)
+    if old.run and new.run and old.run != new.run:
+        raise OutputError(
+            f"{target}: holds rates of the run {old.run}; those of {new.run} would replace them. "
+            f"Nothing was written: {_DO_RATES}"
+        )
     if old.fingerprint and new.fingerprint:
         if old.fingerprint == new.fingerprint:
             return
@@ -54,6 +61,18 @@ def require_same_rates(target: Path, new: RatesOf) -> None:
     )
 
 
+def require_own_place(run: Path, target: Path) -> None:
+    """Raise OutputError where `target` is the rates file of another run's folder."""
+    folder = target.resolve().parent
+    if not target.is_file() or not RunFolder.is_run(folder) or folder == run.resolve():
+        return
+    if target.name in ("rates.nc", "merged.nc"):
+        raise OutputError(
+            f"{target}: holds the rates of another run, {folder.name}; those of {run.name} would "
+            f"replace them. Nothing was written: {_DO_RATES}"
+        )
+
+
 def rates_of_file(path: Path) -> RatesOf:
     """What a rates file, or a merged one, says of its recording."""
     import h5py
@@ -65,6 +84,7 @@ def rates_of_file(path: Path) -> RatesOf:
         session=str(attributes.get("session", "")),
         fingerprint=attributes.get("data_fingerprint"),
         unit_ids=[each.decode() if isinstance(each, bytes) else str(each) for each in units],
+        run=str(attributes.get("run", "")),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lfads_torch.errors import OutputError, SettingsError
+from lfads_torch.errors import SettingsError
 
 if TYPE_CHECKING:
     from lfads_torch.data.formats.base import ReadOptions
@@ -50,7 +50,6 @@ def inferred_files(run: RunFolder, request: InferRequest, target: Path) -> list[
     Of chops of a session a merged file is written beside it: rates.nc, rates_merged.nc. Returns
     every file that was written, the rates first.
     """
-    from lfads_torch.outputs.same_recording import require_same_rates
     from lfads_torch.outputs.target_file import MERGED, RATES, prepare_target
     from lfads_torch.workflows.infer import infer_to_file, merge_inferred
     from lfads_torch.workflows.stored import read_settings_of
@@ -65,10 +64,7 @@ def inferred_files(run: RunFolder, request: InferRequest, target: Path) -> list[
     if merges:
         prepare_target(merged_beside(target), MERGED, inputs=inputs)
     if not request.overwrite:
-        of = _rates_of(run, recording, is_new=is_new)
-        _require_own_place(run, target)
-        for place in (target, merged_beside(target)) if merges else (target,):
-            require_same_rates(place, of)
+        _need_same(run, recording, target, is_new=is_new, merges=merges)
     path = infer_to_file(
         run, recording, target, is_new=is_new, member=request.member, inference=inference
     )
@@ -81,13 +77,27 @@ def need_same_place(run: RunFolder, request: InferRequest, target: Path) -> None
 
     For several files: all are looked at before the first is inferred.
     """
-    from lfads_torch.outputs.same_recording import require_same_rates
+    from lfads_torch.workflows.stored import read_settings_of
 
-    if request.overwrite or not target.is_file():
+    if request.overwrite or not (target.is_file() or merged_beside(target).is_file()):
         return
-    _require_own_place(run, target)
     recording, is_new = _read(run, request)
-    require_same_rates(target, _rates_of(run, recording, is_new=is_new))
+    merges = recording.chops is not None and read_settings_of(run).inference.merge != "off"
+    _need_same(run, recording, target, is_new=is_new, merges=merges)
+
+
+def _need_same(
+    run: RunFolder, recording: Recording, target: Path, *, is_new: bool, merges: bool
+) -> None:
+    """Raise OutputError where the rates, or the merged ones beside them, are of something else."""
+    from lfads_torch.outputs.same_recording import require_own_place, require_same_rates
+
+    of = _rates_of(run, recording, is_new=is_new)
+    if target.resolve().parent == run.path.resolve():
+        of = replace(of, run="")  # its own folder may have got another name since
+    require_own_place(run.path, target)
+    for place in (target, merged_beside(target)) if merges else (target,):
+        require_same_rates(place, of)
 
 
 def _read(run: RunFolder, request: InferRequest) -> tuple[Recording, bool]:
@@ -106,21 +116,6 @@ def merged_beside(rates_path: Path) -> Path:
     return rates_path.with_name(f"{rates_path.stem}_merged{rates_path.suffix}")
 
 
-def _require_own_place(run: RunFolder, target: Path) -> None:
-    """Raise OutputError where `target` is the rates file of another run."""
-    from lfads_torch.outputs.run_folder import RunFolder
-
-    folder = target.resolve().parent
-    if not target.is_file() or not RunFolder.is_run(folder) or folder == run.path.resolve():
-        return
-    if target.name in ("rates.nc", "merged.nc"):
-        raise OutputError(
-            f"{target}: holds the rates of another run, {folder.name}; those of {run.path.name} "
-            "would replace them. Nothing was written: name another file (--out), or say that it "
-            "may be replaced (--overwrite; overwrite=True)."
-        )
-
-
 def _rates_of(run: RunFolder, recording: Recording, *, is_new: bool) -> RatesOf:
     """What the rates of this recording will say of it."""
     from lfads_torch.outputs.same_recording import RatesOf
@@ -130,6 +125,7 @@ def _rates_of(run: RunFolder, recording: Recording, *, is_new: bool) -> RatesOf:
         session=recording.session,
         fingerprint=content_of(run, recording, is_new=is_new),
         unit_ids=[str(each) for each in recording.unit_ids.tolist()],
+        run=run.path.name,
     )
 
 

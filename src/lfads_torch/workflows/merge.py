@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,7 +27,7 @@ def merge_source(
 ) -> Path:
     """Merge the rates of a run, with its behaviour, or those of a rates file.
 
-    Merged rates of another recording are replaced only with `overwrite`.
+    Merged rates of another recording or run are replaced only with `overwrite`.
     """
     from lfads_torch.data.formats.choose import read_recording
     from lfads_torch.outputs.merged_file import write_merged
@@ -55,10 +56,21 @@ def merge_source(
 def _need_same(place: Path, rates_path: Path, overwrite: bool) -> None:
     from lfads_torch.outputs.file_kind import hdf5_attributes
     from lfads_torch.outputs.rates_file import FORMAT
-    from lfads_torch.outputs.same_recording import rates_of_file, require_same_rates
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.outputs.same_recording import (
+        rates_of_file,
+        require_own_place,
+        require_same_rates,
+    )
 
-    if not overwrite and hdf5_attributes(rates_path).get("format") == FORMAT:
-        require_same_rates(place, rates_of_file(rates_path))
+    if overwrite or hdf5_attributes(rates_path).get("format") != FORMAT:
+        return
+    of, folder = rates_of_file(rates_path), rates_path.resolve().parent
+    if RunFolder.is_run(folder):
+        require_own_place(folder, place)
+        if place.resolve().parent == folder:
+            of = replace(of, run="")  # which may have got another name since
+    require_same_rates(place, of)
 
 
 def _behaviour(recording: Recording, rates_path: Path) -> SessionBehaviour:
