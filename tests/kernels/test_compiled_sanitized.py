@@ -15,7 +15,11 @@ from lfads_torch.kernels.compiled.library import INSTRUCTION_SETS, Absent, find_
 
 ROOT = Path(__file__).parents[2]
 NATIVE = Path("src/lfads_torch/kernels/compiled/native")
-TESTS = ("test_compiled.py", "test_compiled_bf16.py")
+TESTS = (
+    "tests/kernels/test_compiled.py",
+    "tests/kernels/test_compiled_bf16.py",
+    "tests/training/test_compiled_step.py",  # batch, random numbers, likelihood, optimiser
+)
 
 
 def sanitizer(name: str) -> str:
@@ -69,9 +73,8 @@ def test_kernels_under_the_address_and_undefined_behaviour_sanitizers(tmp_path):
     ]  # fmt: skip
     if platform.machine() in ("x86_64", "AMD64"):
         subprocess.run(must_have, cwd=tmp_path, env=environment, check=True)
-    tests = [f"tests/kernels/{name}" for name in TESTS]
     found = subprocess.run(
-        [sys.executable, "-m", "pytest", *tests, "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", *TESTS, "-q", "-p", "no:cacheprovider"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.returncode == 0, (found.stdout + found.stderr)[-8000:]
