@@ -154,8 +154,11 @@ def test_segments_say_where_spike_times_have_gaps(tmp_path):
     [
         (PrepareOptions(chop_s=0.2, chop_overlap_s=0.2), "shorter than a chop"),
         (PrepareOptions(chop_s=0.2, chop_overlap_s=0.015), "1.5 bins .* whole number"),
-        (PrepareOptions(window_s=(0, 1), chop_overlap_s=0.1), "give --chop SECONDS"),
-        (PrepareOptions(chop_s=0.2, event="go"), "leave out --window"),
+        (
+            PrepareOptions(window_s=(0, 1), chop_overlap_s=0.1),
+            "give their length with .*--chop SECONDS",
+        ),
+        (PrepareOptions(chop_s=0.2, event="go"), r"leave out window_s \(--window\)"),
     ],
     ids=["too_long", "part_of_a_bin", "without_chop", "with_event"],
 )

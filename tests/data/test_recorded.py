@@ -82,7 +82,7 @@ def test_what_the_user_says_wins_over_the_spikes_and_narrows_gaps_of_the_file(tm
     assert missing.tolist() == [[False] * 4, [True, True, False, False], [False] * 3 + [True]]
     assert found.provenance["prepared"]["recorded"] == "0 to 3.1 s (--recorded)"
     assert not np.isnan(prepared(flat_session(path, [1.0, 2.05, 3.0], [0] * 3, [2.0])).counts).any()
-    with pytest.raises(DataError, match=r"--recorded 3 1: the recording's beginning must come"):
+    with pytest.raises(DataError, match=r"recorded_s \(--recorded\) is 3 1: the recording"):
         prepared(path, recorded_s=(3.0, 1.0))
 
 
