@@ -156,7 +156,7 @@ def test_segments_say_where_spike_times_have_gaps(tmp_path):
         (PrepareOptions(chop_s=0.2, chop_overlap_s=0.015), "1.5 bins .* whole number"),
         (
             PrepareOptions(window_s=(0, 1), chop_overlap_s=0.1),
-            "give their length with .*--chop SECONDS",
+            "their length .*--chop SECONDS",
         ),
         (PrepareOptions(chop_s=0.2, event="go"), r"leave out window_s \(--window\)"),
     ],
