@@ -11,6 +11,7 @@ from search_cases import SearchCase, Watcher, search_tensors
 from training_cases import Case, same_bits
 
 from lfads_torch.search.draws import Draws
+from lfads_torch.search.kept import kept_of, since_when
 from lfads_torch.search.resize import resize
 from lfads_torch.search.settings import SearchSettings
 
@@ -81,7 +82,7 @@ def test_newcomers_are_copies_with_changed_hyperparameters(state):
         own = name.rpartition(".")[2]
         if own in moved:
             assert bool((value != before[name][copied]).any()), name
-        elif name != "members":
+        elif name not in ("members", "clock.best_score", "clock.best_epoch"):
             assert same, name
 
 
@@ -141,3 +142,19 @@ def test_the_same_size_changes_nothing(state):
     done = resize(state, SEARCH.plan(), 5, first_id=5)
     assert (done.rows, done.dropped, dict(done.added)) == ((0, 1, 2, 3, 4), (), {})
     assert same_bits(rows_of(state, slice(None)), before) == []
+
+
+def test_a_newcomer_has_no_best_before_an_epoch_of_its_own(state):
+    """Else its original's former best would be kept as that of the newcomer's hyperparameters."""
+    clocks = state.population.clocks
+    assert bool((clocks.best_epoch >= 0).all())
+    done = resize(state, SEARCH.plan(), 9, first_id=7)
+    clocks, n_before = state.population.clocks, 5
+    assert clocks.best_epoch[n_before:].tolist() == [-1] * 4
+    assert clocks.best_score[n_before:].tolist() == [float("inf")] * 4
+    clocks.best_epoch[:n_before] += 1  # every original gets better
+    clocks.best_score[:n_before] -= 1.0
+    archive = state.archive.merged(state.population, state.founder)
+    slots = kept_of(state, archive, since_when(state, [])).slot.tolist()
+    assert set(slots) <= set(range(n_before))
+    assert not set(slots) & set(done.added)

@@ -37,7 +37,8 @@ def resize(state: SearchState, plan: SearchPlan, n_members: int, *, first_id: in
 
     Fewer: the worst smoothed scores leave, those that are not finite first, then the later ones
     in the order. More: each newcomer, with ids from `first_id` on, is a copy of a random member
-    that is not frozen, with changed hyperparameters. What any line has reached so far is kept.
+    that is not frozen, with changed hyperparameters and no best of its own yet. What any line has
+    reached so far is kept.
     """
     # First of all: a member's best belongs to the hyperparameters that it has now.
     state.archive = state.archive.merged(state.population, state.founder)
@@ -75,6 +76,8 @@ def _add(state: SearchState, plan: SearchPlan, new: tuple[int, ...]) -> Resizing
     if state.generation == plan.schedule.first_generation:
         state.parent = members.clone()  # as of everybody in the first generation
     perturb_members(state.population, plan, newcomers, draws)
+    clocks = state.population.clocks  # their originals' bests are of other hyperparameters
+    clocks.best_score[newcomers], clocks.best_epoch[newcomers] = float("inf"), -1
     originals = {id_: before[p] for id_, p in zip(new, copied, strict=True)}
     return Resizing(rows=tuple(rows.tolist()), added=originals)
 
