@@ -57,6 +57,18 @@ def test_the_sum_is_nats_per_trial():
         assert float(found[p]) == pytest.approx(slow(parameters, target, p)[0] / B, rel=1e-12)
 
 
+def test_the_sum_of_trials_of_unequal_length_is_nats_per_trial_too():
+    parameters, whole = case(0.0)
+    ends = torch.tensor([[1, 4, 2], [3, 3, 4]])  # P, B
+    is_present = (torch.arange(T) < ends[:, :, None])[..., None].expand(P, B, T, N)
+    counts = torch.where(is_present, whole.counts, 0.0)
+    constant = torch.where(is_present, torch.lgamma(counts + 1.0), 0.0).sum((2, 3))
+    target = Target(counts, constant, is_present, n_trial_bins=ends)
+    found = session_reconstruction(Poisson(), parameters, target, "sum")
+    for p in range(P):
+        assert float(found[p]) == pytest.approx(slow(parameters, target, p)[0] / B, rel=1e-12)
+
+
 def test_missing_entries_do_not_weaken_the_sum():
     parameters, target = case(0.4)
     found = session_reconstruction(Poisson(), parameters, target, "sum")
