@@ -12,7 +12,6 @@ import pytest
 
 from lfads_torch.atomic import (
     atomic_path,
-    require_free_space,
     require_writable_folder,
     write_text,
 )
@@ -205,10 +204,3 @@ def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(OutputError, match="no permission"):
         require_writable_folder(tmp_path)
-
-
-def test_free_space(tmp_path):
-    require_free_space(tmp_path / "not" / "yet", 1)
-    with pytest.raises(OutputError, match="MiB are free") as caught:
-        require_free_space(tmp_path, 2**70)
-    assert str(tmp_path) in str(caught.value)

@@ -21,7 +21,6 @@ from lfads_torch.errors import LfadsError, OutputError
 __all__ = [
     "atomic_path",
     "output_error",
-    "require_free_space",
     "require_writable_folder",
     "require_writable_place",
     "write_bytes",
@@ -150,20 +149,6 @@ def require_writable_place(target: str | os.PathLike[str]) -> None:
     if final.exists():
         _require_file_name(shown, final)
     require_writable_folder(final.parent, create=True)
-
-
-def require_free_space(folder: str | os.PathLike[str], n_bytes: int) -> None:
-    """Refuse to start when the disk of `folder` has less than `n_bytes` left.
-
-    A quota of the user may be tighter and shows only when writing. A folder that does not exist
-    yet is judged by the nearest one above it that does.
-    """
-    free = _free_bytes(Path(folder))
-    if free is not None and free < n_bytes:
-        raise OutputError(
-            f"{folder}: about {n_bytes / MIB:,.0f} MiB will be written, and {free / MIB:,.0f} MiB "
-            "are free on that disk. Free some space, or choose a folder on another disk."
-        )
 
 
 def _errno_of(error: BaseException) -> int:

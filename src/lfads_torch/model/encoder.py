@@ -105,7 +105,7 @@ def lagged(
     """What the controller sees at each generated bin.
 
     At bin t: the forward state of bin t-lag and the backward state of bin t+lag, zeros where there
-    is none; zeros at forward bins (from the last encoded bin on). Of one direction, the forward
+    is none; zeros at forward bins (after the last encoded one). Of one direction, the forward
     state alone.
     """
     n_members, n_directions, n_encoded, n_trials, size = states.shape

@@ -10,6 +10,7 @@ from torch import Tensor
 from lfads_torch.kernels.compiled.poisson import IndexedCounts
 from lfads_torch.model.layout import LinearWeights
 from lfads_torch.model.lfads import lfads
+from lfads_torch.model.sessions import is_encoded_unit
 from lfads_torch.model.weights import ModelWeights
 from lfads_torch.training.filed import at_hand
 from lfads_torch.training.noise import StreamNoise
@@ -51,16 +52,13 @@ def counted_entries(
     """Entries of the generated bins that a score counts."""
     sizes = task.sizes
     n_generated = sizes.n_bins - task.model.first_generated_bin
-    is_encoded_unit = torch.zeros(
-        sizes.sessions[session].n_units, dtype=torch.bool, device=task.device
-    )
-    is_encoded_unit[list(sizes.sessions[session].encoded_units)] = True
+    is_encoded = is_encoded_unit(sizes.sessions[session], task.device)
     if which == "all":
-        return torch.ones(n_generated, len(is_encoded_unit), dtype=torch.bool, device=task.device)
+        return torch.ones(n_generated, len(is_encoded), dtype=torch.bool, device=task.device)
     if which == "held_out":
-        return (~is_encoded_unit).expand(n_generated, -1)
+        return (~is_encoded).expand(n_generated, -1)
     is_encoded_bin = torch.arange(n_generated, device=task.device) + task.model.first_generated_bin
-    return (is_encoded_bin < sizes.n_encoded_bins)[:, None] & is_encoded_unit
+    return (is_encoded_bin < sizes.n_encoded_bins)[:, None] & is_encoded
 
 
 @torch.no_grad()

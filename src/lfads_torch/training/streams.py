@@ -202,5 +202,5 @@ def _as_tensor(step: Step, like: Tensor) -> Tensor:
 
 
 def threshold(rate: Float[Tensor, " P"]) -> Int[Tensor, " P"]:
-    """What 16 random bits must stay below, so that an element is dropped with `rate`."""
+    """What an element's 16 random bits must be below to be kept; it is dropped with `rate`."""
     return torch.ceil((1.0 - rate.double()) * 65536.0).to(torch.int64)

@@ -23,7 +23,7 @@ from lfads_torch.errors import FormatError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TorchArchive", "is_torch_archive", "open_archive"]
+__all__ = ["TorchArchive", "open_archive"]
 
 _PICKLE, _BYTE_ORDER = "data.pkl", "byteorder"
 _LARGEST_PICKLE = 64 * 2**20
@@ -97,15 +97,6 @@ class TorchArchive:
         if len(content) < n_spanned * size:
             raise _damaged(self.path, f"{name} holds {len(content)} bytes too few")
         return content
-
-
-def is_torch_archive(path: Path) -> bool:
-    """Whether a file is a zip with the pickle that `torch.save` writes."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return _prefix(file.namelist()) is not None
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 def open_archive(path: Path) -> TorchArchive:
