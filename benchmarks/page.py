@@ -26,9 +26,10 @@ RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parent.parent / "docs"
 INTRODUCTION = """# Benchmarks
 
-Every number on this page was measured with the scripts in `benchmarks/` and is written here by `python benchmarks/page.py`
-from `benchmarks/results/`. Runs are resumable: a script that is started again goes on. The recordings are not part of the
-repository; the scripts say where they look for them. All ran on the CPU, one thread each, beside other work, so their
+Every number in a table of this page, but for those of others, was measured with the scripts in `benchmarks/` and is written
+here by `python benchmarks/page.py` from `benchmarks/results/`. The text also tells of earlier runs, whose files were not kept.
+Runs are resumable: a script that is started again goes on. The recordings are not part of the repository; the scripts say
+where they look for them. All ran on the CPU, one thread each, beside other work, so their
 times say little; how long a training step takes with each backend is a section of its own.
 """
 

@@ -143,6 +143,15 @@ def test_the_winner_s_values_are_a_settings_file():
     assert flat == {name: row[name] for name in made.space}
 
 
+def test_a_plug_ins_number_may_be_named_like_ours():
+    made = simulated_search(4, 3)
+    for row in made.history:
+        for name in made.space:
+            del row[name]
+        row["own_prior.kl_power"] = 2.0
+    assert yaml.safe_load(winner_text(inputs_of(made))) == {"own_prior": {"kl_power": 2.0}}
+
+
 def test_values_in_single_precision_are_written_as_short_as_they_are():
     made = simulated_search(3, 1)
     for row in made.history:

@@ -29,7 +29,7 @@ _METHODS = {
     "list": "Given settings side by side: nothing was drawn and nothing was copied.",
 }
 _MOST_NAMED = 12
-NEAR = 1.05  # a limit is reached within this factor of it; one step of a perturbation is larger
+NEAR = 1.05  # a limit is reached within this factor of it; most steps of a perturbation are larger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ def winner_text(inputs: FigureInputs) -> str:
     for name, value in values.items():
         section, _, setting = name.partition(".")
         sections.setdefault(section, []).append(f"  {setting}: {_yaml_number(value)}")
-    if any("kl_" in name for name in values):
+    if any(name.startswith("loss.kl_") for name in values):
         sections["loss"].append("  kl_scale_unit: published")
     return "".join(f"{name}:\n" + "\n".join(lines) + "\n" for name, lines in sections.items())
 
