@@ -67,7 +67,13 @@ def test_all_that_cannot_work_is_told_at_once() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"model.ic_bins": 98}, {"training.score_entries": "held_out"}, {"training.patience": 0}],
+    [
+        {},
+        {"model.ic_bins": 98},
+        {"training.score_entries": "held_out"},
+        {"training.patience": 0},
+        {"training.best_from": "start", "training.epochs": 102},
+    ],
 )
 def test_what_works_gives_no_warning(values: dict[str, object]) -> None:
     assert check_against_data(replace_values(Settings(), values), MAZE) == []
@@ -81,7 +87,13 @@ def test_what_works_gives_no_warning(values: dict[str, object]) -> None:
         ({"training.batch_size": 401}, {}, "training.batch_size is 401 and 400 trials train"),
         ({"model.n_factors": 163}, {}, "model.n_factors is 163 and the recording has 162 units"),
         ({"training.epochs": 80}, {}, "full weight in 81 epochs and training.epochs is 80"),
-        ({"training.epochs": 181}, {}, "the fit never ends early"),
+        ({"training.epochs": 181}, {}, "after 181 epochs at the earliest"),
+        (
+            {"training.epochs": 101, "training.best_from": "start"},
+            {},
+            "after 101 epochs at the earliest (both ramps are over after 81); with training.epochs "
+            "101 the fit never ends early",
+        ),
         ({"loss.reconstruction": "sum"}, {}, "the scales act as beta (1e-05 for the initial"),
         ({"loss.kl_input_scale": 1e-2}, {}, "loss.kl_input_scale amounts to beta 162"),
         (

@@ -10,6 +10,7 @@ from lfads_torch.config.scales import betas
 from lfads_torch.config.sizes import DataSizes
 from lfads_torch.config.tree import Settings
 from lfads_torch.errors import SettingsError
+from lfads_torch.training.settings import TrainingSettings
 
 __all__ = [
     "check_against_data", "conflicts", "conflicts_of_members", "epochs_until_full_weight",
@@ -237,12 +238,19 @@ def _warnings_of_ramps(settings: Settings, sizes: DataSizes) -> Iterator[str]:
             ": no epoch counts as best under full regularisation. Raise training.epochs, or lower "
             "loss.kl_ramp_increase and loss.l2_ramp_increase"
         )
-    elif training.patience and full + training.patience >= training.epochs:
+    elif training.patience and _earliest_end(training, full) >= training.epochs:
         yield (
-            f"patience starts to count after {full} epochs, once both ramps are over; with "
-            f"training.patience {training.patience} and training.epochs {training.epochs} the fit "
-            "never ends early"
+            f"training.patience {training.patience} ends a fit after "
+            f"{_earliest_end(training, full)} epochs at the earliest (both ramps are over after "
+            f"{full}); with training.epochs {training.epochs} the fit never ends early"
         )
+
+
+def _earliest_end(training: TrainingSettings, full: int) -> int:
+    """Epochs of a fit whose first epoch that can be the best is the best; see `training.loop`."""
+    if training.best_from == "ramps":
+        return full + training.patience
+    return max(full, 1 + training.patience)
 
 
 def _warnings_of_scales(settings: Settings, sizes: DataSizes) -> Iterator[str]:

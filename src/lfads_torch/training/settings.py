@@ -105,7 +105,7 @@ class TrainingSettings:
     epochs: int = setting(1000, "epochs at most", unit="epochs", at_least=1)
     patience: int = setting(
         100,
-        "epochs without a better score, after both ramps, that end a fit; 0: never",
+        "epochs without a better score that end a fit, never before both ramps are over; 0: never",
         unit="epochs",
         at_least=0,
     )

@@ -155,7 +155,7 @@ _OTHERS = {
     "seed": Option("run.seed", value=_whole),
     "ignore_warnings": Option(note="--quiet"),
     "callbacks.early_stopping.patience": Option(
-        "training.patience", value=_whole, note="counted after both ramps"
+        "training.patience", value=_whole, note="never ends it before both ramps are over"
     ),
     "callbacks.early_stopping.monitor": Option(
         note="the smoothed validation reconstruction; which entries count: training.score_entries"
