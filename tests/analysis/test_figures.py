@@ -258,6 +258,12 @@ def test_inputs_without_a_controller_are_refused_with_the_setting():
     assert "n_inferred_inputs" in reason
 
 
+def test_inputs_are_numbered_as_the_scores_number_them():
+    figure = draw_figure(choose_figure("inferred_inputs"), fake_run(n_inputs=3))
+    labels = [panel.get_ylabel() for panel in figure.axes if panel.get_ylabel().startswith("input")]
+    assert labels == ["input 0\ntrial", "input 1\ntrial", "input 2\ntrial"]
+
+
 def test_conditions_are_needed_for_averages():
     inputs = fake_run()
     inputs = replace(

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from lfads_torch.data.check.check import check_recording
 from lfads_torch.data.check.context import CheckRequirements
 from lfads_torch.data.check.estimate import FitPlan
 from lfads_torch.data.check.report import CheckReport, errors_of
 from lfads_torch.data.check.table import check_table
+from lfads_torch.data.chopping import Chops
 from lfads_torch.data.recording import Recording, Split
 from lfads_torch.data.synthetic.choose import synthesise
 
@@ -185,6 +187,25 @@ def test_each_finding_comes_where_it_should(code: str) -> None:
     assert is_refused == (severity == "error")
 
 
+def test_drift_of_chops_is_not_answered_with_a_random_split() -> None:
+    chops = Chops(start_bins=30 * np.arange(60), n_session_bins=60 * 30 + 3)
+    found = {one.code: one for one in check(replace(changed(drifting), chops=chops)).findings}
+    assert "split.n_blocks" in found["drift"].remedy
+    assert "random" not in found["drift"].remedy
+
+
+def test_the_table_says_how_many_trials_are_unused() -> None:
+    def shown(names: list[str]) -> str:
+        console = Console(file=StringIO(), width=200)
+        console.print(check_table(check(with_trial_set(names))))
+        return console.file.getvalue()
+
+    assert "30 / 20 / 7, 3 unused" in shown(
+        ["train"] * 30 + ["valid"] * 20 + ["test"] * 7 + ["unused"] * 3
+    )
+    assert "unused" not in shown(["train"] * 40 + ["valid"] * 20)
+
+
 @pytest.mark.parametrize(
     "recording",
     [clean(), changed(lambda counts: None), clean(33, 13, 3), synthesise("demo", 3)],
@@ -305,7 +326,6 @@ def test_the_smallest_and_strangest_recordings_are_reported_not_raised(
 
 
 def test_the_report_is_json_and_a_table() -> None:
-    from rich.console import Console
 
     recording = replace(changed(put((2, 3, 4), -2)), session="[red]day 1")
     report = check(recording)

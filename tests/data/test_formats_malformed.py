@@ -152,7 +152,7 @@ CASES = {
         lambda p: npz(p, counts=np.array([GOOD[0], GOOD[1, :3]], dtype=object)),
         WIDTH,
         FormatError,
-        "'counts' .*pickled Python objects",
+        "'counts' .*pickled Python objects.*fill shorter trials with NaN",
     ),
     "truncated_hdf5": (truncated_hdf5, WIDTH, FormatError, "HDF5 file is cut short"),
     "damaged_hdf5": (damaged_hdf5, WIDTH, FormatError, "HDF5 file is damaged"),

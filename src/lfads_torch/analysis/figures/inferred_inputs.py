@@ -72,7 +72,7 @@ class InferredInputs(FigureRecipe):
                 panels[row, 0].scatter(pulse_s, np.arange(len(trials)), s=9, color=TRUTH_COLOUR,
                                        edgecolor="white", linewidth=0.5, zorder=3)  # fmt: skip
             _draw_mean(panels[row, 1], inputs, values[:, :, row], scale=scale[row])
-            panels[row, 0].set_ylabel(f"input {row + 1}\ntrial")
+            panels[row, 0].set_ylabel(f"input {row}\ntrial")
         bar = figure.colorbar(image, ax=panels[:, 0], fraction=0.04, pad=0.02, extend="both",
                               aspect=14 * n_inputs)  # fmt: skip
         bar.set_label("posterior mean (a.u.)")

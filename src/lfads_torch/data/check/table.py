@@ -64,7 +64,7 @@ def _rows(summary: RecordingSummary, estimate: FitEstimate) -> list[tuple[str, s
         rows.append(("external inputs", str(summary.n_external_inputs)))
     if summary.n_train is not None:
         sets = f"{summary.n_train} / {summary.n_valid} / {summary.n_test}"
-        rows.append(("train / validation / test trials", sets))
+        rows.append(("train / validation / test trials", sets + _unused(summary)))
         rows.append(
             (
                 "held-out units, forward bins",
@@ -76,6 +76,11 @@ def _rows(summary: RecordingSummary, estimate: FitEstimate) -> list[tuple[str, s
     if estimate.members_at_once > 1:
         rows.append(("members that train at once", str(estimate.members_at_once)))
     return rows
+
+
+def _unused(summary: RecordingSummary) -> str:
+    in_use = (summary.n_train or 0) + (summary.n_valid or 0) + (summary.n_test or 0)
+    return f", {summary.n_trials - in_use} unused" if in_use < summary.n_trials else ""
 
 
 def _duration(estimate: FitEstimate) -> str:

@@ -60,7 +60,7 @@ def _member(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> StoredArray
             kind="unreadable",
             type_name="object",
             load=lambda: [],
-            note=PICKLED,
+            note=f"{PICKLED}. Save one array of numbers or text; fill shorter trials with NaN",
         )
     if not isinstance(values, np.ndarray):  # a member of the zip that is no array comes as bytes
         return StoredArray(
