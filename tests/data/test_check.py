@@ -194,6 +194,17 @@ def test_drift_of_chops_is_not_answered_with_a_random_split() -> None:
     assert "random" not in found["drift"].remedy
 
 
+def test_units_that_shun_each_other_or_their_own_next_bin_share_no_spikes() -> None:
+    def regular_and_opposed(counts: np.ndarray) -> None:
+        counts[:, ::2, 0], counts[:, 1::2, 0] = 1, 0
+        half = counts.shape[1] // 2
+        counts[:, :half, 3], counts[:, half:, 3] = 2, 0
+        counts[:, :half, 4], counts[:, half:, 4] = 0, 2
+
+    codes = {finding.code for finding in check(changed(regular_and_opposed)).findings}
+    assert "correlated_units" not in codes
+
+
 def test_the_table_says_how_many_trials_are_unused() -> None:
     def shown(names: list[str]) -> str:
         console = Console(file=StringIO(), width=200)

@@ -137,7 +137,8 @@ def check_shared_spikes(context: CheckContext) -> list[Finding]:
     if not context.statistics.is_spike_counts or context.recording.n_bins < 2:
         return findings
     next_bin = count_correlation(context.recording.counts, 1)
-    excess = same_bin - np.maximum(next_bin, next_bin.T)
+    # Pairs once each, no unit with itself: one that fires regularly shuns its own next bin.
+    excess = np.triu(same_bin - np.maximum(next_bin, next_bin.T), 1)
     sharing = (excess > SHARED_SPIKES_CORRELATION) & ~twins
     if sharing.any():
         units = np.flatnonzero(sharing.any(axis=0) | sharing.any(axis=1))
