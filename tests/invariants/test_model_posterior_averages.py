@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -199,3 +199,18 @@ def test_what_stays_visible_is_scaled_up_by_the_share_hidden_of_the_encoded_unit
         averages(tiny, n_samples=2, is_visible=is_visible),
         averages(tiny, n_samples=2, trials=scaled),
     )
+
+
+def test_the_share_is_that_of_a_trials_own_bins():
+    """What is hidden behind the end of a short trial scales nothing."""
+    tiny = Tiny(model={"ic_bins": 2})
+    is_visible = visible_mask(tiny)
+    ends = torch.tensor([tiny.n_encoded_bins - 1, 4, 5, tiny.n_encoded_bins, 4])
+    short = replace(tiny.trials(5), n_trial_bins=ends)
+    beyond = torch.arange(tiny.n_encoded_bins) >= ends[:, None]
+    usual, other = is_visible.clone(), is_visible.clone()
+    usual[beyond], other[beyond] = True, False
+    found = [averages(tiny, n_samples=2, trials=short, is_visible=each) for each in (usual, other)]
+    is_own = torch.arange(found[0].mean_counts.shape[1]) < (ends - 2)[:, None]
+    assert beyond.any()
+    torch.testing.assert_close(found[0].mean_counts[is_own], found[1].mean_counts[is_own])

@@ -156,11 +156,16 @@ def test_drawing_anew_replaces_about_its_share():
     assert abs(is_perturbed.mean() - expected) < 3.0 * 0.5 / math.sqrt(size)
 
 
-@pytest.mark.parametrize("first", ["uniform", "log_uniform", 3e-5], ids=str)
-def test_values_drawn_anew_come_from_the_range(first):
-    of = replace(FREE, first=first)
+@pytest.mark.parametrize(
+    ("first", "high"),
+    [("uniform", 1e-4), ("log_uniform", 1e-4), (3e-5, 1e-4), (3e-5, 7e-5)],
+    ids=str,
+)
+def test_values_drawn_anew_come_from_the_range(first, high):
+    """One first number tells nothing of the scale: it is logarithmic from two decades on."""
+    of = replace(FREE, first=first, high=high)
     drawn = changed(LogSymmetric(), np.ones(5000), of, ManyDraws(5000, 2), resample_probability=1.0)
-    is_uniform = first == "uniform"
+    is_uniform = first == "uniform" or (first == 3e-5 and high < 100 * FREE.low)
     low, high = (of.low, of.high) if is_uniform else (math.log(of.low), math.log(of.high))
     found = drawn if is_uniform else np.log(drawn)
     assert stats.kstest(found, "uniform", (low, high - low)).pvalue > 0.01

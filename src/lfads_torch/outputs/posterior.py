@@ -158,8 +158,9 @@ def _encode(
 ) -> tuple[Encoded, KnownInputs]:
     """The posterior given the counts, and the known inputs."""
     counts = gather(trials, chunk[None], task, session=session).encoded
+    ends = trial_ends((trials,), (chunk[None],))
     if visible is not None:
-        counts = _hidden(counts, visible, task, session)
+        counts = _hidden(counts, visible, ends=ends, task=task, session=session)
     known = known_inputs(
         external_inputs((trials,), (chunk[None],), task),
         trial_inputs((trials,), (chunk[None],), task),
@@ -170,22 +171,27 @@ def _encode(
     n_generated = task.sizes.n_bins - task.model.first_generated_bin
     encoded = encode(
         x, weights, Silence(), task.model, kernels=task.kernels, n_generated=n_generated,
-        n_trial_bins=trial_ends((trials,), (chunk[None],)),
+        n_trial_bins=ends,
     )  # fmt: skip
     return encoded, known
 
 
-def _hidden(counts: Tensor, visible: Tensor, task: Task, session: int) -> Tensor:
+def _hidden(
+    counts: Tensor, visible: Tensor, *, ends: Tensor | None, task: Task, session: int
+) -> Tensor:
     """The counts without the hidden entries, the rest of each trial scaled up by their share.
 
     Bins before the first generated one are never hidden in training; they are neither hidden nor
-    scaled here.
+    scaled here. The share is that of a trial's own bins: `ends` [1, trials], None where all are.
     """
     start = task.model.first_generated_bin
-    is_seen = torch.zeros(counts.shape[-1], device=counts.device, dtype=counts.dtype)
-    is_seen[list(task.sizes.sessions[session].encoded_units)] = 1.0
+    is_counted = torch.zeros_like(counts[0, :, start:])
+    is_counted[..., list(task.sizes.sessions[session].encoded_units)] = 1.0
+    if ends is not None:
+        bins = torch.arange(start, counts.shape[2], device=counts.device)
+        is_counted *= (bins < ends[0, :, None])[..., None]
     shown = visible[:, start:]
-    share = (shown * is_seen).sum((1, 2)) / (is_seen.sum() * shown.shape[1])
+    share = (shown * is_counted).sum((1, 2)) / is_counted.sum((1, 2)).clamp_min(1)
     after = counts[:, :, start:] * shown / share.clamp_min(1e-6)[:, None, None]
     return torch.cat([counts[:, :, :start], after], 2)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lfads_torch.errors import SettingsError
 from lfads_torch.plugins import load_plugin
+from lfads_torch.search.space import distribution
 
 if TYPE_CHECKING:
     from lfads_torch.search.draws import Draws
@@ -132,8 +133,9 @@ def _checked(rule: PerturbationRule, perturbed: Values, of: Range, before: Value
 
 
 def _resampled(of: Range, draws: Draws) -> Values:
-    """New values from the range, [P]; in the logarithm unless the first ones were uniform."""
-    return _drawn(of, draws, f"resample.{of.name}", is_log=of.first != "uniform" and of.low > 0.0)
+    """New values from the range, [P]."""
+    is_log = distribution(of) == "log_uniform"
+    return _drawn(of, draws, f"resample.{of.name}", is_log=is_log)
 
 
 def _drawn(of: Range, draws: Draws, site: str, *, is_log: bool) -> Values:

@@ -18,6 +18,7 @@ __all__ = [
     "Range",
     "Space",
     "changes_shapes",
+    "distribution",
     "drawn_everywhere",
     "field_of",
     "published_space",
@@ -134,16 +135,19 @@ def changes_shapes(name: str) -> bool:
 def drawn_everywhere(space: Space) -> Space:
     """The space of a random search: what would begin with one number is drawn from its range.
 
-    Nothing moves later, so a value that all members share would not be searched at all. In the
-    logarithm where the range spans two decades or more.
+    Nothing moves later, so a value that all members share would not be searched at all.
     """
-    return tuple(
-        each if isinstance(each.first, str) else replace(each, first=_spread(each))
-        for each in space
-    )
+    return tuple(replace(each, first=distribution(each)) for each in space)
 
 
-def _spread(of: Range) -> Literal["uniform", "log_uniform"]:
+def distribution(of: Range) -> Literal["uniform", "log_uniform"]:
+    """How a value is drawn from its range.
+
+    As the first ones were; where they were one number, in the logarithm if the range spans two
+    decades or more.
+    """
+    if isinstance(of.first, str):
+        return of.first
     return "log_uniform" if of.low > 0.0 and of.high >= 100.0 * of.low else "uniform"
 
 

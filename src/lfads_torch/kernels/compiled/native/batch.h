@@ -47,9 +47,9 @@ struct Batch {
     float kept_scale = hides_some ? static_cast<float>(call.hide_scale[p]) : 1.0f;
     for (int64_t t = 0; t < call.encoded_bins; ++t, counts += call.units) {
       float *out = call.x + ((p * call.encoded_bins + t) * call.trials + b) * I;
-      const uint16_t *hide = hides + (t - call.first_bin) * call.units;
       for (int64_t i = 0; i < I; ++i) out[i] = counts[call.unit[i]];
       if (hides_some && t >= call.first_bin) {
+        const uint16_t *hide = hides + (t - call.first_bin) * call.units;
         // Numbers first gathered, then compared: a branch on random numbers would be guessed wrong.
         for (int64_t i = 0; i < I; ++i) room[i] = hide[call.unit[i]];
         for (int64_t i = 0; i < I; ++i) out[i] = room[i] < kept ? out[i] * kept_scale : 0.0f;
