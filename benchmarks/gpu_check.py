@@ -4,7 +4,8 @@
     TRITON_INTERPRET=1 PYTHONPATH=src python benchmarks/gpu_check.py --device cpu --tiny
 
 Needs PyTorch, Triton and NumPy alone. First every kernel against the definition in float64 (a
-failed check makes the exit code 1, and nothing of that is timed), then times and memory of training
+failed check makes the exit code 1, and nothing is timed; so do checks for which time ran out, but
+then the rest goes on), then times and memory of training
 steps, then a whole search of 20 members, last the compiled library on this machine's processor,
 where there are CMake and a compiler. Every part has a share of the time; results/gpu_check.json is
 written anew after every one. With --tiny all of it runs through Triton's interpreter in miniature.
@@ -46,6 +47,7 @@ class Run:
     found: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     has_failed: bool = False
+    is_cut_short: bool = False  # time ran out before all checks were made
 
     def until(self, share: float) -> float:
         """When a part must end that may last until this share of the whole time."""
@@ -72,9 +74,6 @@ class Run:
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    revision = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
     names = ("torch", "triton", "numpy")
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "interpreter",
@@ -83,8 +82,19 @@ def machine(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in names},
         "cuda": torch.version.cuda,
-        "revision": revision.stdout.strip() or "unknown",
+        "revision": revision(),
     }
+
+
+def revision() -> str:
+    """A lent machine may have no git, or only a copy of the files."""
+    try:
+        told = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return "unknown"
+    return told.stdout.strip() or "unknown"
 
 
 def correctness(run: Run) -> list[dict[str, Any]]:
@@ -98,7 +108,9 @@ def correctness(run: Run) -> list[dict[str, Any]]:
         run.write()
         print("ok  " if check.passed else "FAIL", check.name, f"{check.error:.1e}", flush=True)
         if time.monotonic() > run.until(0.45):
-            raise TimeoutError("the checks took their share of the time; some were not made")
+            print("the checks took their share of the time; some were not made", file=sys.stderr)
+            run.is_cut_short = run.found["checks_cut_short"] = True
+            break
     return rows
 
 
@@ -188,7 +200,7 @@ def main() -> None:
     if not given.tiny:
         run.part("compiled", lambda: compiled(run))
     print(f"{time.monotonic() - run.started:.0f} s; written to {given.out}")
-    sys.exit(1 if run.has_failed else 0)
+    sys.exit(1 if run.has_failed or run.is_cut_short else 0)
 
 
 if __name__ == "__main__":

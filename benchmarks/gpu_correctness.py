@@ -88,12 +88,19 @@ def random_checks(device: torch.device) -> Iterator[Check]:
 
 
 def gru_checks(precision: str, device: torch.device, *, tiny: bool) -> Iterator[Check]:
-    """All shapes in float32, then the largest alone: compiling takes most of the time."""
+    """All shapes in float32, then the largest alone: compiling takes most of the time.
+
+    The largest has small states, which never reach the clip: of its millions of states some come so
+    close that rounding decides whether the clip acts, and the gradient jumps there.
+    """
     scan = choose_kernels(f"triton-{precision}", device=device).gru_scan
     shapes = GRU_SHAPES if precision == "float32" else GRU_SHAPES[-1:]
     for shape in GRU_SHAPES[:1] if tiny else shapes:
-        for clip in (5.0,) if tiny else (5.0, 0.5):
+        is_largest = shape == GRU_SHAPES[-1]
+        for clip in (5.0,) if tiny or is_largest else (5.0, 0.5):
             case = gru_cases.random_case(shape, clip=clip)
+            if is_largest:
+                case = replace(case, initial_state=0.1 * case.initial_state)
             case = case.with_tensors([t.float().to(device) for t in case.tensors()])
             exact = case.with_tensors([t.double() for t in case.tensors()])
             truth = gru_cases.values_and_gradients(exact, gru_reference.gru_scan)

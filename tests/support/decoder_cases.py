@@ -120,7 +120,7 @@ def signals(output: DecoderOutput) -> dict[str, Tensor]:
 def random_gradients(found: dict[str, Tensor]) -> dict[str, Tensor]:
     random = torch.Generator().manual_seed(7)
     drawn = (torch.randn(s.shape, generator=random, dtype=torch.float64) for s in found.values())
-    return {k: g.to(s.dtype) for (k, s), g in zip(found.items(), drawn, strict=True)}
+    return {k: g.to(s) for (k, s), g in zip(found.items(), drawn, strict=True)}
 
 
 def values_and_gradients(case: Case, scan, used: tuple[str, ...] = ()) -> dict[str, Tensor]:

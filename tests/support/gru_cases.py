@@ -74,5 +74,5 @@ def values_and_gradients(case: Case, scan) -> list[Tensor]:
     leaves = [t.detach().clone().requires_grad_() for t in case.tensors()]
     states = case.with_tensors(leaves).run(scan)
     random = torch.Generator().manual_seed(7)
-    weight = torch.randn(states.shape, generator=random, dtype=torch.float64).to(states.dtype)
+    weight = torch.randn(states.shape, generator=random, dtype=torch.float64).to(states)
     return [states.detach(), *torch.autograd.grad(states, leaves, weight)]

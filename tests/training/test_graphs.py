@@ -107,6 +107,21 @@ def test_a_refusal_changes_nothing_and_is_told_once(monkeypatch):
     assert task.graphs.news() == []
 
 
+def test_trials_that_end_at_different_bins_are_not_even_tried(monkeypatch):
+    def tried(stage, batch, share):
+        raise AssertionError("nothing may be recorded")
+
+    monkeypatch.setattr(graphs._Stage, "_recorded", tried)
+    case = CASES["usual"]
+    task, state, (trials,) = case.task(), case.state((4, 0)), case.data().train
+    ends = torch.full((trials.n_trials,), trials.counts.shape[1])
+    ended = (replace(trials, n_trial_bins=ends),)
+    batches = batches_of(case, state)
+    assert task.graphs.epoch(state, task, ended, batches, seed=1, chain=()) is None
+    (message,) = task.graphs.news()
+    assert "trials end at different bins" in message
+
+
 def test_graphs_can_be_switched_off(replayed):
     case = CASES["usual"]
     off, state = StepGraphs(is_wanted=False), case.state((4, 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,11 +14,11 @@ from lfads_torch.model.weights import LinearWeights
 from lfads_torch.plugin_returns import returned_tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
     from lfads_torch.model.sizes import SessionSizes
 
-__all__ = ["ReadOut", "is_encoded_unit", "read_in", "read_out"]
+__all__ = ["ReadOut", "is_encoded_unit", "places_on", "read_in", "read_out"]
 
 
 def read_in(
@@ -33,19 +33,21 @@ def read_in(
     if units == tuple(range(len(units))):  # often the first ones: nothing to copy
         counts = counts[..., : len(units)]
     else:
-        counts = counts.index_select(-1, _positions(units, counts.device))
+        counts = counts.index_select(-1, places_on(units, counts.device))
     return counts if weights is None else weights(counts)
 
 
 def is_encoded_unit(session: SessionSizes, device: torch.device) -> Bool[Tensor, " N"]:
     """Which of a session's units the encoder sees."""
     is_encoded = torch.zeros(session.n_units, dtype=torch.bool, device=device)
-    return is_encoded.index_fill_(0, _positions(session.encoded_units, device), True)
+    return is_encoded.index_fill_(0, places_on(session.encoded_units, device), True)
 
 
-# Moving a list to a GPU waits for it: that must not happen in every step.
-@lru_cache(maxsize=64)
-def _positions(units: tuple[int, ...], device: torch.device) -> Tensor:
+# Moving a list to a GPU waits for it: that must not happen in every step. Nothing is dropped: a
+# recorded step reads the tensor at its address.
+@cache
+def places_on(units: tuple[int, ...], device: torch.device) -> Int[Tensor, " n"]:
+    """Positions as a tensor, moved once."""
     return torch.tensor(units, dtype=torch.int64, device=device)
 
 
@@ -87,6 +89,7 @@ class ReadOut:
 
 def _spread(values: Float[Tensor, "... O"], session: SessionSizes) -> Float[Tensor, "... KN"]:
     """Zeros between the outputs, where a unit's family has no such parameter."""
-    places = torch.tensor(session.parameter_places, device=values.device)
+    assert session.parameter_places is not None  # the caller has seen that there are some
+    places = places_on(session.parameter_places, values.device)
     n_all = session.n_parameters * session.n_units
     return values.new_zeros(*values.shape[:-1], n_all).index_copy(-1, places, values)

@@ -8,6 +8,8 @@ are tensors there; sums of the terms stay on the device. Nothing waits for the d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,6 @@ EPOCH_TERMS = (
     "reconstruction", "kl_initial_condition", "kl_inputs", "l2", "loss", "gradient_norm",
 )  # fmt: skip
 _CHANGED = ("weights", "moment1", "moment2")
-_WARM_UP = 2  # steps before recording: kernels are compiled, libraries start
 
 
 def named_terms(report: StepReport) -> dict[str, Tensor]:
@@ -87,6 +88,9 @@ class StepGraphs:
     ) -> Sums | None:
         """Train one epoch by replays; `state` changes. None, and no change, where that fails."""
         if not self.is_wanted or self.refusal is not None:
+            return None
+        if any(part.n_trial_bins is not None for part in trials):
+            self.refusal = "trials end at different bins, and only the device knows the longest one"
             return None
         key = (state.n_members, seed, id(trials), tuple(type(each) for each in chain))
         if key not in self._stages:
@@ -175,10 +179,13 @@ class _Stage:
         indices = tuple(index.clone() for index in batch)
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(_WARM_UP):
-                self.advance(indices, share)
-        torch.cuda.current_stream().wait_stream(side)
+        try:
+            with torch.cuda.stream(side):
+                self.advance(indices, share)  # compiles kernels, moves what is moved once
+                with _nothing_waits():
+                    self.advance(indices, share)
+        finally:  # also after a refusal, which frees the memory that these steps still use
+            torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         pool = next((each.graph.pool() for each in self.graphs.values()), None)
         with torch.cuda.graph(graph, pool=pool):
@@ -219,6 +226,21 @@ class _Graph:
         for to, given in zip(self.indices, batch, strict=True):
             to.copy_(given)
         self.graph.replay()
+
+
+@contextmanager
+def _nothing_waits() -> Iterator[None]:
+    """Raises RuntimeError where an operation would wait for the device.
+
+    Found so, and not by a recording: one that fails leaves PyTorch's memory and generator as if it
+    had never ended.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 def _widths(batch: tuple[Tensor, ...]) -> tuple[int, ...]:

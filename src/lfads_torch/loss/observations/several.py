@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lfads_torch.loss.observations.base import Observation, UnitMoments
+from lfads_torch.model.sessions import places_on
 from lfads_torch.plugin_returns import returned_tensor
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class UnitsOfFamily:
         first, last = self.units[0], self.units[-1]
         if last - first + 1 == len(self.units):
             return values.narrow(-1, first, len(self.units))
-        return values.index_select(-1, torch.tensor(self.units, device=values.device))
+        return values.index_select(-1, places_on(self.units, values.device))
 
     def parameters(self, values: Float[Tensor, "... K N"]) -> Float[Tensor, "... k n"]:
         """This family's own parameters of its units; what stands below them is nothing."""
@@ -167,5 +168,5 @@ class SeveralFamilies(Observation):
         order = [n for group in self.groups for n in group.units]
         if order == list(range(self.n_units)):
             return together
-        back = np.argsort(order)
-        return together.index_select(-1, torch.as_tensor(back, device=together.device))
+        back = tuple(np.argsort(order).tolist())
+        return together.index_select(-1, places_on(back, together.device))
