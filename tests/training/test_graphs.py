@@ -85,6 +85,16 @@ def test_a_stage_takes_up_what_changed_outside(replayed):
     assert same_bits(state_tensors(state), state_tensors(expected)) == []
 
 
+def test_the_oldest_stages_go(replayed):
+    """A stage keeps a population and all that its steps need on the device."""
+    case = CASES["without dropout"]
+    task, data, state = case.task(), case.data(), case.state((4,))
+    batches = batches_of(case, state)[:1]
+    for seed in range(graphs._STAGES + 2):
+        task.graphs.epoch(state, task, data.train, batches, seed=seed, chain=chain_of(case))
+    assert [key[1] for key in task.graphs._stages] == list(range(2, graphs._STAGES + 2))
+
+
 def test_a_refusal_changes_nothing_and_is_told_once(monkeypatch):
     def refuse(stage, batch, share):
         raise RuntimeError("operation not permitted when stream is capturing\nmore")

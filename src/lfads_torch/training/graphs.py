@@ -32,6 +32,7 @@ EPOCH_TERMS = (
     "reconstruction", "kl_initial_condition", "kl_inputs", "l2", "loss", "gradient_norm",
 )  # fmt: skip
 _CHANGED = ("weights", "moment1", "moment2")
+_STAGES = 8  # kept at most: groups of two sizes, and the chains of their augmentations
 
 
 def named_terms(report: StepReport) -> dict[str, Tensor]:
@@ -93,16 +94,22 @@ class StepGraphs:
             self.refusal = "trials end at different bins, and only the device knows the longest one"
             return None
         key = (state.n_members, seed, id(trials), tuple(type(each) for each in chain))
-        if key not in self._stages:
-            self._stages[key] = _Stage.like(state, task, trials, seed, chain)
-        stage = self._stages[key]
         try:
+            if key not in self._stages:
+                self._make_room()
+                self._stages[key] = _Stage.like(state, task, trials, seed, chain)
+            stage = self._stages[key]
             stage.record(state, batches)
         except RuntimeError as error:
             self._stages.clear()
             self.refusal = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
             return None
         return stage.train(state, batches)
+
+    def _make_room(self) -> None:
+        """A stage holds a population and the memory of its steps: the oldest go."""
+        while len(self._stages) >= _STAGES:
+            del self._stages[next(iter(self._stages))]
 
     def news(self) -> list[str]:
         """A message for the run's log, the first time that it is asked for after a refusal."""

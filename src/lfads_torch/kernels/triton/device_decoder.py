@@ -53,7 +53,7 @@ def decoder_forward(
     member = tl.program_id(0).to(tl.int64)
     trials = tl.program_id(1) * TILE + tl.arange(0, TILE)[:, None]
     rows_in = trials < B
-    for t in range(T):
+    for t in tl.range(T, num_stages=1):
         at = (member * T + t) * B + trials
         before = (member * (T + 1) + t) * B + trials
         after = before + B

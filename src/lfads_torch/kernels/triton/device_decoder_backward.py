@@ -61,7 +61,7 @@ def decoder_backward(
     trials = tl.program_id(1) * TILE + tl.arange(0, TILE)[:, None]
     rows_in = trials < B
     row_at = member * B + trials
-    for back in range(T):
+    for back in tl.range(T, num_stages=1):
         t = T - 1 - back
         at = (member * T + t) * B + trials
         before = (member * (T + 1) + t) * B + trials

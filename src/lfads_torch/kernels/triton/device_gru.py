@@ -57,7 +57,7 @@ def gru_forward(
     trials = tl.program_id(1) * TILE + tl.arange(0, TILE)[:, None]
     rows_in = trials < B
     recurrent = arrays.recurrent + number * H * 3 * H
-    for step in range(T):
+    for step in tl.range(T, num_stages=1):
         t = step + is_reversed * (T - 1 - 2 * step)
         at = (number * T + t) * B + trials
         before = ((number * (T + 1) + t + is_reversed) * B + trials) * H
@@ -92,7 +92,7 @@ def gru_backward(
     rows_in = trials < B
     carry_at = arrays.carry + (number * B + trials) * H
     recurrent = arrays.recurrent + number * 3 * H * H
-    for back in range(T):
+    for back in tl.range(T, num_stages=1):
         step = T - 1 - back
         t = step + is_reversed * (T - 1 - 2 * step)
         at = (((member * T + t) * B + trials) * D + direction) * 3 * H

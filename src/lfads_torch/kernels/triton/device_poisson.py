@@ -52,11 +52,11 @@ def poisson(
     EMULATED: tl.constexpr,
 ):  # fmt: skip
     """Nats of the tile, and its gradients but for the weight's, which is a product after it."""
-    member, tile = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    member, tile = tl.program_id(1).to(tl.int64), tl.program_id(0)
     rows = (tile * TILE + tl.arange(0, TILE)[:, None]).to(tl.int64)
     rows_in = rows < T * B
     t, b = rows // B, rows % B
-    part = member * tl.num_programs(1) + tile
+    part = member * tl.num_programs(0) + tile
     seen = arrays.factors + (member * T * B + rows) * F
     slopes = arrays.slopes + (member * T * B + rows) * N
     nats = tl.zeros((TILE,), tl.float64)

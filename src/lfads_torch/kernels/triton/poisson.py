@@ -79,7 +79,7 @@ class TritonPoisson:
             of_bias=seen.new_empty(n_members, n_tiles if needs_gradient else 0, n_units),
             of_factors=seen.new_empty(seen.shape if needs_gradient else 0),
         )
-        poisson[(n_members, n_tiles)](
+        poisson[(n_tiles, n_members)](  # the first axis alone may be longer than 65,535
             arrays,
             _signal(counts),
             # What is not read may be any signal.
