@@ -530,7 +530,8 @@ def recording_with(width: float) -> Recording:
             r"2 trials differ in shape, from \(4, 2\) to \(5, 3\)",
         ),
         (lambda: tiny(bin_width_s=WIDTH).fit(counts() * 0.5), "cannot be fitted"),
-        (lambda: tiny(bin_width_s=WIDTH).fit("counts.h5"), "type <U9; real numbers are needed"),
+        (lambda: tiny(bin_width_s=WIDTH).fit("counts.h5"), r"is the path 'counts.h5'; .*read_reco"),
+        (lambda: tiny().fit(Path("counts.h5")), r"is the path 'counts.h5'; .*read_recording"),
         (
             lambda: tiny(bin_width_s=0.02).fit(recording_with(0.01)),
             "bin_width_s is 0.02, but the recording's bins are 0.01 s wide",

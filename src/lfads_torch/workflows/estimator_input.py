@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,6 +116,12 @@ def _recording(counts: Any, bin_width_s: float | None) -> Recording:  # see reco
                 f"{counts.bin_width_s:g} s wide. Leave bin_width_s out, or mend the recording."
             )
         return counts
+    if isinstance(counts, (str, PathLike)):
+        raise DataError(
+            f"X is the path {str(counts)!r}; counts [trial, bin, unit] or a Recording are needed. "
+            "`lfads_torch.data.formats.choose.read_recording(path)` reads one, and `lfads fit "
+            "FILE` does all of it on the command line."
+        )
     if bin_width_s is None:
         raise DataError(
             "LFADS: the width of a bin is not known, and rates are in spikes/s. Give it in "

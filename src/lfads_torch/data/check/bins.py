@@ -12,6 +12,7 @@ __all__ = ["check_bins"]
 
 FINE_MEAN_COUNT, COARSE_MEAN_COUNT = 0.01, 3.0
 FEW_BINS, MANY_BINS = 10, 1000
+WIDE_BIN_S = 1.0
 HIGHEST_RATE_HZ = 1000.0
 NARROW_BIN_S, MEMORY_S = 0.005, 0.037  # the memory of an untrained cell in bins of 10 ms, bias 1
 LONG_MEMORY_TRIALS = 10
@@ -29,7 +30,7 @@ def check_bins(context: CheckContext) -> list[Finding]:
 
 
 def _number(context: CheckContext) -> list[Finding]:
-    n_bins = context.recording.n_bins
+    n_bins, width_s = context.recording.n_bins, context.recording.bin_width_s
     findings = []
     if n_bins < FEW_BINS:
         findings.append(
@@ -45,9 +46,19 @@ def _number(context: CheckContext) -> list[Finding]:
             Finding(
                 severity="warning",
                 code="many_bins",
-                message=f"A trial has {n_bins} bins; time grows with them, and gradients fade over "
-                "so many.",
+                message=f"A trial has {n_bins} bins ({n_bins * width_s:g} s); time "
+                "grows with them, and gradients fade over so many.",
                 remedy="Use coarser bins, or cut the trials into windows of a few hundred bins.",
+            )
+        )
+    if width_s >= WIDE_BIN_S:
+        findings.append(
+            Finding(
+                severity="warning",
+                code="wide_bins",
+                message=f"Bins are {width_s:g} s wide, and a trial lasts {n_bins * width_s:g} s: as "
+                "if the width were in milliseconds.",
+                remedy="Check bin_width_s: it is in seconds (0.005 for 5 ms).",
             )
         )
     return findings
