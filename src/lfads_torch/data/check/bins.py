@@ -56,8 +56,8 @@ def _number(context: CheckContext) -> list[Finding]:
             Finding(
                 severity="warning",
                 code="wide_bins",
-                message=f"Bins are {width_s:g} s wide, and a trial lasts {n_bins * width_s:g} s: as "
-                "if the width were in milliseconds.",
+                message=f"Bins are {width_s:g} s wide, and a trial lasts {n_bins * width_s:g} s: "
+                "as if the width were in milliseconds.",
                 remedy="Check bin_width_s: it is in seconds (0.005 for 5 ms).",
             )
         )
