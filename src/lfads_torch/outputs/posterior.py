@@ -18,7 +18,8 @@ from lfads_torch.model.encoder import encode
 from lfads_torch.model.generator import GeneratorInput, generate
 from lfads_torch.model.inputs import known_inputs
 from lfads_torch.model.noise import Silence
-from lfads_torch.model.sessions import read_in, read_out
+from lfads_torch.model.sessions import is_encoded_unit, read_in, read_out
+from lfads_torch.model.trial_ends import is_before_end
 from lfads_torch.model.weights import ModelWeights
 from lfads_torch.plugin_returns import returned_tensor
 from lfads_torch.training.filed import at_hand
@@ -185,13 +186,13 @@ def _hidden(
     scaled here. The share is that of a trial's own bins: `ends` [1, trials], None where all are.
     """
     start = task.model.first_generated_bin
-    is_counted = torch.zeros_like(counts[0, :, start:])
-    is_counted[..., list(task.sizes.sessions[session].encoded_units)] = 1.0
-    if ends is not None:
-        bins = torch.arange(start, counts.shape[2], device=counts.device)
-        is_counted *= (bins < ends[0, :, None])[..., None]
     shown = visible[:, start:]
-    share = (shown * is_counted).sum((1, 2)) / is_counted.sum((1, 2)).clamp_min(1)
+    is_counted = is_encoded_unit(task.sizes.sessions[session], counts.device).expand_as(shown)
+    if ends is not None:
+        is_own = is_before_end(counts.shape[2], ends)[0, start:].mT
+        is_counted = is_counted & is_own[..., None]
+    n_shown, n_counted = (shown & is_counted).sum((1, 2)), is_counted.sum((1, 2))
+    share = n_shown.to(counts.dtype) / n_counted.clamp_min(1)
     after = counts[:, :, start:] * shown / share.clamp_min(1e-6)[:, None, None]
     return torch.cat([counts[:, :, :start], after], 2)
 
