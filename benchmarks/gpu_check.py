@@ -3,12 +3,12 @@
     PYTHONPATH=src python benchmarks/gpu_check.py
     TRITON_INTERPRET=1 PYTHONPATH=src python benchmarks/gpu_check.py --device cpu --tiny
 
-Needs PyTorch, Triton and NumPy alone. First every kernel against the definition in float64 (a
-failed check makes the exit code 1, and nothing is timed; so do checks for which time ran out, but
-then the rest goes on), then times and memory of training
-steps, then a whole search of 20 members, last the compiled library on this machine's processor,
-where there are CMake and a compiler. Every part has a share of the time; results/gpu_check.json is
-written anew after every one. With --tiny all of it runs through Triton's interpreter in miniature.
+Needs PyTorch, Triton and NumPy alone. First every kernel against the definition in float64; after
+a failed check nothing is timed, and the exit code is 1. It is 1 too where time ran out for some of
+the checks, but then the rest goes on. Then times and memory of training steps, then a whole search
+of 20 members, last the compiled library on this machine's processor, where there are CMake and a
+compiler. Every part has a share of the time; results/gpu_check.json is written anew after every
+one. With --tiny all of it runs through Triton's interpreter in miniature.
 """
 
 from __future__ import annotations

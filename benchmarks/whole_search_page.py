@@ -24,7 +24,7 @@ def whole_search(result: dict[str, Any]) -> str:
         "",
         "`python benchmarks/whole_search.py`. The command `lfads search` on the maze recording, preset `maze_peer`, as a process of its own: reading,",
         f"{result['population']} members for {epochs} epochs each (ramps and {result['generations']} generation), validation, checkpoints, the ensemble, rates with posterior samples, scores with intervals, the page.",
-        f"Once for every backend, {threads} thread{'s' if threads != 1 else ''} of {result['machine']['processor']}, time of the clock. What is not epochs is done once, however long the search.",
+        f"Once for every backend of the table, {threads} thread{'s' if threads != 1 else ''} of {result['machine']['processor']}, time of the clock. What is not epochs is done once, however long the search.",
         "",
         "| backend | whole command, s | epochs, s | the rest, s | s per member-epoch | times as fast |",
         "|---|---|---|---|---|---|",
