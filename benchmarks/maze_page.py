@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["maze", "selection"]
+__all__ = ["fresh_seeds", "maze", "selection"]
 
 SELECTION_METHOD = (
     "`python benchmarks/maze_selection.py`. Rules of selection, compared on the same training runs: preset `maze_peer`, batches of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["maze_search"]
+__all__ = ["ARMS", "maze_search", "sides"]
 
 SEARCH_FINDING: tuple[str, ...] = (
     "What this says, of 8 members and one seed on each of two splits: the population is above random search and above the published settings in all",
@@ -124,12 +124,12 @@ def _tally(size: str, by_split: dict[str, Any]) -> list[str]:
             ("population_ensemble_minus_this", ", both as ensembles"),
         ):
             found = [each["arms"][arm][key] for each in seeds]
-            cells = [" ".join(map(str, _sides(found, name))) for name in names]
+            cells = [" ".join(map(str, sides(found, name))) for name in names]
             lines.append(f"| {ARMS[arm]}{how} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
-def _sides(found: list[dict[str, Any]], name: str) -> tuple[int, int, int]:
+def sides(found: list[dict[str, Any]], name: str) -> tuple[int, int, int]:
     """Seeds whose interval lies above 0, holds it, lies below."""
     above = sum(each[name]["interval_95"][0] > 0 for each in found)
     below = sum(each[name]["interval_95"][1] < 0 for each in found)
@@ -144,7 +144,7 @@ def _over_seeds(found: list[dict[str, Any]], name: str, sign: str = "") -> str:
 
 def _apart(found: list[dict[str, Any]], name: str) -> str:
     """In how many seeds the interval of the paired difference leaves 0 out, and on which side."""
-    above, _, below = _sides(found, name)
+    above, _, below = sides(found, name)
     told = [f"{n} {side}" for n, side in ((above, "above"), (below, "below")) if n]
     return f"[{', '.join(told) or 'all tie'}]"
 

@@ -18,6 +18,7 @@ from maze_page import maze, selection
 from maze_search_page import maze_search
 from precision_page import precision
 from sessions_page import sessions
+from summary_page import summary
 from tree import told_sources
 from whole_epoch_page import whole_epoch
 from whole_search_page import whole_search
@@ -30,7 +31,7 @@ Every number in a table of this page, but for those of others, was measured with
 here by `python benchmarks/page.py` from `benchmarks/results/`. The text also tells of earlier runs, whose files were not kept.
 Runs are resumable: a script that is started again goes on. The recordings are not part of the repository; the scripts say
 where they look for them. All ran on the CPU, one thread each, beside other work, so their
-times say little; how long a training step takes with each backend is a section of its own.
+times say little; what was timed for its own sake, by backend, has sections of its own.
 """
 
 
@@ -213,7 +214,6 @@ def population_cost(result: dict[str, Any]) -> str:
 
 def page() -> str:
     """The whole page; benchmarks without results are left out."""
-    parts = [INTRODUCTION]
     sections = (
         ("maze_single", single_maze),
         ("maze_selection", selected_epoch),
@@ -230,11 +230,12 @@ def page() -> str:
         ("coordinated_dropout", why_coordinated_dropout),
         ("continuous", continuous),
     )
+    found = {path.stem: stored(path.stem) for path in RESULTS.glob("*.json")}
+    parts = [INTRODUCTION, summary(found)]
     for name, write in sections:
-        result = stored(name)
-        if result is not None:
-            parts.append(write(result))
-            told = told_sources(result)
+        if name in found:
+            parts.append(write(found[name]))
+            told = told_sources(found[name])
             parts += [told] if told else []
     return "\n".join(parts)
 

@@ -143,3 +143,23 @@ def test_own_work_is_seen(section):
     while time.process_time() - before < 0.1:
         pass
     assert other_work._own_s() - own >= 0.05
+
+
+def test_the_summary_answers_what_has_results_and_its_links_are_headings(section):
+    summary_page = section("summary_page")
+    steps = {
+        "machine": {"processor": "abacus"},
+        "shapes": {"maze": {"threads": {
+            "1": {"1": {"compiled, P = 1": {"times_faster_than_peer": 3.14}}},
+            "2": {"16": {"compiled, P = 16": {"times_faster_than_peer": 4.96},
+                         "compiled, P = 16, 2 at once": {"times_faster_than_peer": 9.0},
+                         "portable, P = 16": {"times_faster_than_peer": 2.5}}},
+        }}},
+    }  # fmt: skip
+    text = summary_page.summary({"kernel_steps": steps})
+    assert "compiled kernels 3.1 to 5.0 times as fast; portable kernels 2.5 times as fast" in text
+    assert "whole search" not in text
+    page = (BENCHMARKS.parent / "docs/benchmarks.md").read_text(encoding="utf-8")
+    for _, _, name, _ in summary_page.QUESTIONS:
+        assert f"## {name}\n" in page
+        assert f"]({summary_page.anchor(name)})" in page
