@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SYSTEM", "TINY", "Lfads", "Made", "Outcome", "options"]
+__all__ = ["SYSTEM", "TINY", "Lfads", "Made", "Outcome", "assert_one_message", "options"]
 
 TINY = {
     "model.ic_encoder_size": 5,
@@ -57,3 +57,9 @@ class Made:
 def options(values: Mapping[str, object]) -> list[str]:
     """`--set name=value` for each."""
     return [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+
+
+def assert_one_message(err: str) -> None:
+    assert err.count("error: ") == 1
+    assert "Traceback" not in err
+    assert err.rstrip().splitlines()[-1].strip()

@@ -1,65 +1,16 @@
-"""Wrong usage: one message of ours, the right exit code, nothing left behind."""
+"""Mistakes in files and values: one message of ours, exit code 1, nothing left behind."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TINY, Lfads, Made, options
-
-from lfads_torch.cli.app import COMMANDS, run
-from lfads_torch.errors import OutputError
+from command_line import TINY, Lfads, Made, assert_one_message, options
 
 QUICK = options(TINY)
-
-
-def assert_one_message(err: str) -> None:
-    assert err.count("error: ") == 1
-    assert "Traceback" not in err
-    assert err.rstrip().splitlines()[-1].strip()
-
-
-WRONG_USAGE = [
-    (
-        ["fti", "maze.h5"],
-        ["there is no command 'fti'; did you mean fit?", "add-session, leave-one-out, resume"],
-    ),
-    (["nonsense"], ["there is no command 'nonsense'."]),
-    (["fit"], ["lfads fit: FILE is missing.", "lfads fit --help"]),
-    (["fit", "a.h5", "--overwite"], ["there is no option --overwite; did you mean --overwrite?"]),
-    (["fit", "a.h5", "--learning-rate", "1"], ["did you mean --set training.learning_rate=...?"]),
-    (["fit", "a.h5", "--lr=1"], ["there is no option --lr; did you mean --set training.learning"]),
-    (["fit", "a.h5", "--device", "gpu"], ["--device is 'gpu'; one of auto, cpu, cuda is needed"]),
-    (["fit", "a.h5", "--kernels", "referense"], ["did you mean reference?"]),
-    (["fit", "a.h5", "--seeds", "three"], ["--seeds is 'three'; a whole number is needed."]),
-    (["fit", "a.h5", "--test-fraction", "x"], ["--test-fraction is 'x'; a number is needed."]),
-    (["fit", "a.h5", "--out"], ["lfads fit: --out needs a value."]),
-    (["fit", "a.h5", "--out", "b", "--out", "c"], ["--out is given twice; keep one."]),
-    (["status", "a", "b"], ["lfads status: 'b' is more than this command takes."]),
-    (["export", "rates.nc"], ["lfads export: --to is missing."]),
-    (["export", "rates.nc", "--to", "xlsx"], ["--to is 'xlsx'; one of mat, npz, csv is needed"]),
-    (["infer", "run", "maze.h5"], ["lfads infer: --out is missing."]),
-    (["prepare", "a.npz", "--out", "b.h5", "--window", "0.1"], ["--window needs 2 values."]),
-    (["prepare", "a.npz", "--out", "b.h5", "--overlap", "dropp"], ["did you mean drop?"]),
-    (["evaluate", "run", "--set", "tets"], ["--set is 'tets'; one of train, valid, test, all"]),
-    (["compare", "a", "b", "--members", "bets"], ["did you mean best?"]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("arguments", "texts"), WRONG_USAGE, ids=lambda value: " ".join(value))
-def test_wrong_usage(lfads: Lfads, arguments: list[str], texts: list[str]) -> None:
-    done = lfads(*arguments)
-    assert (done.code, done.out) == (2, "")
-    assert_one_message(done.err)
-    for text in texts:
-        assert text in done.err
-
-
 # Each gets the path of a good recording, a finished run, and an empty folder to work in.
 Mistake = Callable[[Path, Path, Path], tuple[list[object], list[str]]]
 
@@ -354,141 +305,3 @@ def test_a_mistake_gives_one_message_and_leaves_nothing(
     for text in texts:
         assert text in done.err
     assert (everything_in(tmp_path), everything_in(made.recording.parent)) == before
-
-
-@pytest.mark.skipif(
-    os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0),
-    reason="permissions do not bind the superuser, and are others on Windows",
-)
-def test_an_unwritable_folder(lfads: Lfads, made: Made, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        done = lfads("fit", made.recording, "--out", tmp_path / "run", *QUICK)
-    finally:
-        tmp_path.chmod(0o700)
-    assert done.code == 1
-    assert "no permission" in done.err
-
-
-def test_a_full_disk_after_training_can_be_repaired(
-    lfads: Lfads, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lfads_torch.errors import OutputError
-    from lfads_torch.workflows import report
-
-    def no_space(*arguments: object, **more: object) -> None:
-        raise OutputError("report.html: cannot be written, there is no space left on the disk.")
-
-    folder = Path(shutil.copytree(made.run, tmp_path / "run"))
-    (folder / "report.html").unlink()
-    with monkeypatch.context() as patched:
-        patched.setattr(report, "report_run", no_space)
-        done = lfads("resume", folder)
-        assert done.code == 1
-        assert "no space left" in done.err
-        assert (folder / "rates.nc").is_file()
-    done = lfads("resume", folder)
-    assert done.code == 0
-    assert "has finished training already; it lacks report.html" in done.err
-    assert (folder / "report.html").is_file()
-
-
-def test_debugging_shows_where_an_error_came_from(
-    lfads: Lfads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = lfads("status", tmp_path)
-    assert "Traceback" not in plain.err
-    assert "Traceback" in lfads("--debug", "status", tmp_path).err
-    monkeypatch.setenv("LFADS_DEBUG", "1")
-    assert "Traceback" in lfads("status", tmp_path).err
-
-
-def test_a_mistake_of_ours_names_the_file_with_its_traceback(
-    lfads: Lfads, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lfads_torch.workflows.sessions import infer
-
-    def broken(*arguments: object, **options: object) -> None:
-        raise ZeroDivisionError("ours")
-
-    folder = Path(shutil.copytree(made.run, tmp_path / "run"))
-    monkeypatch.setattr(infer, "inferred_sessions", broken)
-    done = lfads("infer", folder, "--out", tmp_path / "r.nc")
-    assert done.code == 1
-    assert_one_message(done.err)
-    assert "failed unexpectedly (ZeroDivisionError: ours)" in done.err
-    assert str(folder / "log.txt") in done.err
-    assert "raise ZeroDivisionError" in (folder / "log.txt").read_text()
-
-
-def test_a_mistake_of_ours_without_a_run_goes_to_a_file(
-    lfads: Lfads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lfads_torch.outputs import inspect
-
-    def broken(*arguments: object) -> None:
-        raise ZeroDivisionError("ours")
-
-    monkeypatch.setattr(inspect, "describe", broken)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    done = lfads("inspect", tmp_path)
-    assert done.code == 1
-    (written,) = tmp_path.iterdir()
-    assert str(written) in done.err
-    assert "ZeroDivisionError" in written.read_text()
-
-
-def test_control_c_and_memory(
-    lfads: Lfads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lfads_torch.outputs import inspect
-
-    def interrupted(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    def full(*arguments: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(inspect, "describe", interrupted)
-    assert lfads("inspect", tmp_path).code == 130
-    monkeypatch.setattr(inspect, "describe", full)
-    done = lfads("inspect", tmp_path)
-    assert done.code == 1
-    assert "memory ran out" in done.err
-
-
-@pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([command, "--help"]) == 0
-    printed = capsys.readouterr().out
-    assert f"Usage: lfads {command}" in printed
-    assert COMMANDS[command] in " ".join(printed.split())
-
-
-def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([]) == 0
-    printed = capsys.readouterr().out
-    assert all(f" {command} " in printed for command in COMMANDS)
-
-
-def test_status_and_resume_tell_what_a_finished_run_lacks(
-    lfads: Lfads, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*arguments: object, **more: object) -> None:
-        raise OutputError("rates.nc: the disk is full")
-
-    run = tmp_path / "run"
-    with monkeypatch.context() as patched:
-        patched.setattr("lfads_torch.workflows.infer.infer_to_file", fail)
-        done = lfads("fit", made.recording, "--out", run, *options(TINY))
-    assert done.code == 1
-    assert "training is finished and stored" in done.err
-    told = lfads("status", run).out
-    assert "rates.nc, scores.json, report.html" in told
-    assert "results were not written: rates.nc: the disk is full" in told
-    assert f"lfads report {run}" in told
-    again = lfads("resume", run)
-    assert again.code == 0, again.err
-    assert "it lacks rates.nc" in again.err
-    assert "the disk is full" in again.err
-    assert "lfads report" not in lfads("status", run).out
