@@ -22,6 +22,13 @@ class ReaderArguments:
     """Names of arrays in the file; what is left out is found out where that is possible."""
 
     counts: Annotated[str | None, Parameter(help="array of counts [trial, bin, unit]")] = None
+    axes: Annotated[
+        str | None,
+        Parameter(
+            help="order of the axes of counts in the file where it is another, such as "
+            "unit,bin,trial; of a session unit,bin"
+        ),
+    ] = None
     condition: Annotated[str | None, Parameter(help="array with each trial's condition")] = None
     bin_width: Annotated[float | None, Parameter(help="width of the bins, s")] = None
     behaviour: Annotated[
@@ -60,6 +67,7 @@ class ReaderArguments:
 
         return ReadOptions(
             counts=self.counts,
+            axes=self.axes,
             condition=self.condition,
             bin_width_s=self.bin_width,
             behaviour=tuple(self.behaviour),

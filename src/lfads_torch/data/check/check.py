@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lfads_torch.data.check.axes import check_axes
 from lfads_torch.data.check.bins import check_bins
 from lfads_torch.data.check.context import CheckContext, CheckRequirements
 from lfads_torch.data.check.cost import check_cost, estimate_for
@@ -48,8 +49,8 @@ def check_recording(recording: Recording, requirements: CheckRequirements) -> Ch
         check_number_of_trials, check_sets, check_copies, check_overlap, check_shared_stretches,
     )  # fmt: skip
     of_spikes = (
-        check_silent_units, check_rates, check_shared_spikes, check_synchronous_bins, check_bins,
-        check_outlier_trials, check_drift,
+        check_axes, check_silent_units, check_rates, check_shared_spikes, check_synchronous_bins,
+        check_bins, check_outlier_trials, check_drift,
     )  # fmt: skip
     findings = [finding for check in of_all for finding in check(context)]
     spiking = _spiking(context)

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lfads_torch.data.formats.axes import axis_called
 from lfads_torch.data.padding import stack_trials
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError
 
 __all__ = ["recording_from_arrays"]
 
-AXES = (("trial", "trials"), ("time", "bin", "bins"), ("unit", "units"))
+AXES = ("trial", "bin", "unit")
 
 
 def recording_from_arrays(
@@ -30,12 +31,11 @@ def recording_from_arrays(
 ) -> Recording:
     """A recording of `counts` [trial, bin, unit]; NaN or a masked entry is missing.
 
-       Anything that NumPy can make an array of will do, and a list of trials [bin, unit] of unequal
-       length, which become one array with NaN beyond their ends (`Recording.n_trial_bins`). Of an
-       xarray.DataArray whose dimensions are called trial, time (or bin) and unit the order does not
-       matter. Ids default to 0, 1, ...
-    default to 0, 1, ...
-       Further fields: `dataclasses.replace(recording, start_s=..., split=...)`.
+    Anything that NumPy can make an array of will do, and a list of trials [bin, unit] of unequal
+    length, which become one array with NaN beyond their ends (`Recording.n_trial_bins`). Of an
+    xarray.DataArray whose dimensions are called trial, time (or bin) and unit (or neuron, channel)
+    the order does not matter. Ids default to 0, 1, ...
+    Further fields: `dataclasses.replace(recording, start_s=..., split=...)`.
     """
     counts, ends = _of_one_length(counts)
     values = _numbers(_in_order(counts), "counts")
@@ -84,8 +84,16 @@ def _in_order(counts: Any) -> Any:  # whatever the user has; only xarray's array
     dims = getattr(counts, "dims", None)
     if not isinstance(dims, tuple) or len(dims) != 3:
         return counts
-    order = [next((dim for dim in dims if dim in names), None) for names in AXES]
-    return counts if None in order else counts.transpose(*order)
+    said = [axis_called(dim) for dim in dims]
+    if {*said} == {*AXES}:
+        return counts.transpose(*(dims[said.index(axis)] for axis in AXES))
+    if any(axis not in (None, ours) for axis, ours in zip(said, AXES, strict=True)):
+        raise DataError(
+            f"counts have the dimensions {', '.join(map(str, dims))}, so the axes are not trial, "
+            "bin, unit in this order. Call the dimensions trial, time and unit (rename), or give "
+            "counts.transpose(...) in this order."
+        )
+    return counts
 
 
 def _numbers(values: Any, what: str) -> NDArray[Any]:  # anything that NumPy may understand

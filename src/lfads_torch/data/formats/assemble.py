@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.data.formats.axes import in_our_order
 from lfads_torch.data.formats.base import ReadOptions, agreed_bin_width, naming
 from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.data.recording import Recording
@@ -31,7 +32,9 @@ def recording_from_stored(stored: StoredArrays, options: ReadOptions, reader: st
     Without `options.counts` the array called counts, spikes or spike_counts is taken, or the only
     one with three axes and whole numbers of at least 0. Without `options.behaviour` every array of
     floating numbers [B, L, D] is behaviour. `provenance` says which array became what, and why.
+    Axes stand in our order unless `options.axes` or names of dimensions say otherwise.
     """
+    stored = in_our_order(stored, options.axes)
     name, reason = _counts_name(stored, options)
     counts = _checked_counts(stored, name)
     n_trials, _, n_units = counts.shape

@@ -28,6 +28,7 @@ class ReadOptions:
     """What a file does not say by itself. Names are those of arrays in the file; None: find out."""
 
     counts: str | None = None  # array [B, L, N]
+    axes: str | None = None  # their order in the file, "unit,bin,trial"; None: as above, or named
     condition: str | None = None  # array [B]
     bin_width_s: float | None = None
     behaviour: tuple[str, ...] = ()  # arrays [B, L, D]; empty: all that fit
@@ -57,6 +58,7 @@ class Reader(ABC):
 
     name: ClassVar[str]  # how messages, provenance and `reader=` call it
     reads_by_trial: ClassVar[bool] = False  # whether counts may stay in the file (TrialsInFile)
+    reads_axes: ClassVar[bool] = False  # whether `ReadOptions.axes` may say their order
     settings_type: ClassVar[type[PluginSettings] | None] = None  # its own settings, if any
 
     @abstractmethod

@@ -99,6 +99,12 @@ def _read(reader: Reader, path: Path, options: ReadOptions) -> Recording:
             f"of the earlier lfads-torch; this one is read by the reader {reader.name!r}, which "
             "takes counts whole. Write it anew with `lfads prepare`, or leave data.read_by out."
         )
+    if options.axes is not None and not reader.reads_axes:
+        raise FormatError(
+            f"{path}: --axes {options.axes} (axes of ReadOptions in Python) says the order of axes "
+            f"that a file does not say; this one is read by the reader {reader.name!r}, which "
+            "knows it. Leave the option out."
+        )
     values = checked_values(
         reader,
         options.reader_settings,

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.data.formats.axes import session_in_our_order
 from lfads_torch.data.formats.base import ReadOptions, agreed_bin_width
 from lfads_torch.data.formats.recorded_in import (
     between_gaps,
@@ -78,13 +79,18 @@ def continuous_in(stored: StoredArrays, options: ReadOptions) -> Continuous | No
     """The continuous material of the file; None where there is none (counts in trials, say)."""
     grouped = [name for name in stored.arrays if below(name, SPIKE_TIMES) is not None]
     if SPIKE_TIMES in stored.arrays or grouped:
+        if options.axes is not None:
+            raise FormatError(
+                f"{stored.path}: --axes {options.axes} (axes of ReadOptions in Python) is for "
+                "counts, and the file has spike times; leave it out."
+            )
         return _from_spike_times(stored, options, grouped)
     name = options.counts or next((n for n in COUNTS_NAMES if n in stored.arrays), None)
     if name is None and not _has_three_axes(stored):
         return _without_spikes(stored, options)
     if name is None or len(stored.find(name, "counts").shape) != 2:
         return None
-    return _from_counts(stored, options, name)
+    return _from_counts(session_in_our_order(stored, name, options.axes), options, name)
 
 
 def _has_three_axes(stored: StoredArrays) -> bool:

@@ -90,4 +90,13 @@ def _stored_dataset(name: str, dataset: h5py.Dataset) -> StoredArray:
         load=lambda: dataset_values(dataset),
         attributes=dict(dataset.attrs),
         note=note,
+        dimensions=_dimensions(dataset),
     )
+
+
+def _dimensions(dataset: h5py.Dataset) -> tuple[str, ...]:
+    """Name of each axis in a netCDF file, which are those of the scales attached to it."""
+    if "DIMENSION_LIST" not in dataset.attrs:
+        return ()
+    scales = [next(iter(axis.values()), None) for axis in dataset.dims]
+    return tuple("" if each is None else str(each.name).rpartition("/")[2] for each in scales)

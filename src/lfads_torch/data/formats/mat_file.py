@@ -25,6 +25,7 @@ class MatFile(Reader):
     """
 
     name = "matlab"
+    reads_axes = True
 
     def recognises(self, path: Path) -> bool:
         return file_kind(path) in {"matlab", "matlab_hdf5"}

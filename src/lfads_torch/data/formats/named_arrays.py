@@ -17,6 +17,7 @@ class NamedArrays(Reader):
     """Counts, condition, behaviour and the rest, by option, by name, or by shape and values."""
 
     name = "arrays"
+    reads_axes = True
 
     def recognises(self, path: Path) -> bool:
         return file_kind(path) in {"hdf5", "npz", "npy"}

@@ -37,9 +37,9 @@ class StoredArray:
         default_factory=dict
     )  # HDF5 values: scalars, text, arrays
     note: str = ""
+    dimensions: tuple[str, ...] = ()  # names of the axes, where the file has them (netCDF)
     is_per_trial: bool = False  # known to be a column of a table of trials
     is_behaviour: bool = True  # False: a series that is none unless it is named
-
     is_second_name: bool = False  # the same values stand under another name too
 
     def described(self) -> str:
