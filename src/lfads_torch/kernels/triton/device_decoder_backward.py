@@ -73,22 +73,10 @@ def decoder_backward(
             carry=arrays.generator_carry + row_at * G,
             recurrent=arrays.generator_recurrent + member * 3 * G * G,
         )
-        for first in range(0, G, COLUMNS):
-            j = first + tl.arange(0, COLUMNS)[None, :]
-            columns_in = j < G
-            inside = rows_in & columns_in
-            arriving = tl.zeros((TILE, COLUMNS), tl.float32)
-            arriving = product(
-                arriving, arrays.of_factors + (before + B) * F, F,
-                arrays.from_factors + member * F * G + j, G, rows_in, columns_in, CHUNK,
-                PRECISION, EMULATED,
-            )  # fmt: skip
-            if GENERATOR_MASK != NOTHING:
-                arriving *= mask_at(generator_mask, place, j, G, GENERATOR_MASK)
-            arriving += tl.load(generator.carry + j, mask=inside, other=0.0)
-            if GENERATOR_USED:
-                arriving += tl.load(arrays.of_generator_states + at * G + j, mask=inside, other=0.0)
-            through_output(generator, arriving, j, G, rows_in, clip)
+        through_factors(
+            arrays, generator, generator_mask, place, before + B, clip, G, F, GENERATOR_MASK,
+            GENERATOR_USED, COLUMNS, CHUNK, PRECISION, EMULATED,
+        )  # fmt: skip
         tl.debug_barrier()
         through_reset(generator, G, rows_in, COLUMNS, CHUNK, PRECISION, EMULATED)
         tl.debug_barrier()
@@ -105,40 +93,46 @@ def decoder_backward(
             carry=arrays.controller_carry + row_at * C,
             recurrent=arrays.controller_recurrent + member * 3 * C * C,
         )
-        for first in range(0, C, COLUMNS):
-            j = first + tl.arange(0, COLUMNS)[None, :]
-            columns_in = j < C
-            inside = rows_in & columns_in
-            arriving = tl.load(controller.carry + j, mask=inside, other=0.0)
-            arriving = product(
-                arriving, arrays.of_posterior + at * 2 * U, 2 * U,
-                arrays.output_weight + member * 2 * U * C + j, C, rows_in, columns_in, CHUNK,
-                PRECISION, EMULATED,
-            )  # fmt: skip
-            if CONTROLLER_USED:
-                arriving += tl.load(
-                    arrays.of_controller_states + at * C + j, mask=inside, other=0.0
-                )
-            through_output(controller, arriving, j, C, rows_in, clip)
+        through_posterior(
+            arrays, controller, place, clip, C, U, CONTROLLER_USED, COLUMNS, CHUNK, PRECISION,
+            EMULATED,
+        )  # fmt: skip
         tl.debug_barrier()
         through_reset(controller, C, rows_in, COLUMNS, CHUNK, PRECISION, EMULATED)
         tl.debug_barrier()
         through_carry(controller, C, rows_in, COLUMNS, CHUNK, PRECISION, EMULATED)
-        for first in range(0, F, COLUMNS):
-            j = first + tl.arange(0, COLUMNS)[None, :]
-            columns_in = j < F
-            inside = rows_in & columns_in
-            of_seen = tl.zeros((TILE, COLUMNS), tl.float32)
-            of_seen = product(
-                of_seen, controller.of_gates, 3 * C,
-                arrays.controller_input + member * 3 * C * F + j, F, rows_in, columns_in, CHUNK,
-                PRECISION, EMULATED,
-            )  # fmt: skip
-            if FACTOR_MASK != NOTHING:
-                of_seen *= mask_at(factor_mask, place, j, F, FACTOR_MASK)
-            to = arrays.of_factors + before * F + j
-            tl.store(to, tl.load(to, mask=inside, other=0.0) + of_seen, mask=inside)
+        through_dropout(
+            arrays, controller.of_gates, factor_mask, place, before, C, F, FACTOR_MASK, COLUMNS,
+            CHUNK, PRECISION, EMULATED,
+        )  # fmt: skip
         tl.debug_barrier()
+
+
+@triton.jit
+def through_factors(
+    arrays, generator, draw, place, after, clip, G: tl.constexpr, F: tl.constexpr,
+    MASK: tl.constexpr, USED: tl.constexpr, COLUMNS: tl.constexpr, CHUNK: tl.constexpr,
+    PRECISION: tl.constexpr, EMULATED: tl.constexpr,
+):  # fmt: skip
+    """From the factors of bin t, and the bin after it, to the generator's new state."""
+    for first in range(0, G, COLUMNS):
+        j = first + tl.arange(0, COLUMNS)[None, :]
+        columns_in = j < G
+        inside = place.rows_in & columns_in
+        arriving = tl.zeros((place.rows_in.shape[0], COLUMNS), tl.float32)
+        arriving = product(
+            arriving, arrays.of_factors + after * F, F,
+            arrays.from_factors + place.member * F * G + j, G, place.rows_in, columns_in, CHUNK,
+            PRECISION, EMULATED,
+        )  # fmt: skip
+        if MASK != NOTHING:
+            arriving *= mask_at(draw, place, j, G, MASK)
+        arriving += tl.load(generator.carry + j, mask=inside, other=0.0)
+        if USED:
+            arriving += tl.load(
+                arrays.of_generator_states + place.at * G + j, mask=inside, other=0.0
+            )
+        through_output(generator, arriving, j, G, place.rows_in, clip)
 
 
 @triton.jit
@@ -167,3 +161,47 @@ def through_inference(
             spread = tl.exp(0.5 * log_variance) * noise_at(noise, place, j, U, NOISE)
             of_variance = tl.load(to + U, mask=inside, other=0.0) + 0.5 * of_value * spread
             tl.store(to + U, of_variance, mask=inside)
+
+
+@triton.jit
+def through_posterior(
+    arrays, controller, place, clip, C: tl.constexpr, U: tl.constexpr, USED: tl.constexpr,
+    COLUMNS: tl.constexpr, CHUNK: tl.constexpr, PRECISION: tl.constexpr, EMULATED: tl.constexpr,
+):  # fmt: skip
+    """From mean and log-variance of bin t, and the bin after it, to the controller's new state."""
+    for first in range(0, C, COLUMNS):
+        j = first + tl.arange(0, COLUMNS)[None, :]
+        columns_in = j < C
+        inside = place.rows_in & columns_in
+        arriving = tl.load(controller.carry + j, mask=inside, other=0.0)
+        arriving = product(
+            arriving, arrays.of_posterior + place.at * 2 * U, 2 * U,
+            arrays.output_weight + place.member * 2 * U * C + j, C, place.rows_in, columns_in,
+            CHUNK, PRECISION, EMULATED,
+        )  # fmt: skip
+        if USED:
+            arriving += tl.load(
+                arrays.of_controller_states + place.at * C + j, mask=inside, other=0.0
+            )
+        through_output(controller, arriving, j, C, place.rows_in, clip)
+
+
+@triton.jit
+def through_dropout(
+    arrays, of_gates, draw, place, before, C: tl.constexpr, F: tl.constexpr, MASK: tl.constexpr,
+    COLUMNS: tl.constexpr, CHUNK: tl.constexpr, PRECISION: tl.constexpr, EMULATED: tl.constexpr,
+):  # fmt: skip
+    """From what the controller saw in bin t, after its mask, to the factors of the bin before."""
+    for first in range(0, F, COLUMNS):
+        j = first + tl.arange(0, COLUMNS)[None, :]
+        columns_in = j < F
+        inside = place.rows_in & columns_in
+        of_seen = tl.zeros((place.rows_in.shape[0], COLUMNS), tl.float32)
+        of_seen = product(
+            of_seen, of_gates, 3 * C, arrays.controller_input + place.member * 3 * C * F + j, F,
+            place.rows_in, columns_in, CHUNK, PRECISION, EMULATED,
+        )  # fmt: skip
+        if MASK != NOTHING:
+            of_seen *= mask_at(draw, place, j, F, MASK)
+        to = arrays.of_factors + before * F + j
+        tl.store(to, tl.load(to, mask=inside, other=0.0) + of_seen, mask=inside)
