@@ -9,31 +9,6 @@ import numpy as np
 
 __all__ = ["fresh_seeds", "maze", "selection"]
 
-SELECTION_METHOD = (
-    "`python benchmarks/maze_selection.py`. Rules of selection, compared on the same training runs: preset `maze_peer`, batches of",
-    "at most 64, run seed 100, three members, 160 epochs, both ramps over at epoch 80. Every epoch's weights were kept; a rule keeps",
-    "the best smoothed score with a patience of 40 epochs after the ramps. The score counts all entries of the validation trials, or",
-    "held-out units only, or (for exploration, at every eighth epoch, which no setting offers) encoded entries while hidden from the",
-    "encoder. Rules, seeds and splits were set down before any of these runs was looked at; only the masked rule was thinned later, from every fourth to every eighth epoch, for time. On `published` the same validation trials",
-    "select and are reported, so a rule that selects on held-out units is favoured there. Everywhere else the reported trials",
-    "selected nothing; held-out units are the same in both sets of trials.",
-)
-SELECTION_FINDING: tuple[str, ...] = (
-    "What this says. The score of all entries, three quarters of which the encoder sees, is flat from about epoch 60 to 110: epochs differ",
-    "there by a few 1e-5 nats, and one epoch's score scatters by 7e-5. Which of them is kept is half chance, and a rule that waits for the ramps takes a",
-    "later one. Over the same epochs co-smoothing falls, for on validation trials held-out units are predicted best at epochs 38 to 64, and overfit from then on:",
-    "their training loss goes on falling while validation and test rise. For encoded units neither rises that early. Copying is not the",
-    "reason: encoded entries that are hidden from the encoder are predicted best as late as those that it sees, so choosing by them (masked)",
-    "keeps the latest epochs and gives the least co-smoothing. Patience is not the reason either: without any, every rule",
-    "keeps the same epochs of these 160. In the earlier run of seed 0 (three batches, above) the best epochs of all were 65, 68 and 77, and the best",
-    "after the ramps 100, 88 and 85; that fits the lower co-smoothing of our own rule there, but those weights are gone and it was not measured.",
-    "",
-    "What to do. `training.score_entries=held_out` with `training.best_from=start` where co-smoothing is what counts; it costs the reproduction of",
-    "encoded units and PSTH R2. With `best_from` left at `ramps` it gains nothing that can be told from a tie. The defaults stay: on test trials the",
-    "gain is small, it has its price, it is of one split, and most fits hold out no units. On `published`, where the same trials select",
-    "and are scored, the order of the rules is the same.",
-)
-
 
 def maze(result: dict[str, Any], kept: dict[str, Any] | None) -> str:  # JSON
     """One table: the protocols beside the peer; `kept` are runs that kept all epochs."""
@@ -43,6 +18,9 @@ def maze(result: dict[str, Any], kept: dict[str, Any] | None) -> str:  # JSON
         "fresh": "validation, 3 balanced batches, fresh seeds",
         "test": "test",
     }
+    epochs = [each["epochs"] for each in result.values() if isinstance(each, dict)]
+    low, high = min(epochs), max(epochs)
+    of_fresh = fresh_seeds_told(kept or {})
     result = result | fresh_seeds(result, kept or {})
     present = {key: title for key, title in names.items() if key in result}
     lines = [
@@ -56,13 +34,12 @@ def maze(result: dict[str, Any], kept: dict[str, Any] | None) -> str:  # JSON
         "selected on them, and a fifth of the other trials validates, so that fewer are left to train on.",
         "",
         "How these came about, in order, since each choice was made after looking at validation figures: first our own rule (the best",
-        "epoch after both ramps, `training.best_from=ramps`, three batches, patience 150) gave a co-smoothing of .2538 (.2502, .2577,",
-        ".2534), below the peer. Then all epochs were let count, as the peer does, and two batches were tried beside three. The two-batch",
+        "epoch after both ramps, `training.best_from=ramps`, three batches) came out below the peer in co-smoothing; those runs were not",
+        "kept. Then all epochs were let count, as the peer does, and two batches were tried beside three. The two-batch",
         "column is therefore the more favourable of two variants, not a figure set out beforehand; three batches is the peer's own batch",
-        "size. Runs ended after 40 epochs without a better score (at 118 to 152 epochs), where the peer trained 700. The",
+        f"size. Runs ended after 40 epochs without a better score (at {low} to {high} epochs), where the peer trained 700. The",
         "peer's rates are not at hand, so nothing is paired: a peer's figure inside our interval is a tie, whichever mean is higher.",
-        "The column of fresh seeds (100; 160 epochs, none stopped early) is of the runs of the next section, whose settings, seeds and rules were set",
-        "down before any of them was looked at: the peer's batch size, and its way of selecting (there: all, from start).",
+        *of_fresh,
         f"All six seeds with three batches together: co-smoothing {six_seeds(result):.4f}.",
         "",
         "| score | peer | " + " | ".join(present.values()) + " |",
@@ -99,6 +76,19 @@ def fresh_seeds(result: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     return {"fresh": {"scores": scores, "n_trials": found["n_trials"]["valid"]}}
 
 
+def fresh_seeds_told(kept: dict[str, Any]) -> list[str]:
+    if "published" not in kept:
+        return []
+    return [
+        f"The column of fresh seeds ({kept['seed']}; {n_epochs_of(kept)} epochs, none stopped early) is of the runs of the next section, whose settings, seeds and rules were set",
+        "down before any of them was looked at: the peer's batch size, and its way of selecting (there: all, from start).",
+    ]
+
+
+def n_epochs_of(kept: dict[str, Any]) -> int:
+    return len(kept["published"]["curves"]["valid, all"])
+
+
 def six_seeds(result: dict[str, Any]) -> float:
     """Mean co-smoothing of both sets of three seeds."""
     found = (result[key]["scores"] for key in ("three_batches", "fresh") if key in result)
@@ -113,7 +103,7 @@ def selection(result: dict[str, Any], figures: Path) -> str:
     lines = [
         "## Which epoch to keep",
         "",
-        *SELECTION_METHOD,
+        *selection_method(result),
         "",
         "Co-smoothing in bits per spike, mean of the seeds (epochs kept, from 0):",
         "",
@@ -147,8 +137,62 @@ def selection(result: dict[str, Any], figures: Path) -> str:
             for name in names
         ]
         lines.append(f"| {rule} | " + " | ".join(cells) + " |")
-    lines += ["", "![Scores by epoch](figures/maze_selection.svg)", "", *SELECTION_FINDING]
+    lines += [
+        "",
+        "![Scores by epoch](figures/maze_selection.svg)",
+        "",
+        *selection_finding(result, splits),
+    ]
     return "\n".join(lines) + "\n"
+
+
+def selection_method(result: dict[str, Any]) -> list[str]:
+    return [
+        "`python benchmarks/maze_selection.py`. Rules of selection, compared on the same training runs: preset `maze_peer`, batches of",
+        f"at most 64, run seed {result['seed']}, three members, {n_epochs_of(result)} epochs, both ramps over at epoch 80. Every epoch's weights were kept; a rule keeps",
+        f"the best smoothed score with a patience of {result['patience']} epochs after the ramps. The score counts all entries of the validation trials, or",
+        "held-out units only, or (for exploration, at every eighth epoch, which no setting offers) encoded entries while hidden from the",
+        "encoder. Rules, seeds and splits were set down before any of these runs was looked at; only the masked rule was thinned later, from every fourth to every eighth epoch, for time. On `published` the same validation trials",
+        "select and are reported, so a rule that selects on held-out units is favoured there. Everywhere else the reported trials",
+        "selected nothing; held-out units are the same in both sets of trials.",
+    ]
+
+
+def selection_finding(result: dict[str, Any], splits: list[str]) -> list[str]:
+    """What the table and the curves say; its numbers are of the same file."""
+    change, scatter = flatness([result[split]["curves"]["valid, all"] for split in splits])
+    best = [
+        epoch
+        for split in splits
+        for epoch in result[split]["rules"]["held_out, from start"]["epochs"]
+    ]
+    return [
+        "What this says. The score of all entries, three quarters of which the encoder sees, is flat from about epoch 60 to 110: averages",
+        f"of nine epochs lie within {1e5 * change:.0f}e-5 nats there, and single epochs scatter about them by {1e5 * scatter:.0f}e-5 (the mean of three seeds; one",
+        "seed's score by more). Which of them is kept is half chance, and a rule that waits for the ramps takes a",
+        f"later one. Over the same epochs co-smoothing falls, for on validation trials held-out units are predicted best at epochs {min(best)} to {max(best)}, and overfit from then on:",
+        "their training loss goes on falling while validation and test rise. For encoded units neither rises that early. Copying is not the",
+        "reason: encoded entries that are hidden from the encoder are predicted best as late as those that it sees, so choosing by them (masked)",
+        "keeps the latest epochs and gives the least co-smoothing.",
+        "",
+        "What to do. `training.score_entries=held_out` with `training.best_from=start` where co-smoothing is what counts; it costs the reproduction of",
+        "encoded units and PSTH R2. With `best_from` left at `ramps` it gains nothing that can be told from a tie. The defaults stay: on test trials the",
+        "gain is small, it has its price, it is of one split, and most fits hold out no units. On `published`, where the same trials select",
+        "and are scored, the order of the rules is the same.",
+    ]
+
+
+def flatness(curves: list[list[float]]) -> tuple[float, float]:
+    """Of epochs 60 to 110: how far averages of nine epochs lie apart, and the scatter of one epoch.
+
+    Each the largest of the curves. The scatter is that of neighbours' differences, over sqrt(2).
+    """
+    parts = [np.array(curve[60:111]) for curve in curves]
+    averages = [np.convolve(part, np.full(9, 1 / 9), "valid") for part in parts]
+    return (
+        max(float(np.ptp(each)) for each in averages),
+        max(float(np.std(np.diff(part))) / 2**0.5 for part in parts),
+    )
 
 
 def draw_selection(result: dict[str, Any], splits: list[str], path: Path) -> None:
