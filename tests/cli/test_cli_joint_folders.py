@@ -122,12 +122,18 @@ def test_a_folder_of_shapes(lfads: Lfads, tmp_path: Path) -> None:
     assert f"such as {tmp_path / 'shape_1'}" in " ".join(refused.err.split())
 
 
-def test_export_says_where_the_rates_are_and_gives_the_ending(
+def test_export_finds_the_rates_of_a_run_and_gives_the_ending(
     lfads: Lfads, made: Made, tmp_path: Path
 ) -> None:
-    told = lfads("export", made.run, "--to", "npz")
-    assert told.code == 1
-    assert f"name the rates file in it: {made.run / 'rates.nc'}" in told.err
+    told = lfads("export", made.run, "--to", "npz", "--out", tmp_path / "run")
+    assert (told.code, told.out.strip()) == (0, str(tmp_path / "run.npz")), told.err
+    several = tmp_path / "several" / "sessions"
+    for name in ("mon", "tue"):
+        (several / name).mkdir(parents=True)
+        (several / name / "rates.nc").write_bytes(b"")
+    refused = lfads("export", several.parent, "--to", "npz")
+    assert refused.code == 1
+    assert f"name one of them: {several / 'mon' / 'rates.nc'}" in refused.err
     empty = tmp_path / "nothing"
     empty.mkdir()
     assert "is a folder without rates" in " ".join(

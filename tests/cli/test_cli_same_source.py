@@ -64,6 +64,30 @@ def test_a_file_of_one_name_and_size_but_other_content_is_another(
     assert lfads(command, other, "--out", out, *more, "--overwrite").code == 0
 
 
+def test_another_source_is_refused_before_the_work(
+    lfads: Lfads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = two_days(tmp_path, "npz")
+    made = tmp_path / "made.h5"
+    small = ["--set", "n_conditions=2", "--set", "n_units=3", "--set", "n_steps=20"]
+    assert lfads("prepare", own, "--out", tmp_path / "q.h5").code == 0
+    assert lfads("synth", "lorenz", "--out", made, *small).code == 0
+
+    def not_reached(*_: object, **__: object) -> None:
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr("lfads_torch.data.prepare.prepare_recording", not_reached)
+    monkeypatch.setattr("lfads_torch.data.synthetic.choose.Plan.make", not_reached)
+    for arguments in (
+        ["prepare", other, "--out", tmp_path / "q.h5"],
+        ["synth", "lorenz", "--out", made, *small, "--seed", 1],
+        ["synth", "chaotic", "--out", made],
+    ):
+        done = lfads(*arguments)
+        assert (done.code, "would" in done.err) == (1, True), done.err
+        assert "--overwrite" in done.err
+
+
 def test_files_of_earlier_versions_are_known_by_name_and_size(tmp_path: Path) -> None:
     from dataclasses import replace
 

@@ -83,7 +83,7 @@ def test_what_works_gives_no_warning(values: dict[str, object]) -> None:
     ("values", "changed", "message"),
     [
         ({"model.controller_lag_bins": 100}, {}, "controller's encoder reads 100 bins"),
-        ({"model.ic_bins": 99}, {}, "controller's encoder reads 1 bins"),
+        ({"model.ic_bins": 99}, {}, "controller's encoder reads 1 bin:"),
         ({"training.batch_size": 401}, {}, "training.batch_size is 401 and 400 trials train"),
         ({"model.n_factors": 163}, {}, "model.n_factors is 163 and the recording has 162 units"),
         ({"training.epochs": 80}, {}, "full weight in 81 epochs and training.epochs is 80"),

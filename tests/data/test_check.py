@@ -59,6 +59,9 @@ CASES = {
         "error", changed(put((2, 3, 4), -2)), "the first is -2 at trial 502, bin 3",
     ),
     "fractional_counts": ("error", changed(put((2, 3, 4), 0.5)), 'observation = "gaussian"'),
+    "lengths_in_milliseconds": (
+        "warning", replace(clean(), bin_width_s=5.0), "165 s long and bins 5 s wide",
+    ),
     "no_spikes": ("error", changed(put(..., 0)), "Every value is 0"),
     "unit_all_missing": ("error", changed(put((slice(None), slice(None), 5), np.nan)), "(u5)"),
     "trial_all_missing": ("warning", changed(put(9, np.nan)), "(509)"),

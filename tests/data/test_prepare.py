@@ -14,6 +14,7 @@ from lfads_torch.data.formats.base import ReadOptions
 from lfads_torch.data.formats.choose import read_recording
 from lfads_torch.data.formats.ours import write_recording
 from lfads_torch.data.prepare import PrepareOptions, prepare_recording
+from lfads_torch.data.prepare_notes import prepared_lines
 from lfads_torch.errors import DataError, FormatError
 
 WINDOW = PrepareOptions(bin_width_s=0.05, window_s=(-0.1, 0.2))
@@ -305,3 +306,25 @@ def test_unit_ids_and_groups_must_agree(tmp_path):
         file["event_times"] = np.array([0.0])
     with pytest.raises(DataError, match=r"differ in \['7', '8'\]"):
         prepare_recording(tmp_path / "a.h5", WINDOW)
+
+
+def test_lengths_in_milliseconds_are_said_at_once(tmp_path):
+    path = tmp_path / "session.npz"
+    np.savez(path, spike_times=np.arange(0, 500, 0.5), spike_units=np.arange(1000) % 3)
+    meant_in_ms = PrepareOptions(bin_width_s=5.0, chop_s=100.0)
+    said = prepared_lines(prepare_recording(path, meant_in_ms))
+    assert any(line.startswith("warning: trials are 100 s long and bins 5 s wide") for line in said)
+    fine = prepare_recording(path, replace(meant_in_ms, bin_width_s=0.01, chop_s=1.0))
+    assert not any("warning" in line for line in prepared_lines(fine))
+    with pytest.raises(DataError, match=r"1000 ms are --chop 1 "):
+        prepare_recording(path, replace(meant_in_ms, bin_width_s=0.01, chop_s=1000.0))
+
+
+def test_a_session_shorter_than_a_chop_may_have_its_units_first(tmp_path):
+    path = tmp_path / "session.npz"
+    np.savez(path, spikes=np.ones((3, 500), dtype=int), bin_width_s=0.01)
+    with pytest.raises(DataError, match=r"bin x unit = 3 x 500.*--axes unit,bin"):
+        prepare_recording(path, PrepareOptions(chop_s=1.0))
+    read = ReadOptions(axes="unit,bin")
+    recording = prepare_recording(path, PrepareOptions(chop_s=1.0, read=read))
+    assert recording.counts.shape == (5, 100, 3)

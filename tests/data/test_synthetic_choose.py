@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lfads_torch.data.synthetic.choose import available_systems, synthesise
+from lfads_torch.data.synthetic.choose import available_systems, plan_synthetic, synthesise
 from lfads_torch.errors import SettingsError
 
 
@@ -18,6 +18,12 @@ def test_the_seed_decides_everything(name: str) -> None:
     np.testing.assert_array_equal(first.true_rates, again.true_rates)
     assert (first.counts != other.counts).any()
     assert first.provenance["settings"]["n_conditions"] == 3
+
+
+@pytest.mark.parametrize("name", sorted(available_systems()))
+def test_what_will_be_made_is_known_before(name: str) -> None:
+    plan = plan_synthetic(name, 3, n_conditions="3", n_trials_per_condition=5)
+    assert dict(plan.make().provenance) == plan.provenance()
 
 
 def test_the_global_generator_is_left_alone() -> None:

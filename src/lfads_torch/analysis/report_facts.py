@@ -17,6 +17,7 @@ from lfads_torch.analysis.figures import aligned
 from lfads_torch.analysis.figures.base import FigureInputs
 from lfads_torch.analysis.figures.loss_curves import chosen_epoch, member_ids, term
 from lfads_torch.analysis.search_history import is_search
+from lfads_torch.counted import counted
 
 __all__ = [
     "beta_rows",
@@ -239,8 +240,10 @@ def set_remarks(inputs: FigureInputs) -> list[str]:
     held_out, forward = int((~seen).sum()), int((~seen_bins).sum())
     width_ms = 1e3 * aligned.bin_width_s(inputs)
     return [
-        f"{len(seen)} units, {held_out or 'none'} of them held out (never shown to the encoder).",
-        f"{len(seen_bins)} bins of {width_ms:g} ms in every trial, {forward or 'none'} of them "
+        f"{counted(len(seen), 'unit')}, {held_out or 'none'} of them held out (never "
+        "shown to the encoder).",
+        f"{counted(len(seen_bins), 'bin')} of {width_ms:g} ms in every trial, "
+        f"{forward or 'none'} of them "
         "forward bins (predicted, not shown to the encoder).",
     ]
 

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from lfads_torch.cli.reader_arguments import ReaderArguments
 from lfads_torch.cli.streams import print_json, say
+from lfads_torch.counted import counted
 from lfads_torch.errors import FormatError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def prepare(
     from lfads_torch.data.formats.ours import write_recording
     from lfads_torch.data.prepare import PrepareOptions, prepare_recording
     from lfads_torch.data.prepare_notes import prepared_lines
-    from lfads_torch.outputs.same_recording import require_same_prepared
+    from lfads_torch.outputs.same_recording import require_same_prepared, require_same_source
     from lfads_torch.outputs.target_file import PREPARED, prepare_target
 
     options = PrepareOptions(
@@ -92,6 +93,8 @@ def prepare(
         read=replace(reader.read_options(), bin_width_s=source_bin_width),
     )
     prepare_target(out, PREPARED, inputs=[source])
+    if not overwrite and source.is_file():
+        require_same_source(out, source)
     try:
         recording = prepare_recording(source, options)
     except FormatError as error:
@@ -109,7 +112,10 @@ def prepare(
         return
     n_trials, n_bins, n_units = recording.counts.shape
     width_ms = 1000 * recording.bin_width_s
-    print(f"{out}: {n_trials} trials, {n_bins} bins of {width_ms:g} ms, {n_units} units")
+    print(
+        f"{out}: {counted(n_trials, 'trial')}, {counted(n_bins, 'bin')} of {width_ms:g} ms, "
+        f"{counted(n_units, 'unit')}"
+    )
     for line in prepared_lines(recording):
         say(line)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lfads_torch.cli.standing import Standing, duration
+from lfads_torch.counted import counted
 
 if TYPE_CHECKING:
     from lfads_torch.cli.search_beginning import Beginning
@@ -104,7 +105,7 @@ class SearchStanding:
         left = 0.0 if self.is_over else self.epochs.seconds_left
         parts = [
             f"{_best(self.rows)}{_changes(self.rows)}",
-            f"{last + 1 - first} epochs in {duration(seconds)}",
+            f"{counted(last + 1 - first, 'epoch')} in {duration(seconds)}",
             *([f"at most {duration(left)} left"] if left else []),
         ]
         return f"{_named(int(self.rows[0]['generation']), self.schedule)}: {'; '.join(parts)}"

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from lfads_torch.cli.standing import duration
 from lfads_torch.cli.streams import aligned, print_json
+from lfads_torch.counted import counted
 
 __all__ = ["status"]
 
@@ -88,7 +89,7 @@ def _search_rows(search: Mapping[str, Any]) -> list[tuple[str, str]]:
         f"in member {best['founder']})"
     ) if best else ""  # fmt: skip
     return [
-        ("search", f"{search['method']} of {search['members']} members"),
+        ("search", f"{search['method']} of {counted(search['members'], 'member')}"),
         ("searched", ", ".join(search["searched"])),
         ("generations", done + (f", after {rounds} rounds of halving" if rounds else "")),
         ("best score", told),

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lfads_torch.cli.streams import aligned
+from lfads_torch.counted import counted
 from lfads_torch.errors import SettingsError
 
 __all__ = ["named_values", "synth"]
@@ -39,17 +40,20 @@ def synth(
             "`lfads synth lorenz --out lorenz.h5`; `lfads synth --list` shows the systems."
         )
     from lfads_torch.data.formats.ours import write_recording
-    from lfads_torch.data.synthetic.choose import synthesise
+    from lfads_torch.data.synthetic.choose import plan_synthetic
     from lfads_torch.outputs.same_recording import require_same_synthetic
     from lfads_torch.outputs.target_file import SYNTHETIC, prepare_target
 
     prepare_target(out, SYNTHETIC)
-    recording = synthesise(name, seed, **named_values(values))
+    plan = plan_synthetic(name, seed, **named_values(values))
     if not overwrite:
-        require_same_synthetic(out, recording.provenance)
+        require_same_synthetic(out, plan.provenance())
+    recording = plan.make()
     write_recording(recording, out)
     n_trials, n_bins, n_units = recording.counts.shape
-    print(f"{out}: {n_trials} trials, {n_bins} bins, {n_units} units")
+    print(
+        f"{out}: {counted(n_trials, 'trial')}, {counted(n_bins, 'bin')}, {counted(n_units, 'unit')}"
+    )
 
 
 def named_values(texts: tuple[str, ...]) -> dict[str, str]:

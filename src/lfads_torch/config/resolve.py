@@ -18,6 +18,7 @@ from lfads_torch.config.preset_choice import (
 from lfads_torch.config.scales import entries_per_trial
 from lfads_torch.config.sizes import DataSizes
 from lfads_torch.config.tree import Settings, flatten
+from lfads_torch.counted import counted
 
 __all__ = ["Resolution", "resolve"]
 
@@ -59,7 +60,8 @@ def _with_preset(so_far: Resolution, sizes: DataSizes) -> Resolution:
     values = {key: value for key, value in preset_values(name).items() if _is_left(settings, key)}
     return so_far.adapted(
         {**values, "run.preset": name},
-        f"preset {name}, for {sizes.n_trials_train} training trials and {sizes.n_units} units",
+        f"preset {name}, for {counted(sizes.n_trials_train, 'training trial')} and "
+        f"{counted(sizes.n_units, 'unit')}",
     )
 
 

@@ -9,6 +9,7 @@ from lfads_torch.config.preset_choice import preset_values
 from lfads_torch.config.scales import betas
 from lfads_torch.config.sizes import DataSizes
 from lfads_torch.config.tree import Settings
+from lfads_torch.counted import counted
 from lfads_torch.errors import SettingsError
 from lfads_torch.training.settings import TrainingSettings
 
@@ -170,13 +171,15 @@ def _impossible(settings: Settings, sizes: DataSizes) -> Iterator[str]:
         )
     elif model.ic_bins >= sizes.n_encoded_bins:
         yield (
-            f"model.ic_bins is {model.ic_bins} and the encoder sees {sizes.n_encoded_bins} bins; "
+            f"model.ic_bins is {model.ic_bins} and the encoder sees "
+            f"{counted(sizes.n_encoded_bins, 'bin')}; "
             f"needed is at most {sizes.n_encoded_bins - 1}, or 0 to use them all"
         )
     shortest = sizes.shortest_trial_bins
     if shortest is not None and shortest <= model.ic_bins:
         yield (
-            f"model.ic_bins is {model.ic_bins} and the shortest trial has {shortest} bins, so "
+            f"model.ic_bins is {model.ic_bins} and the shortest trial has "
+            f"{counted(shortest, 'bin')}, so "
             "nothing of it would be generated; lower it, or leave such trials out"
         )
     if shortest is not None and sizes.n_encoded_bins < sizes.n_bins:
@@ -200,19 +203,20 @@ def _warnings_of_data(settings: Settings, sizes: DataSizes) -> Iterator[str]:
     if model.n_inferred_inputs > 0 and model.controller_lag_bins >= n_read_bins:
         yield (
             f"model.controller_lag_bins is {model.controller_lag_bins} and the controller's "
-            f"encoder reads {n_read_bins} bins: the controller sees nothing of the data. Lower the "
-            "lag, or set model.n_inferred_inputs to 0"
+            f"encoder reads {counted(n_read_bins, 'bin')}: the controller sees nothing of "
+            "the data. Lower the lag, or set model.n_inferred_inputs to 0"
         )
     if training.batch_size > sizes.n_trials_train:
         yield (
-            f"training.batch_size is {training.batch_size} and {sizes.n_trials_train} trials "
-            "train: each epoch is a single step on all of them"
+            f"training.batch_size is {training.batch_size} and {_train(sizes.n_trials_train)}: "
+            "each epoch is a single step on all of them"
         )
     # Of a preset that was chosen for these units there is nothing to do differently.
     is_asked = bool({"model.n_factors", "run.preset"} & set(settings.chosen))
     if model.n_factors > sizes.n_units and (is_asked or not _has_factors_of_preset(settings)):
         yield (
-            f"model.n_factors is {model.n_factors} and the recording has {sizes.n_units} units: "
+            f"model.n_factors is {model.n_factors} and the recording has "
+            f"{counted(sizes.n_units, 'unit')}: "
             "the factors need not be a summary of them. Fewer factors are easier to read"
         )
     hidden = settings.augmentation.coordinated_dropout_rate
@@ -223,6 +227,10 @@ def _warnings_of_data(settings: Settings, sizes: DataSizes) -> Iterator[str]:
             f"{n_encoded_entries} encoded entries: many steps hide none of a trial and give it no "
             "gradient. Raise the rate, or set it to 0"
         )
+
+
+def _train(n_trials: int) -> str:
+    return "one trial trains" if n_trials == 1 else f"{n_trials} trials train"
 
 
 def _has_factors_of_preset(settings: Settings) -> bool:

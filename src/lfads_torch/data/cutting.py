@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lfads_torch.data.binning import Window, edge_tolerance_s
+from lfads_torch.data.check.lengths import LONGEST_TRIAL_S
 from lfads_torch.data.chopping import ChopLengths, Chops, place_chops
 from lfads_torch.data.formats.assemble import (
     conditions_of_another_size,
@@ -106,6 +107,28 @@ def binned_grid(continuous: Continuous) -> tuple[float, float]:
     return continuous.bin_width_s, first_s
 
 
+def _in_milliseconds(options: PrepareOptions) -> str:
+    """A hint where a trial would be of a length that only milliseconds explain."""
+    length = options.chop_s or 0.0
+    if length < LONGEST_TRIAL_S:
+        return ""
+    return (
+        f" Lengths are in seconds: {length:g} ms are --chop {length / 1000:g} (chop_s, or "
+        "chop.length_s in the settings of a fit)."
+    )
+
+
+def _units_first(continuous: Continuous) -> str:
+    """A hint where counts have more units than bins, as no session has."""
+    if continuous.counts is None or continuous.counts.shape[0] >= continuous.counts.shape[1]:
+        return ""
+    n_bins, n_units = continuous.counts.shape
+    return (
+        f" The counts were taken as bin x unit = {n_bins} x {n_units}; if they are [unit, bin], "
+        "say --axes unit,bin (axes of ReadOptions in Python)."
+    )
+
+
 def _bin_width(continuous: Continuous, options: PrepareOptions) -> float:
     bin_width_s = options.bin_width_s
     if bin_width_s is None:
@@ -149,6 +172,7 @@ def _chopped(
         raise DataError(
             f"the longest stretch of the recording, {longest * width:g} s, is shorter than one "
             f"trial of {options.chop_s:g} s; choose shorter trials."
+            f"{_in_milliseconds(options)}{_units_first(continuous)}"
         )
     starts, sizes = place_chops(stretches, lengths)
     left_out = [s for s in stretches if s[1] - s[0] < lengths.shortest]

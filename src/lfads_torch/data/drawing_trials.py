@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.counted import counted
 from lfads_torch.data.recording import TEST, TRAIN, VALID
 from lfads_torch.errors import DataError
 
@@ -19,7 +20,7 @@ def set_sizes(n_trials: int, valid_fraction: float, test_fraction: float) -> tup
     n_test = max(1, round(test_fraction * n_trials)) if test_fraction > 0 else 0
     if n_valid + n_test >= n_trials:
         raise DataError(
-            f"{n_trials} trials: {n_valid} for validation (split.valid_fraction "
+            f"{counted(n_trials, 'trial')}: {n_valid} for validation (split.valid_fraction "
             f"{valid_fraction:g}) and {n_test} for test (split.test_fraction {test_fraction:g}) "
             "leave none to train on. Lower the fractions, or give more trials."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.counted import counted
 from lfads_torch.data.count_correlation import count_correlation
 from lfads_torch.data.recording import Recording
 from lfads_torch.errors import SettingsError
@@ -80,13 +81,13 @@ def _n_wanted(n_units: int, fraction: float) -> int:
     n_wanted = round(fraction * n_units)
     if n_wanted == 0:
         raise SettingsError(
-            f"split.held_out_fraction {fraction:g} of {n_units} units is less than one unit. Set "
-            f"it to 0, or to at least {1 / n_units:.2g}."
+            f"split.held_out_fraction {fraction:g} of {counted(n_units, 'unit')} is less than one "
+            f"unit. Set it to 0, or to at least {1 / n_units:.2g}."
         )
     if n_wanted >= n_units:
         raise SettingsError(
-            f"split.held_out_fraction {fraction:g} holds out all {n_units} units; the encoder "
-            "needs at least one to see. Lower it."
+            f"split.held_out_fraction {fraction:g} holds out all {counted(n_units, 'unit')}; the "
+            "encoder needs at least one to see. Lower it."
         )
     return n_wanted
 

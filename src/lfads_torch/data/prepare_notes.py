@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lfads_torch.counted import counted
+from lfads_torch.data.check.lengths import lengths_in_milliseconds
 from lfads_torch.data.recording import Recording
 
 __all__ = ["prepared_lines"]
@@ -27,6 +29,7 @@ def prepared_lines(recording: Recording) -> list[str]:
         *_missing(recording, notes),
         *_unobserved(notes),
         *_moved(recording, notes),
+        *_too_long(recording),
     ]
 
 
@@ -48,7 +51,7 @@ def _signals(notes: Notes) -> list[str]:
     for each in notes.get("signals", ()):
         n_units, share = len(each["units"]), each["share_of_bins_without_sample"]
         line = (
-            f"signals: {each['name']}, {n_units} unit{'s' if n_units > 1 else ''} of "
+            f"signals: {each['name']}, {counted(n_units, 'unit')} of "
             f"{each['observation']}, averages in bins of samples {each['sample_interval_s']:g} s "
             "apart"
         )
@@ -65,14 +68,15 @@ def _left_out(notes: Notes) -> list[str]:
     if not left_out:
         return []
     n_left_out = sum(len(ids) for ids in left_out.values())
-    lines = [f"left out: {n_left_out} of {notes['n_trials_found']} trials"]
+    lines = [f"left out: {n_left_out} of {counted(notes['n_trials_found'], 'trial')}"]
     return lines + [f"  {len(ids)} {why}: {_listed(ids)}" for why, ids in left_out.items()]
 
 
 def _without_conditions(notes: Notes) -> list[str]:
     unfit: Mapping[str, int] = notes.get("conditions_of_another_size", {})
     lines = [
-        f"conditions: {name!r} has {n} entries and there are {notes['n_trials_found']} trials, so "
+        f"conditions: {name!r} has {n} entries and there are "
+        f"{counted(notes['n_trials_found'], 'trial')}, so "
         "it is left out; one label per trial is needed"
         for name, n in unfit.items()
     ]
@@ -102,8 +106,8 @@ def _missing(recording: Recording, notes: Notes) -> list[str]:
         trials = notes["trials_with_missing_bins"]
         share = n_bins / recording.bins_of_trials.sum()
         lines.append(
-            f"missing: {n_bins} bins ({share:.1%}) in which nothing was recorded, of "
-            f"{len(trials)} trials: {_listed(trials)}"
+            f"missing: {counted(n_bins, 'bin')} ({share:.1%}) in which nothing was recorded, of "
+            f"{counted(len(trials), 'trial')}: {_listed(trials)}"
         )
     if notes.get("n_bins_of_signals_alone"):
         lines.append(
@@ -123,7 +127,8 @@ def _unobserved(notes: Notes) -> list[str]:
     if not units:
         return []
     return [
-        f"missing: {notes['n_unobserved_entries']} bins of {len(units)} units that were not "
+        f"missing: {notes['n_unobserved_entries']} bins of "
+        f"{counted(len(units), 'unit')} that were not "
         f"observed all the time: {_listed(units)}"
     ]
 
@@ -142,6 +147,16 @@ def _moved(recording: Recording, notes: Notes) -> list[str]:
             "leaks from training to validation (--overlap drop, or a shorter window)"
         )
     return lines
+
+
+def _too_long(recording: Recording) -> list[str]:
+    found = lengths_in_milliseconds(recording)
+    if found is None:
+        return []
+    return [
+        f"warning: {found}; --window, --chop and --bin-width are in seconds (5 ms is 0.005), and "
+        "so are the times in the file"
+    ]
 
 
 def _listed(ids: Sequence[Any]) -> str:

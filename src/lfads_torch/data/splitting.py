@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.counted import counted
 from lfads_torch.data.blocks import BlockShares, blocks_of_session
 from lfads_torch.data.drawing_trials import (
     condition_labels,
@@ -220,8 +221,8 @@ def _notes_on_conditions(
         found = int((trial_set == name).sum())
         if found < wanted:
             notes.append(
-                f"the {name} set has {found} trials, not {wanted}: every condition keeps one to "
-                "train"
+                f"the {name} set has {counted(found, 'trial')}, not {wanted}: every condition "
+                "keeps one to train"
             )
     return notes
 

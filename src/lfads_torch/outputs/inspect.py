@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lfads_torch.counted import counted
 from lfads_torch.errors import FormatError
 from lfads_torch.outputs.file_kind import (
     first_bytes,
@@ -142,7 +143,8 @@ def _describe_folder(path: Path) -> Description:
 
 def _run_in_one_line(run: RunFolder) -> str:
     standing = status(run.path)
-    return f"{standing['status']}, {standing['n_epochs']} epochs, started {standing['start']}"
+    epochs = counted(standing["n_epochs"], "epoch")
+    return f"{standing['status']}, {epochs}, started {standing['start']}"
 
 
 def _describe_hdf5(path: Path) -> Description:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lfads_torch.counted import counted
 from lfads_torch.outputs.ensemble_file import FORMAT as ENSEMBLE_FORMAT
 from lfads_torch.outputs.left_out_file import FORMAT as LEFT_OUT_FORMAT
 from lfads_torch.outputs.left_out_file import WAITING, LeftOut, read_left_out
@@ -58,7 +59,7 @@ def describe_shapes(path: Path) -> Description:
                     if each.rank is None
                     else f"rank {each.rank}, score {each.score:.6g}",
                     *(f"{name} {value}" for name, value in each.settings.items()),
-                    f"{each.members} members",
+                    counted(each.members, "member"),
                     each.status + (f" ({each.reason})" if each.reason else ""),
                 ]
             )

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from lfads_torch.counted import counted
+from lfads_torch.data.source_file import content_hash
 from lfads_torch.errors import OutputError
 from lfads_torch.outputs.file_kind import hdf5_attributes
 from lfads_torch.outputs.run_folder import RunFolder
 
 __all__ = [
     "RatesOf", "rates_of_file", "require_own_place", "require_same_prepared", "require_same_rates",
-    "require_same_synthetic",
+    "require_same_source", "require_same_synthetic",
 ]  # fmt: skip
 
 _DO = "name another file (--out), or say that it may be replaced (--overwrite)."
@@ -109,6 +111,24 @@ def require_same_prepared(target: Path, session: str, provenance: Mapping[str, A
     )
 
 
+def require_same_source(target: Path, source: Path) -> None:
+    """Raise OutputError where `target` was made from a file of other content than `source`.
+
+    That is known before the work; `require_same_prepared` knows the session as well.
+    """
+    if not _holds_something(target):
+        return
+    old_session, old = _recorded(target)
+    if old.get("source_sha256") in (None, content_hash(source)):
+        return
+    named = " of other content" if old.get("source") == source.name else ""
+    raise OutputError(
+        f"{target}: holds the recording {old_session!r}, made from {_source_text(old)}; another, "
+        f"made from {source.name}{named}, would replace it, and runs of it would miss it. Nothing "
+        f"was written: {_DO}"
+    )
+
+
 def _of_one_source(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[bool, str]:
     """Whether both were made of the same file, and what differs where its name does not."""
     named = old.get("source"), new.get("source")
@@ -170,4 +190,4 @@ def _holds_something(path: Path) -> bool:
 
 
 def _name(of: RatesOf) -> str:
-    return f"{of.session!r} ({len(of.unit_ids)} units)"
+    return f"{of.session!r} ({counted(len(of.unit_ids), 'unit')})"

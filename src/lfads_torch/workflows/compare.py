@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from lfads_torch.counted import counted
 from lfads_torch.errors import DataError
 from lfads_torch.workflows.pairing import Match, matched
 from lfads_torch.workflows.replicates import Group, Members, Replicate, grouped, replicates_of
@@ -96,7 +97,9 @@ def compare_runs(
     """
     protocol = protocol or Protocol()
     if len({run.path.resolve() for run in runs}) < 2:
-        raise DataError(f"{len(runs)} runs were given; at least two different ones are needed.")
+        raise DataError(
+            f"{counted(len(runs), 'run')} given; at least two different ones are needed."
+        )
     if recording is None:
         _need_one_recording(runs)
     replicates = [
@@ -288,7 +291,7 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, str]]:
             "difference": f"{score.difference:+.3f}",
             "interval": f"{score.interval[0]:+.3f} to {score.interval[1]:+.3f}",
             "verdict": score.verdict,
-            "pairs": f"{_counted(score.n_seeds, 'seed')}, {_counted(score.n_splits, 'split')}",
+            "pairs": f"{counted(score.n_seeds, 'seed')}, {counted(score.n_splits, 'split')}",
             "set": comparison.set,
             "note": "; ".join(
                 text
@@ -302,7 +305,3 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, str]]:
         for pair in comparison.pairs
         for score in pair.scores
     ]
-
-
-def _counted(n: int, word: str) -> str:
-    return f"{n} {word}{'' if n == 1 else 's'}"

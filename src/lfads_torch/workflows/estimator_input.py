@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lfads_torch.counted import counted
 from lfads_torch.data.formats.arrays import recording_from_arrays
 from lfads_torch.data.recording import TEST, TRAIN, UNUSED, VALID, Recording, Split
 from lfads_torch.errors import DataError, LfadsError
@@ -71,8 +72,8 @@ def recording_for_model(
         recording = _recording(counts, card.bin_width_s)
         if recording.n_units != len(card.unit_ids):
             raise DataError(
-                f"X has {recording.n_units} units (its last axis); this LFADS was fitted on "
-                f"{len(card.unit_ids)}. Give counts [trial, bin, unit] of the same units."
+                f"X has {counted(recording.n_units, 'unit')} (its last axis); this LFADS was "
+                f"fitted on {len(card.unit_ids)}. Give counts [trial, bin, unit] of the same units."
             )
         recording = replace(recording, session=card.session, start_s=card.start_s)
         if _coordinate(counts, UNIT_IDS) is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.counted import counted
 from lfads_torch.data.recording import TRAIN, VALID
 from lfads_torch.errors import DataError, RunError
 from lfads_torch.workflows.sample import as_many_as_fit
@@ -228,7 +229,7 @@ def _positions(source: Source, request: Request) -> NDArray[np.int64]:
 
 def _set_sizes(recording: Recording) -> str:
     if recording.split is None:
-        return f"{recording.n_trials} trials without a split"
+        return f"{counted(recording.n_trials, 'trial')} without a split"
     names = ("train", "valid", "test", "unused")
     return ", ".join(f"{name}: {len(recording.split.trials(name))}" for name in names)
 

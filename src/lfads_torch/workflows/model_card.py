@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lfads_torch.atomic import write_text
+from lfads_torch.counted import counted
 from lfads_torch.errors import DataError, FormatError, RunError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class ModelCard:
         recording = self.padded(recording)
         if recording.n_bins != self.n_bins:
             raise DataError(
-                f"{name}: trials have {recording.n_bins} bins; the model was trained on "
+                f"{name}: trials have {counted(recording.n_bins, 'bin')}; the model was trained on "
                 f"{self.n_bins}. Cut the trials to the same window with `lfads prepare`."
             )
         external = recording.external_inputs
@@ -111,7 +112,7 @@ class ModelCard:
         if missing or len(own) != len(self.unit_ids):
             what = f"lacks {missing[:5]}" if missing else "has units the model does not know"
             raise DataError(
-                f"{recording.session}: the recording has {len(own)} units, the model "
+                f"{recording.session}: the recording has {counted(len(own), 'unit')}, the model "
                 f"{len(self.unit_ids)}; it {what}. Give the same units (ids decide, in any order)."
             )
         order = np.array([position[unit] for unit in self.unit_ids])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from lfads_torch.counted import counted
 from lfads_torch.data.check.context import CheckContext
 from lfads_torch.data.check.report import Finding
 from lfads_torch.data.check.units import are_times_in_milliseconds
@@ -37,7 +38,8 @@ def _number(context: CheckContext) -> list[Finding]:
             Finding(
                 severity="warning",
                 code="few_bins",
-                message=f"A trial has {n_bins} bins; a dynamical model needs more to see dynamics.",
+                message=f"A trial has {counted(n_bins, 'bin')}; a dynamical model needs more to "
+                "see dynamics.",
                 remedy="Use finer bins or longer trials (`lfads prepare --bin-width`, `--window`).",
             )
         )
@@ -46,7 +48,7 @@ def _number(context: CheckContext) -> list[Finding]:
             Finding(
                 severity="warning",
                 code="many_bins",
-                message=f"A trial has {n_bins} bins ({n_bins * width_s:g} s); time "
+                message=f"A trial has {counted(n_bins, 'bin')} ({n_bins * width_s:g} s); time "
                 "grows with them, and gradients fade over so many.",
                 remedy="Use coarser bins, or cut the trials into windows of a few hundred bins.",
             )

@@ -9,6 +9,7 @@ from lfads_torch.data.check.bins import check_bins
 from lfads_torch.data.check.context import CheckContext, CheckRequirements
 from lfads_torch.data.check.cost import check_cost, estimate_for
 from lfads_torch.data.check.families import suited_families
+from lfads_torch.data.check.lengths import check_lengths
 from lfads_torch.data.check.report import CheckReport, RecordingSummary
 from lfads_torch.data.check.sets import check_copies, check_overlap, check_sets
 from lfads_torch.data.check.shared_stretches import check_shared_stretches
@@ -46,7 +47,8 @@ def check_recording(recording: Recording, requirements: CheckRequirements) -> Ch
     estimate = estimate_for(context)
     of_all = (
         check_values, check_missing, check_external_inputs, check_signals,
-        check_number_of_trials, check_sets, check_copies, check_overlap, check_shared_stretches,
+        check_lengths, check_number_of_trials, check_sets, check_copies, check_overlap,
+        check_shared_stretches,
     )  # fmt: skip
     of_spikes = (
         check_axes, check_silent_units, check_rates, check_shared_spikes, check_synchronous_bins,

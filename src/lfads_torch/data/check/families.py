@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.counted import counted
 from lfads_torch.data.check.context import CheckContext
 from lfads_torch.data.check.report import Finding, listed
 from lfads_torch.data.check.statistics import UnitStatistics
@@ -74,7 +75,11 @@ def _of_counts(context: CheckContext) -> list[Finding]:
     continuous = is_count & ~context.needs_counts & (units.largest > 0)
     if not continuous.any():
         return []
-    which = "All values" if continuous.all() else f"All values of {int(continuous.sum())} units"
+    which = (
+        "All values"
+        if continuous.all()
+        else f"All values of {counted(int(continuous.sum()), 'unit')}"
+    )
     named = "" if continuous.all() else f" ({listed(context.unit_ids(continuous))})"
     return [
         Finding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.counted import counted
 from lfads_torch.data.check.context import CheckContext
 from lfads_torch.data.check.families import check_families, how_to_set
 from lfads_torch.data.check.report import Finding, listed
@@ -114,7 +115,7 @@ def _check_trial_inputs(recording: Recording) -> list[Finding]:
         Finding(
             severity="error",
             code="trial_inputs_not_finite",
-            message=f"Trial inputs are missing or infinite in {n_wrong} trials.",
+            message=f"Trial inputs are missing or infinite in {counted(n_wrong, 'trial')}.",
             remedy="Every trial needs a number for each of them; leave such trials out.",
         )
     ]

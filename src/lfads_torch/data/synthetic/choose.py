@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,13 +18,14 @@ from lfads_torch.data.synthetic.checked_settings import checked_settings
 from lfads_torch.data.synthetic.lorenz import LorenzSettings, lorenz_recording
 from lfads_torch.errors import SettingsError
 
-__all__ = ["SyntheticSystem", "available_systems", "synthesise"]
+__all__ = ["Plan", "SyntheticSystem", "available_systems", "plan_synthetic", "synthesise"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticSystem:
     """A named system: its generator, its settings and those in which the name differs from them."""
 
+    name: str  # of the generator, in the provenance of what it makes
     help: str
     settings: type[Any]  # a settings dataclass; each generator takes its own
     generate: Callable[[Any, np.random.Generator], Recording]
@@ -58,12 +59,13 @@ def available_systems() -> dict[str, SyntheticSystem]:
 
 def _lorenz(help: str, values: Mapping[str, Any]) -> SyntheticSystem:  # any setting of the system
     return SyntheticSystem(
-        help=help, settings=LorenzSettings, generate=lorenz_recording, values=values
+        name="lorenz", help=help, settings=LorenzSettings, generate=lorenz_recording, values=values
     )
 
 
 def _chaotic(help: str, values: Mapping[str, Any]) -> SyntheticSystem:  # any setting of the system
     return SyntheticSystem(
+        name="chaotic_network",
         help=help,
         settings=ChaoticNetworkSettings,
         generate=chaotic_network_recording,
@@ -87,8 +89,36 @@ def _demo() -> dict[str, Any]:  # any setting of the system
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What will be made, before the work of making it."""
+
+    system: SyntheticSystem
+    settings: Any  # of `system.settings`, which differ from system to system
+    seed: int
+
+    def provenance(self) -> dict[str, Any]:  # JSON values
+        """Of the recording that comes of it."""
+        return {
+            "source": "synthetic",
+            "system": self.system.name,
+            "settings": asdict(self.settings),
+            "seed": self.seed,
+        }
+
+    def make(self) -> Recording:
+        """The recording; the same plan gives the same numbers."""
+        made = self.system.generate(self.settings, np.random.Generator(np.random.Philox(self.seed)))
+        return replace(made, provenance={**made.provenance, "seed": self.seed})
+
+
 def synthesise(name: str, seed: int, **overrides: Any) -> Recording:  # any setting of the system
-    """The recording of a named system; the same name, seed and overrides give the same numbers.
+    """The recording of a named system; the same name, seed and overrides give the same numbers."""
+    return plan_synthetic(name, seed, **overrides).make()
+
+
+def plan_synthetic(name: str, seed: int, **overrides: Any) -> Plan:  # any setting of the system
+    """The same before anything is made of it.
 
     Overrides are settings by name; text is converted to the setting's type, so that values of a
     command line can be passed on as they are.
@@ -104,5 +134,4 @@ def synthesise(name: str, seed: int, **overrides: Any) -> Recording:  # any sett
     settings = checked_settings(
         system.settings, {**system.values, **overrides}, where=f"synth {name}"
     )
-    made = system.generate(settings, np.random.Generator(np.random.Philox(seed)))
-    return replace(made, provenance={**made.provenance, "seed": int(seed)})
+    return Plan(system=system, settings=settings, seed=int(seed))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lfads_torch.atomic import write_text
+from lfads_torch.counted import counted
 from lfads_torch.errors import FormatError
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def import_recording(
     split = recording.split
     n_held_out = 0 if split is None else int((~split.is_encoded).sum())
     return (
-        f"{target}: {recording.n_trials} trials, {recording.n_bins} bins of "
-        f"{1000 * recording.bin_width_s:g} ms, {recording.n_units} units, {n_held_out} held out"
+        f"{target}: {counted(recording.n_trials, 'trial')}, {counted(recording.n_bins, 'bin')} of "
+        f"{1000 * recording.bin_width_s:g} ms, {counted(recording.n_units, 'unit')}, "
+        f"{n_held_out} held out"
     )

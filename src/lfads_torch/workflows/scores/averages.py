@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lfads_torch.counted import counted
 from lfads_torch.errors import DataError
 from lfads_torch.workflows.scores.measure import Measured, known_conditions, measured, need_train
 from lfads_torch.workflows.scores.record import Score
@@ -69,9 +70,11 @@ def _against_averages(
     true_rates = _of_true_rates(case, definition, target, is_known)
     remarks = [note]
     if score.n_excluded:
-        remarks.append(f"{score.n_excluded} units without variance left out")
+        remarks.append(f"{counted(score.n_excluded, 'unit')} without variance left out")
     if not is_known.all():
-        remarks.append(f"{int((~is_known).sum())} trials of conditions that never train left out")
+        remarks.append(
+            f"{counted(int((~is_known).sum()), 'trial')} of conditions that never train left out"
+        )
     return Measured(
         trial_score=score,
         note="; ".join(remarks),

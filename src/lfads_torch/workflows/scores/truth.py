@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lfads_torch.counted import counted
 from lfads_torch.errors import DataError
 from lfads_torch.workflows.scores.gain import ensemble_gain
 from lfads_torch.workflows.scores.measure import Measured, absent, measured, need_train
@@ -54,7 +55,11 @@ def _rates(case: Case) -> Measured:
 
     own = case.evaluated
     score = true_rate_r2(own.signals.rates, _true_rates(case))
-    note = f"{score.n_excluded} units of constant true rate left out" if score.n_excluded else ""
+    note = (
+        f"{counted(score.n_excluded, 'unit')} of constant true rate left out"
+        if score.n_excluded
+        else ""
+    )
     return Measured(trial_score=score, note=note, details={"per_unit": score.per_column})
 
 
