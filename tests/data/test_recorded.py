@@ -188,7 +188,7 @@ def test_the_command_says_what_it_left_out(nwb_session, tmp_path, capsys):
     assert run(command) == 0
     told = capsys.readouterr().err
     assert "left out: 1 of 3 trials\n  1 without a time of the event: 12" in told
-    assert "missing: 1 bins (25.0%) in which nothing was recorded, of 1 trials: 11" in told
+    assert "missing: 1 bin (25.0%) in which nothing was recorded, of 1 trial: 11" in told
     assert run([*command, "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["n_trials"] == 2
