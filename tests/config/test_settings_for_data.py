@@ -206,7 +206,7 @@ def test_auto_chooses_by_trials_and_units(n_trials: int, n_units: int, name: str
     resolved = resolve(Settings(), sizes)
     assert resolved.settings.run.preset == name
     assert resolved.settings.model == read_settings(preset=name).model
-    assert resolved.notes[0].startswith(f"preset {name}, for {n_trials} training trials")
+    assert resolved.notes[0].startswith(f"preset {name}, for {n_trials} training trial")
 
 
 def test_auto_leaves_what_the_user_chose_even_where_it_is_the_default() -> None:

@@ -18,7 +18,7 @@ DUPLICATE_CORRELATION = 0.95
 SHARED_SPIKES_CORRELATION = 0.25
 # Spike and event times in ms that were taken for seconds: the windows are a thousand times too
 # far apart, nearly all of them beyond the last spike, and the rates a thousand times too low.
-SILENT_SHARE, SPIKING_SHARE, LOW_RATE_HZ = 0.5, 0.01, 0.05
+SILENT_SHARE, SPIKING_SHARE, LOW_RATE_HZ = 0.5, 0.05, 0.05
 PLAUSIBLE_RATE_HZ = (0.5, 100.0)
 
 
