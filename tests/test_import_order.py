@@ -12,7 +12,16 @@ PACKAGE = Path(__file__).parents[1] / "src" / "lfads_torch"
 
 # Lowest first. A module may import its own layer and those below it.
 LAYERS = (
-    ("errors", "declare", "declared", "atomic", "plugins", "plugin_fault", "plugin_returns"),
+    (
+        "errors",
+        "counted",
+        "declare",
+        "declared",
+        "atomic",
+        "plugins",
+        "plugin_fault",
+        "plugin_returns",
+    ),
     ("kernels",),
     ("data",),
     ("model",),
