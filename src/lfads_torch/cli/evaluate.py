@@ -16,7 +16,8 @@ from lfads_torch.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lfads_torch.workflows.evaluate import Evaluation
+    from lfads_torch.outputs.run_folder import RunFolder
+    from lfads_torch.workflows.evaluate import Evaluation, Protocol, WhichSet
 
 __all__ = ["evaluate"]
 
@@ -53,10 +54,7 @@ def evaluate(
     left out: the scores that are stored there.
     """
     from lfads_torch.outputs.run_folder import RunFolder
-    from lfads_torch.workflows.evaluate import Protocol, evaluate_run, to_json, to_rows
-    from lfads_torch.workflows.finish import reported_set
-    from lfads_torch.workflows.infer_file import read_for_run
-    from lfads_torch.workflows.sessions.choose import run_of_file, run_of_session
+    from lfads_torch.workflows.evaluate import Protocol, to_json, to_rows
     from lfads_torch.workflows.sessions.finish import evaluate_sessions
 
     if _is_joint(run, file, as_json=json):
@@ -76,31 +74,53 @@ def evaluate(
         _show(found, folder.path.name, as_json=json)
         return
     with recorded_in(folder.log_path):
-        read = reader.read_options()
-        if file is not None:
-            folder = run_of_file(folder, file, read)
-        elif folder.read_record().sessions:
-            folder = run_of_session(folder, reader.session)
-        folder.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
-        recording, is_new = None, False
-        if file is not None:
-            recording, is_new = read_for_run(folder, file, read)
-        has_sets = not is_new or (recording is not None and recording.split is not None)
-        default = reported_set(folder) if not is_new else "test" if has_sets else "all"
-        evaluation = evaluate_run(
-            folder,
-            which_set=which_set or default,
-            recording=recording,
-            rates_path=rates,
-            ensemble=ensemble,
+        evaluation = _of_one_recording(
+            folder, file, reader, which_set=which_set, rates=rates, ensemble=ensemble,
             protocol=protocol,
-        )
+        )  # fmt: skip
     if json:
         print_json(to_json(evaluation))
         return
     print(score_lines(to_rows(evaluation)))
     for note in evaluation.notes:
         say(f"note: {note}")
+
+
+def _of_one_recording(
+    folder: RunFolder,
+    file: Path | None,
+    reader: ReaderArguments,
+    *,
+    which_set: WhichSet | None,
+    rates: Path | None,
+    ensemble: int | None,
+    protocol: Protocol,
+) -> Evaluation:
+    """Of FILE, or of the run's own recording; of several sessions, of the one that is named."""
+    from lfads_torch.workflows.evaluate import evaluate_run
+    from lfads_torch.workflows.finish import reported_set
+    from lfads_torch.workflows.infer_file import read_for_run
+    from lfads_torch.workflows.sessions.choose import run_of_file, run_of_session
+
+    read = reader.read_options()
+    if file is not None:
+        folder = run_of_file(folder, file, read)
+    elif folder.read_record().sessions:
+        folder = run_of_session(folder, reader.session)
+    folder.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
+    recording, is_new = None, False
+    if file is not None:
+        recording, is_new = read_for_run(folder, file, read)
+    has_sets = not is_new or (recording is not None and recording.split is not None)
+    default: WhichSet = reported_set(folder) if not is_new else "test" if has_sets else "all"
+    return evaluate_run(
+        folder,
+        which_set=which_set or default,
+        recording=recording,
+        rates_path=rates,
+        ensemble=ensemble,
+        protocol=protocol,
+    )
 
 
 def _is_joint(run: Path, file: Path | None, *, as_json: bool) -> bool:

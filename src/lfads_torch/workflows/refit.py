@@ -74,19 +74,24 @@ def refit_run(
         folder,
         options=replace(
             _where_data_are(run, asked),
-            refit={
-                "run": run.path.name,
-                "member": best.member,
-                "epochs": best.epoch + 1,
-                "include_test": include_test,
-                "validation": "none: every trial in use trains, and the last epoch is kept",
-                "score": "of training trials; it chose nothing",
-            },
+            refit=_on_record(run, best, include_test=include_test),
             warnings=(warning,),
             start_from=same_start(run),
         ),
         observer=watcher,
     )
+
+
+def _on_record(run: RunFolder, best: BestEpoch, *, include_test: bool) -> dict[str, object]:
+    """What the new run's record says of where it comes from."""
+    return {
+        "run": run.path.name,
+        "member": best.member,
+        "epochs": best.epoch + 1,
+        "include_test": include_test,
+        "validation": "none: every trial in use trains, and the last epoch is kept",
+        "score": "of training trials; it chose nothing",
+    }
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,7 @@ def chaotic_network_recording(
     first, last = n_bins // 4, n_bins // 4 + max(n_bins // 2, 1)
     pulse_bin = own.integers(first, last, n_trials)
     condition = np.repeat(np.arange(settings.n_conditions), settings.n_trials_per_condition)
-    inputs = np.zeros((n_trials, n_bins))
-    if settings.has_pulses:
-        inputs[np.arange(n_trials), pulse_bin] = settings.pulse_magnitude
+    inputs = _inputs(settings, pulse_bin, n_bins)
     activity = run_network(
         states[condition], inputs, recurrent=settings.gain * recurrent, pulse_weights=pulse_weights,
         step=settings.bin_width_s / settings.time_constant_s,
@@ -105,11 +103,19 @@ def chaotic_network_recording(
         if settings.has_pulses
         else {},
         provenance={
-            "source": "synthetic",
-            "system": "chaotic_network",
-            "settings": asdict(settings),
+            "source": "synthetic", "system": "chaotic_network", "settings": asdict(settings),
         },
-    )
+    )  # fmt: skip
+
+
+def _inputs(
+    settings: ChaoticNetworkSettings, pulse_bin: NDArray[np.int64], n_bins: int
+) -> NDArray[np.float64]:
+    """The magnitude in the bin of each trial's pulse, 0 elsewhere: [B, T]."""
+    inputs = np.zeros((len(pulse_bin), n_bins))
+    if settings.has_pulses:
+        inputs[np.arange(len(pulse_bin)), pulse_bin] = settings.pulse_magnitude
+    return inputs
 
 
 def _session(

@@ -60,12 +60,7 @@ def decoder_forward(
         place = Place(member, t, trials, at, member * B + trials, rows_in)
         seen = arrays.factors + before * F
         if FACTOR_MASK != NOTHING:
-            for first in range(0, F, COLUMNS):
-                j = first + tl.arange(0, COLUMNS)[None, :]
-                inside = rows_in & (j < F)
-                dropped = tl.load(seen + j, mask=inside, other=0.0)
-                dropped *= mask_at(factor_mask, place, j, F, FACTOR_MASK)
-                tl.store(arrays.seen + at * F + j, dropped, mask=inside)
+            drop(seen, arrays.seen + at * F, factor_mask, place, F, FACTOR_MASK, COLUMNS)
             seen = arrays.seen + at * F
             tl.debug_barrier()
         controller = Cell(
@@ -108,6 +103,17 @@ def decoder_forward(
             dropped_at = arrays.dropped + at * G
         read(arrays, dropped_at, after, member, rows_in, G, F, COLUMNS, CHUNK, PRECISION, EMULATED)
         tl.debug_barrier()
+
+
+@triton.jit
+def drop(values, to, draw, place, F: tl.constexpr, MASK: tl.constexpr, COLUMNS: tl.constexpr):
+    """Factors after their mask, as the controller sees them. A barrier must follow."""
+    for first in range(0, F, COLUMNS):
+        j = first + tl.arange(0, COLUMNS)[None, :]
+        inside = place.rows_in & (j < F)
+        dropped = tl.load(values + j, mask=inside, other=0.0)
+        dropped *= mask_at(draw, place, j, F, MASK)
+        tl.store(to + j, dropped, mask=inside)
 
 
 @triton.jit
