@@ -121,6 +121,14 @@ def test_every_image_has_a_text_and_every_figure_says_what_it_cannot_tell(page):
     assert page.count("What this cannot tell.") == 2
 
 
+def test_what_holds_of_all_scores_is_said_once():
+    run = nasty_run()
+    entries = [{**entry, "set": "valid"} for entry in run.scores["scores"]]
+    page = render_report(replace(run, scores={"scores": entries}), figures=())
+    assert page.count('class="mark">used for selection') == 1
+    assert "All these figures were used for selection" in page
+
+
 def test_a_missing_figure_gives_its_reason(page):
     assert re.search(r'id="figure-inferred_inputs".*?Not drawn. The model has no controller', page,
                      re.DOTALL)  # fmt: skip

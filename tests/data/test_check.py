@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,15 @@ CASES = {
     "overlapping_trials": ("warning", overlapping(), "last 10 bins of trial 500 are the first of"),
     "drift": ("note", changed(drifting), "15 of 15"),
 }  # fmt: skip
+
+
+def test_few_negative_values_among_counts_may_mark_what_is_missing() -> None:
+    def remedy(change: Callable[[np.ndarray], None]) -> str:
+        found = {each.code: each.remedy for each in check(changed(change)).findings}
+        return found["negative_counts"]
+
+    assert "write NaN there" in remedy(put((2, 3, 4), -1))
+    assert "gaussian" in remedy(put((slice(None), slice(None), slice(5)), -1))
 
 
 @pytest.mark.parametrize("code", CASES)

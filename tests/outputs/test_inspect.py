@@ -123,7 +123,7 @@ def foreign_files(folder):
 
     yield make("pickle.h5", lambda p: p.write_bytes(pickle.dumps(Explosive()))), "a pickle"
     yield make("empty.h5", lambda p: p.write_bytes(b"")), "an empty file"
-    yield make("a.npy", lambda p: np.save(p, np.ones(3))), "a NumPy array file"
+    yield make("a.npy", lambda p: p.write_bytes(b"\x93NUMPY")), "a damaged npy file"
     yield make("a.json", lambda p: p.write_text('{"a": 1}')), "a text file"
     yield make("b.json", lambda p: p.write_text("[" * 100_000)), "a text file"
     yield make("a.yaml", lambda p: p.write_text("!!python/object/apply:os.abort []")), "a text file"
@@ -190,6 +190,72 @@ def test_hdf5_of_others_is_listed(tmp_path):
     assert found["what"] == "MATLAB 7.3 file"
     assert found["contents"] == {"spikes": "[4, 1] float64"}
     assert "lfads check" in found["origin"]
+
+
+def taken(path):
+    return describe(path)["a_fit_takes"]
+
+
+def test_what_a_fit_takes_of_trials(tmp_path):
+    path = tmp_path / "trials.npz"
+    arrays = {
+        "spikes": np.ones((5, 7, 3), np.int64),
+        "direction": np.array(["a", "b", "a", "b", "a"]),
+        "electrode": np.arange(3),
+        "hand": np.zeros((5, 7, 2)),
+        "images": np.zeros((9, 9)),
+    }
+    np.savez(path, **arrays)
+    found = taken(path)
+    assert found["counts"].startswith("spikes: 5 trials, 7 bins, 3 units (by its name)")
+    assert found["bin_width_s"] == "not in the file: --bin-width SECONDS"
+    assert found["condition"] == "none: --condition NAME (one entry per trial: direction)"
+    assert found["trial_ids"] == "0 to 4: --trial-ids NAME (one entry per trial: direction)"
+    assert found["unit_ids"] == "0 to 2: --unit-ids NAME (one entry per unit: electrode)"
+    assert found["behaviour"] == "hand"
+    assert found["external_inputs"] == "none: --external-inputs NAME"
+    assert found["left_aside"] == "images [9, 9] float64"
+    np.savez(path, **arrays, condition=np.arange(5), unit_ids=[4, 2, 9], bin_width_s=0.01)
+    found = taken(path)
+    assert (found["bin_width_s"], found["condition"]) == ("0.01", "5 labels")
+    assert found["unit_ids"] == "unit_ids"
+    np.save(tmp_path / "one.npy", np.ones((1, 1, 1)))
+    assert "array: 1 trial, 1 bin, 1 unit (" in taken(tmp_path / "one.npy")["counts"]
+
+
+def test_what_a_fit_takes_in_another_order(tmp_path):
+    rng = np.random.default_rng(0)
+    rates = rng.permutation(np.geomspace(0.1, 2, 11))[:, None, None] * np.ones((11, 9, 33))
+    np.savez(tmp_path / "x.npz", spikes=rng.poisson(rates))
+    assert "--axes unit,bin,trial" in taken(tmp_path / "x.npz")["axes"]
+
+
+def test_what_a_fit_takes_of_sessions_and_of_what_cannot_be_read(tmp_path):
+    np.savez(tmp_path / "t.npz", spike_times=[0.1], spike_units=[0], event_times=[0.1])
+    found = taken(tmp_path / "t.npz")
+    assert (found["session"], found["events"]) == ("spike times", "event_times")
+    assert found["next"].startswith(f"lfads prepare {tmp_path / 't.npz'} --out")
+    np.savez(tmp_path / "c.npz", counts=np.ones((9, 3), int), bin_width_s=0.02)
+    found = taken(tmp_path / "c.npz")
+    assert "counts [9, 3] as [bin, unit]; --axes unit,bin" in found["session"]
+    assert found["bin_width_s"] == "0.02"
+    np.savez(tmp_path / "u.npz", unit0=np.ones(9), unit1=np.ones(8))
+    assert "`lfads prepare` then cuts trials" in taken(tmp_path / "u.npz")["nothing_yet"]
+
+
+def test_struct_arrays_and_cells_of_trials_have_a_way_out(tmp_path):
+    from scipy.io import savemat
+
+    trials = np.zeros(3, dtype=[("raster", object)])
+    trials["raster"] = [np.ones((2, 4))] * 3
+    savemat(tmp_path / "r.mat", {"R": trials})
+    said = taken(tmp_path / "r.mat")["nothing_yet"]
+    assert "struct array" in said
+    assert "its fields: raster" in said
+    cells = np.empty(2, dtype=object)
+    cells[:] = [np.ones((2, 4)), np.ones((3, 4))]
+    savemat(tmp_path / "c.mat", {"trials": cells})
+    assert "cell array of trials becomes one" in taken(tmp_path / "c.mat")["nothing_yet"]
 
 
 def test_cells_are_no_text(tmp_path):

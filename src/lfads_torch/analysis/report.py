@@ -81,6 +81,7 @@ def render_report(
         findings=report_facts.finding_rows(inputs.check),
         was_checked=bool(inputs.check),
         scores=table,
+        all_used_for_selection=report_scores.are_all_used_for_selection(table),
         search=search_story.search_story(inputs),
         sessions=report_sessions.session_rows(inputs),
         session_note=report_sessions.session_note(inputs),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ScoreRow", "highlights", "score_rows"]
+__all__ = ["ScoreRow", "are_all_used_for_selection", "highlights", "score_rows"]
 
 SET_NAMES = {"train": "train", "valid": "validation", "test": "test", "new": "new recording"}
 _HEADINGS = ("format", "format_version", "version", "run", "set", "settings", "provenance")
@@ -42,6 +42,12 @@ def highlights(rows: Sequence[ScoreRow], n_rows: int = 4) -> list[ScoreRow]:
     """The few to show on top: those of a set on which nothing was selected come first."""
     known = [row for row in rows if row.value != "-"]
     return sorted(known, key=lambda row: row.used_for_selection)[:n_rows]
+
+
+def are_all_used_for_selection(rows: Sequence[ScoreRow]) -> bool:
+    """Whether every score is of trials that chose the best epoch, so that once is enough."""
+    known = [row for row in rows if row.value != "-"]
+    return bool(known) and all(row.used_for_selection for row in known)
 
 
 def _entries(scores: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

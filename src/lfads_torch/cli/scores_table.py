@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lfads_torch.analysis.report_scores import are_all_used_for_selection
 from lfads_torch.cli.streams import aligned
 
 if TYPE_CHECKING:
@@ -24,13 +25,16 @@ _N_HEADLINE = 4
 def score_lines(rows: Sequence[ScoreRow]) -> str:
     """A table of the scores that apply, then the others with the reason why they do not."""
     known = [row for row in rows if row.value != "-"]
+    is_one = are_all_used_for_selection(rows)
     absent = [row for row in rows if row.value == "-"]
     table = [("score", "set", "value", "interval", "trials", "")]
     for row in known:
-        used = "used for selection" if row.used_for_selection else ""
+        used = "used for selection" if row.used_for_selection and not is_one else ""
         note = "; ".join(text for text in (used, row.note) if text)
         table.append((row.name, row.set_name, row.value, row.interval, row.n_trials, note))
     text = aligned(table)
+    if is_one:
+        text += "\n\nall used for selection: of trials that chose the best epoch"
     if absent:
         text += "\n\nnot applicable:\n" + aligned([(f"  {row.name}", row.note) for row in absent])
     return text

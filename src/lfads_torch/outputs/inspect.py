@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lfads_torch.counted import counted
+from lfads_torch.data.formats.outlook import outlook
 from lfads_torch.errors import FormatError
 from lfads_torch.outputs.file_kind import (
     first_bytes,
@@ -43,15 +44,16 @@ SETTINGS_SECTIONS = {
 WANTED = (
     "a run folder, recording, split, rates, state (safetensors), metrics.jsonl, history.csv, "
     "settings.yaml, space.yaml, export of rates or other file of lfads-torch is needed, or arrays "
-    "in a .npz, .mat or HDF5 file"
+    "in a .npz, .npy, .mat or HDF5 file"
 )
 
 
 def describe(path: str | os.PathLike[str]) -> Description:
     """What `path` is (`what`) and holds: names, shapes, types, attributes, settings, progress.
 
-    Only headers and texts are read, never a pickle. FormatError names what was found when it is
-    not a file of ours.
+    Only headers and texts are read of our files, never a pickle. Of files of arrays of others it is
+    said what a fit would take, and for that they are read as a fit reads them.
+    FormatError names what was found when it is neither.
     """
     place = Path(path)
     if place.is_dir():
@@ -154,7 +156,14 @@ def _describe_hdf5(path: Path) -> Description:
         with path.open("rb") as file:
             what = "MATLAB 7.3 file" if file.read(10) == b"MATLAB 7.3" else "HDF5 file"
         contents = _hdf5_contents(path)
-        return {"what": what, "origin": ORIGIN, "contents": contents, "n_bytes": _size(path)}
+        taken = {"a_fit_takes": outlook(path)}
+        return {
+            "what": what,
+            "origin": ORIGIN,
+            "contents": contents,
+            "n_bytes": _size(path),
+            **taken,
+        }
     shown = {name: value for name, value in attributes.items() if not name.startswith("_")}
     return {
         "what": kind.removeprefix("lfads-torch "),

@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lfads_torch.data.formats.outlook import outlook
 from lfads_torch.errors import FormatError
 from lfads_torch.outputs.file_kind import first_bytes
 
 __all__ = ["ORIGIN", "describe_arrays"]
 
 Description = dict[str, Any]  # JSON values
-ORIGIN = "what lfads-torch does not write; `lfads check` says whether it can be read as a recording"
+ORIGIN = "what lfads-torch does not write; `lfads check` says what is unusual in its counts"
 _UNREADABLE = (RuntimeError, NotImplementedError)  # what zipfile says of these
 
 
@@ -30,6 +31,8 @@ def describe_arrays(path: Path) -> Description | None:
         return _npz(path)
     if start.startswith(b"MATLAB 5.0"):
         return _mat(path)
+    if start.startswith(b"\x93NUMPY"):
+        return _npy(path)
     return _csv(path, start)
 
 
@@ -56,9 +59,18 @@ def _npz(path: Path) -> Description | None:
         raise FormatError(f"{path}: a damaged zip archive ({error}). Copy it again.") from error
     is_ours = str(attributes.get("format", "")).startswith("lfads-torch ")
     if not is_ours:
-        return {"what": "NumPy archive", "origin": ORIGIN, **_rest(contents, path)}
+        return {"what": "NumPy archive", **_of_others(contents, path)}
     contents.pop("attributes")
     return {"what": "NumPy export of rates", **attributes, **_rest(contents, path)}
+
+
+def _npy(path: Path) -> Description:
+    try:
+        with path.open("rb") as file:
+            contents = {"array": _npy_header(file)}
+    except (OSError, ValueError, EOFError) as error:
+        raise FormatError(f"{path}: a damaged npy file ({error}). Copy it again.") from error
+    return {"what": "NumPy array", **_of_others(contents, path)}
 
 
 def _npy_header(member: Any) -> str:  # a binary file
@@ -94,7 +106,7 @@ def _mat(path: Path) -> Description:
         for name, (shape, kind) in found.items()
     }
     if not is_ours:
-        return {"what": "MATLAB file", "origin": ORIGIN, **_rest(contents, path)}
+        return {"what": "MATLAB file", **_of_others(contents, path)}
     contents.pop("attributes")
     attributes = {name: _plain(value) for name, value in dict(stored["attributes"]).items()}
     return {"what": "MATLAB export of rates", **attributes, **_rest(contents, path)}
@@ -130,6 +142,10 @@ def _csv(path: Path, start: bytes) -> Description | None:
         "columns": columns,
         "n_bytes": path.stat().st_size,
     }
+
+
+def _of_others(contents: dict[str, str], path: Path) -> Description:
+    return {"origin": ORIGIN, **_rest(contents, path), "a_fit_takes": outlook(path)}
 
 
 def _rest(contents: dict[str, str], path: Path) -> Description:

@@ -169,9 +169,26 @@ def _need_one_recording(runs: Sequence[RunFolder]) -> None:
     if len(set(prints.values())) > 1:
         listed = ", ".join(f"{name} {str(value)[:8]}" for name, value in prints.items())
         raise DataError(
-            f"the runs were not trained on one recording (fingerprints: {listed}). Compare runs of "
-            "the same recording, or give a recording to evaluate them all on."
+            f"the runs were not trained on one recording (fingerprints: {listed})."
+            f"{_read_differently(runs)} Compare runs of the same recording, read in one way, or "
+            "give a recording to evaluate them all on (`recording` of compare_runs in Python)."
         )
+
+
+def _read_differently(runs: Sequence[RunFolder]) -> str:
+    """Which options of reading differ, where the file is the same."""
+    records = {run.path.name: run.read_record() for run in runs}
+    if len({record.data_path for record in records.values()}) > 1:
+        return ""
+    options = {name: record.read_options for name, record in records.items()}
+    differing = [
+        f"{field} " + ", ".join(f"{each.get(field)!r} in {name}" for name, each in options.items())
+        for field in sorted({field for each in options.values() for field in each})
+        if len({repr(each.get(field)) for each in options.values()}) > 1
+    ]
+    return f" The file is one, but was read in other ways: {'; '.join(differing)}." * bool(
+        differing
+    )
 
 
 def _compare(first: Group, second: Group, scorer: _Scorer) -> ComparedPair:

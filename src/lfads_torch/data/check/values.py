@@ -14,6 +14,8 @@ from lfads_torch.data.recording import Recording
 
 __all__ = ["check_external_inputs", "check_missing", "check_signals", "check_values"]
 
+FEW_NEGATIVE = 0.05  # share of all values
+
 
 def check_values(context: CheckContext) -> list[Finding]:
     """Infinite, negative and fractional values; a recording without a spike."""
@@ -53,6 +55,11 @@ def _not_counts(context: CheckContext) -> list[Finding]:
         'loss.observation = "gaussian". If these are rates, give the counts instead. '
         f"By the values themselves: {how_to_set(context)}."
     )
+    if _mark_missing(counts):
+        remedy = (
+            "All other values are whole numbers, as of spike counts: if the negative ones mark "
+            "what is missing, write NaN there; else look how they came about."
+        )
     kinds = (("negative", statistics.negative), ("fractional", statistics.fractional))
     return [
         Finding(
@@ -64,6 +71,14 @@ def _not_counts(context: CheckContext) -> list[Finding]:
         for name, odd in kinds
         if odd.n_values
     ]
+
+
+def _mark_missing(counts: CheckContext) -> bool:
+    """Few negative values among whole numbers: a mark, or an accident of the export."""
+    statistics = counts.statistics
+    n_values = max(int(statistics.units.n_values.sum()), 1)
+    is_few = statistics.negative.n_values < FEW_NEGATIVE * n_values
+    return is_few and statistics.fractional.n_values == 0
 
 
 def check_missing(context: CheckContext) -> list[Finding]:

@@ -15,9 +15,11 @@ from lfads_torch.data.recording import Recording
 from lfads_torch.errors import DataError, FormatError
 
 __all__ = [
+    "bin_width_in",
     "condition_in",
     "conditions_of_another_size",
     "conditions_where_given",
+    "counts_in",
     "recording_from_stored",
 ]
 
@@ -35,13 +37,12 @@ def recording_from_stored(stored: StoredArrays, options: ReadOptions, reader: st
     Axes stand in our order unless `options.axes` or names of dimensions say otherwise.
     """
     stored = in_our_order(stored, options.axes)
-    name, reason = _counts_name(stored, options)
+    name, reason = counts_in(stored, options)
     counts = _checked_counts(stored, name)
     n_trials, _, n_units = counts.shape
     fields = _fields(stored, options, counts.shape)
     behaviour = _behaviour(stored, options, counts.shape, {name, *fields.pop("used")})
-    unit = stored.arrays[name].attributes.get("bin_width_s")
-    in_file = stored.scalar("bin_width_s") if unit is None else float(unit)
+    in_file = bin_width_in(stored, name)
     start_s = options.start_s if options.start_s is not None else stored.scalar("start_s")
     with naming(stored.path):
         return Recording(
@@ -115,7 +116,14 @@ def _condition_lists(stored: StoredArrays) -> dict[str, int]:
     return found
 
 
-def _counts_name(stored: StoredArrays, options: ReadOptions) -> tuple[str, str]:
+def bin_width_in(stored: StoredArrays, counts: str) -> float | None:
+    """The width in seconds that the array of counts or the file says."""
+    unit = stored.arrays[counts].attributes.get("bin_width_s")
+    return stored.scalar("bin_width_s") if unit is None else float(unit)
+
+
+def counts_in(stored: StoredArrays, options: ReadOptions) -> tuple[str, str]:
+    """Name of the array of counts, and why it is that one."""
     if options.counts is not None:
         stored.find(options.counts, "counts")
         return options.counts, "named by the user"
@@ -141,8 +149,26 @@ def _counts_name(stored: StoredArrays, options: ReadOptions) -> tuple[str, str]:
         )
     raise FormatError(
         f"{stored.path}: {found}. Name the array [trial, bin, unit] with --counts NAME (in Python "
-        "ReadOptions(counts=NAME)). "
+        f"ReadOptions(counts=NAME)).{_other_layouts(stored) if not plausible else ''} "
         f"Found: {stored.listing()}."
+    )
+
+
+def _other_layouts(stored: StoredArrays) -> str:
+    """What to do with lists of times and with cells, where nothing else is in the file."""
+    arrays = stored.arrays.values()
+    if any(array.kind == "cells" for array in arrays):
+        return (
+            " A cell array of trials becomes one array, shorter trials filled with NaN; cells of "
+            "the spike times of each unit are called spike_times."
+        )
+    lists = [a for a in arrays if a.kind == "number" and sum(n != 1 for n in a.shape) == 1]
+    if len(lists) < 2 or len(lists) < len(stored.arrays):
+        return ""
+    return (
+        " Lists of spike times are called spike_times, one list with the unit of each in "
+        "spike_units, or in HDF5 spike_times/UNIT; those of events event_times. `lfads prepare` "
+        "then cuts trials."
     )
 
 

@@ -18,7 +18,7 @@ from lfads_torch.errors import FormatError
 from lfads_torch.plugin_returns import returned_kind
 from lfads_torch.plugins import load_plugin, plugin_places
 
-__all__ = ["ENTRY_POINT_GROUP", "read_recording", "reader_places", "within_reach"]
+__all__ = ["ENTRY_POINT_GROUP", "read_recording", "reader_name", "reader_places", "within_reach"]
 
 ENTRY_POINT_GROUP = "lfads_torch.readers"
 OURS = {"recording": "lfads_torch.data.formats.ours:OurFormat"}
@@ -65,6 +65,12 @@ def read_recording(
 
         return chopped_recording(path, options)
     return _read(_reader_of(path, reader), path, options)
+
+
+def reader_name(path: Path) -> str:
+    """Name of the reader that takes a file by its content."""
+    need_readable_file(path)
+    return _reader_of(path, None).name
 
 
 def within_reach(path: Path, options: ReadOptions) -> ReadOptions:

@@ -25,6 +25,10 @@ __all__ = ["stored_matlab", "stored_matlab_hdf5"]
 OPAQUE = (
     "it is a MATLAB object (string, table, categorical, ...); save a numeric array or cellstr(...)"
 )
+STRUCTS = (
+    "it is a struct array, a struct for each trial perhaps; save one numeric array, such as "
+    "spikes = permute(cat(3, R.spikes), [3 1 2]) of fields [bin, unit] of one size"
+)
 SPARSE = "it is sparse; save full(...)"
 
 
@@ -56,6 +60,8 @@ def _add_variable(arrays: dict[str, StoredArray], name: str, value: Any) -> None
     elif value.dtype.kind == "O" and all(_is_plain(cell) for cell in value.flat):
         cells = [cell for cell in value.T.flat]  # MATLAB counts the first axis fastest
         arrays[name] = _cell_array(name, value.shape, cells)
+    elif value.dtype.names is not None and value.dtype.kind == "V" and value.ndim > 1:
+        arrays[name] = _unreadable(name, f"{STRUCTS}; its fields: {', '.join(value.dtype.names)}")
     elif value.dtype.kind in "OV":
         arrays[name] = _unreadable(name, OPAQUE)
     else:

@@ -60,7 +60,9 @@ def _member(path: Path, archive: np.lib.npyio.NpzFile, name: str) -> StoredArray
             kind="unreadable",
             type_name="object",
             load=lambda: [],
-            note=f"{PICKLED}. Save one array of numbers or text; fill shorter trials with NaN",
+            note=f"{PICKLED}. Save one array of numbers or text; fill shorter "
+            "trials with NaN, and give spike times as one list, spike_times, with the unit of each "
+            "in spike_units",
         )
     if not isinstance(values, np.ndarray):  # a member of the zip that is no array comes as bytes
         return StoredArray(
