@@ -183,7 +183,16 @@ def test_a_write_that_fails_leaves_the_older_file_whole(state, stored, monkeypat
     assert [file.name for file in stored.parent.iterdir()] == ["last.safetensors"]
     if where == "save":
         assert "no space left" in str(caught.value)
-        assert "lfads resume" in str(caught.value)
+        assert "untouched: `lfads resume` goes on" in str(caught.value)
+
+
+def test_a_disk_that_is_full_at_the_first_checkpoint(state, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(OutputError, match=r"no space left.*No checkpoint stood there before"):
+        save_state(tmp_path / "last.safetensors", state, CASE.task().layout, seed=8)
 
 
 def test_what_a_kill_left_goes_with_the_next_checkpoint(state, stored):

@@ -100,6 +100,7 @@ def _of_one_recording(
     from lfads_torch.workflows.evaluate import evaluate_run
     from lfads_torch.workflows.finish import reported_set
     from lfads_torch.workflows.infer_file import read_for_run
+    from lfads_torch.workflows.lacking_arrays import lacking_note
     from lfads_torch.workflows.sessions.choose import run_of_file, run_of_session
 
     read = reader.read_options()
@@ -110,6 +111,8 @@ def _of_one_recording(
     folder.require("settings.yaml", "split.json", "model.json", "checkpoints/best.safetensors")
     recording, is_new = None, False
     if file is not None:
+        if note := lacking_note(folder, file, read):
+            say(f"note: {note}")
         recording, is_new = read_for_run(folder, file, read)
     has_sets = not is_new or (recording is not None and recording.split is not None)
     default: WhichSet = reported_set(folder) if not is_new else "test" if has_sets else "all"

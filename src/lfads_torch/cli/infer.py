@@ -47,6 +47,7 @@ def infer(
     from lfads_torch.outputs.run_folder import RunFolder
     from lfads_torch.workflows.ensemble import ensemble_note
     from lfads_torch.workflows.infer_file import InferRequest
+    from lfads_torch.workflows.lacking_arrays import lacking_note
     from lfads_torch.workflows.sessions.infer import inferred_sessions
 
     folder = RunFolder.open(run)
@@ -59,6 +60,9 @@ def infer(
         overwrite=overwrite,
     )
     with recorded_in(folder.log_path):
+        for file in files:
+            if note := lacking_note(folder, file, request.read_options):
+                say(f"note: {note}")
         found = inferred_sessions(folder, request, files, out, session=reader.session)
         runs = {each.run.path: each.run for each in found} if ensemble is not None else {}
         for own in runs.values():

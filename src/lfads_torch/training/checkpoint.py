@@ -271,10 +271,12 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
             save_file({name: value.cpu() for name, value in tensors.items()}, part, metadata)
     except Exception as error:  # safetensors wraps a full disk in an error class of its own
         known = error if isinstance(error, OutputError) else output_error(path, error)
-        raise OutputError(
-            f"{known} A checkpoint that stood there before is untouched: `lfads resume` goes on "
-            "from it."
-        ) from error
+        stood = (
+            "The checkpoint that stood there before is untouched: `lfads resume` goes on from it."
+            if path.is_file()
+            else "No checkpoint stood there before, so a new start is needed."
+        )
+        raise OutputError(f"{known} {stood}") from error
 
 
 def _read(path: Path, device: torch.device) -> StateFile:

@@ -149,13 +149,15 @@ def read_as_before(run: RunFolder, source: Path, options: ReadOptions | None = N
     """A recording read as the run's was, but for what `options` say.
 
     A field of theirs that has its default says nothing; an overlap goes with the length of the
-    chops. A file that cannot be read by trial is read whole, unless `options` ask for it.
+    chops. A file that cannot be read by trial is read whole, unless `options` ask for it. Behaviour
+    and condition of the run's that the file lacks are left out (`lacking_note` says so).
     """
     from lfads_torch.data.formats.base import ReadOptions
     from lfads_torch.data.formats.choose import read_recording, within_reach
+    from lfads_torch.workflows.lacking_arrays import without_lacking
     from lfads_torch.workflows.stored import read_options_of
 
-    default, before = vars(ReadOptions()), read_options_of(run)
+    default, before = vars(ReadOptions()), without_lacking(source, read_options_of(run), options)
     asked = {} if options is None else vars(options)
     given = {name: value for name, value in asked.items() if value != default[name]}
     if given.get("reader", before.reader) != before.reader:
