@@ -63,6 +63,7 @@ CASES = {
     "lengths_in_milliseconds": (
         "warning", replace(clean(), bin_width_s=5.0), "165 s long and bins 5 s wide",
     ),
+    "one_unit": ("warning", clean(60, 33, 1), "has one unit"),
     "no_spikes": ("error", changed(put(..., 0)), "Every value is 0"),
     "unit_all_missing": ("error", changed(put((slice(None), slice(None), 5), np.nan)), "(u5)"),
     "trial_all_missing": ("warning", changed(put(9, np.nan)), "(509)"),

@@ -20,7 +20,12 @@ from lfads_torch.data.check.trials import (
     check_number_of_trials,
     check_outlier_trials,
 )
-from lfads_torch.data.check.units import check_rates, check_shared_spikes, check_silent_units
+from lfads_torch.data.check.units import (
+    check_number_of_units,
+    check_rates,
+    check_shared_spikes,
+    check_silent_units,
+)
 from lfads_torch.data.check.values import (
     check_external_inputs,
     check_missing,
@@ -46,8 +51,8 @@ def check_recording(recording: Recording, requirements: CheckRequirements) -> Ch
     )
     estimate = estimate_for(context)
     of_all = (
-        check_values, check_missing, check_external_inputs, check_signals,
-        check_lengths, check_number_of_trials, check_sets, check_copies, check_overlap,
+        check_values, check_missing, check_external_inputs, check_signals, check_lengths,
+        check_number_of_trials, check_number_of_units, check_sets, check_copies, check_overlap,
         check_shared_stretches,
     )  # fmt: skip
     of_spikes = (
@@ -102,5 +107,6 @@ def _summary(context: CheckContext) -> RecordingSummary:
         shortest_trial_bins=None
         if recording.n_trial_bins is None
         else int(recording.n_trial_bins.min()),
+        behaviour=tuple(recording.behaviour),
         unit_rates=tuple((statistics.unit_means() / scale).tolist()),
     )

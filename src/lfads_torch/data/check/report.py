@@ -51,6 +51,7 @@ class RecordingSummary:
     fraction_missing: float
     unit_rates: tuple[float, ...]  # in file order; 0 for a unit that is all missing
     shortest_trial_bins: int | None = None  # None: every trial has n_bins
+    behaviour: tuple[str, ...] = ()  # names of what a fit decodes
 
 
 @dataclass(frozen=True, kw_only=True)

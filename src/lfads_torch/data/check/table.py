@@ -60,6 +60,8 @@ def _rows(summary: RecordingSummary, estimate: FitEstimate) -> list[tuple[str, s
     ]
     if summary.n_conditions is not None:
         rows.append(("conditions", str(summary.n_conditions)))
+    if summary.behaviour:
+        rows.append(("behaviour (only scored)", ", ".join(summary.behaviour)))
     if summary.n_external_inputs:
         rows.append(("external inputs", str(summary.n_external_inputs)))
     if summary.n_train is not None:

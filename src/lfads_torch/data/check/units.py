@@ -10,7 +10,13 @@ from lfads_torch.data.check.report import Finding, listed
 from lfads_torch.data.count_correlation import count_correlation
 from lfads_torch.data.recording import TRAIN
 
-__all__ = ["are_times_in_milliseconds", "check_rates", "check_shared_spikes", "check_silent_units"]
+__all__ = [
+    "are_times_in_milliseconds",
+    "check_number_of_units",
+    "check_rates",
+    "check_shared_spikes",
+    "check_silent_units",
+]
 
 DUPLICATE_CORRELATION = 0.95
 # How far the correlation in the same bin may exceed that one bin apart before it can't be common
@@ -20,6 +26,21 @@ SHARED_SPIKES_CORRELATION = 0.25
 # far apart, nearly all of them beyond the last spike, and the rates a thousand times too low.
 SILENT_SHARE, SPIKING_SHARE, LOW_RATE_HZ = 0.5, 0.05, 0.05
 PLAUSIBLE_RATE_HZ = (0.5, 100.0)
+
+
+def check_number_of_units(context: CheckContext) -> list[Finding]:
+    """A single unit shares nothing with others."""
+    if context.recording.n_units > 1:
+        return []
+    return [
+        Finding(
+            severity="warning",
+            code="one_unit",
+            message="The recording has one unit; the model looks for dynamics that units share.",
+            remedy="Give the units that were recorded together. Of one unit alone the rates are "
+            "little more than its smoothed counts.",
+        )
+    ]
 
 
 def check_silent_units(context: CheckContext) -> list[Finding]:
