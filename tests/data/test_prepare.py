@@ -325,6 +325,10 @@ def test_a_session_shorter_than_a_chop_may_have_its_units_first(tmp_path):
     np.savez(path, spikes=np.ones((3, 500), dtype=int), bin_width_s=0.01)
     with pytest.raises(DataError, match=r"bin x unit = 3 x 500.*--axes unit,bin"):
         prepare_recording(path, PrepareOptions(chop_s=1.0))
+    short = prepare_recording(path, PrepareOptions(chop_s=0.01))
+    assert any(
+        line.startswith("warning: 500 units and only 3 bins") for line in prepared_lines(short)
+    )
     read = ReadOptions(axes="unit,bin")
     recording = prepare_recording(path, PrepareOptions(chop_s=1.0, read=read))
     assert recording.counts.shape == (5, 100, 3)

@@ -30,6 +30,7 @@ def prepared_lines(recording: Recording) -> list[str]:
         *_unobserved(notes),
         *_moved(recording, notes),
         *_too_long(recording),
+        *_units_first(recording),
     ]
 
 
@@ -156,6 +157,16 @@ def _too_long(recording: Recording) -> list[str]:
     return [
         f"warning: {found}; --window, --chop and --bin-width are in seconds (5 ms is 0.005), and "
         "so are the times in the file"
+    ]
+
+
+def _units_first(recording: Recording) -> list[str]:
+    n_bins = recording.n_trials * recording.n_bins
+    if recording.n_units <= n_bins:
+        return []
+    return [
+        f"warning: {counted(recording.n_units, 'unit')} and only {counted(n_bins, 'bin')} in all "
+        "trials; if the counts are [unit, bin] in the file, say --axes unit,bin"
     ]
 
 
