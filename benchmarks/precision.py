@@ -120,6 +120,7 @@ def measured_in(
     found["masked, bits/spike"] = masked
     return {
         "precision": run.read_record().precision,
+        "seed": settings.run.seed,
         "scores": {name: [round(value, 5) for value in each] for name, each in found.items()},
         **provenance(run),
     }
@@ -170,7 +171,11 @@ def main() -> None:
 
 def store(name: str, found: dict[str, object]) -> None:
     result = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    result |= {"what": __doc__.splitlines()[0], name: found}
+    result = {
+        "what": __doc__.splitlines()[0],
+        **{key: result[key] for key in PARTS if key in result},
+    }
+    result[name] = found
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
     print(name, json.dumps(found["compared"]), flush=True)
 

@@ -8,7 +8,9 @@ __all__ = ["precision"]
 
 TITLES = {
     "maze": "maze, preset `maze_peer`, peer's split",
-    "lorenz": "Lorenz at 10 ms",
+    "maze_fresh": "the same, six fresh seeds",
+    "lorenz": "Lorenz at 10 ms, half the recipe's epochs",
+    "lorenz_whole": "Lorenz at 10 ms, all epochs of the recipe, six seeds",
 }
 INTRODUCTION = (
     "## float32 and bf16",

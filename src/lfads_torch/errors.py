@@ -6,6 +6,7 @@ __all__ = [
     "DataError",
     "DivergenceError",
     "FormatError",
+    "KernelError",
     "LfadsError",
     "OutOfMemoryError",
     "OutputError",
@@ -28,6 +29,10 @@ class FormatError(LfadsError, ValueError):
 
 class SettingsError(LfadsError, ValueError):
     """A setting is unknown, of the wrong type, out of range or in conflict with another one."""
+
+
+class KernelError(LfadsError, ArithmeticError):
+    """The kernels that were chosen do not give the numbers of the reference on this machine."""
 
 
 class RunError(LfadsError, RuntimeError):

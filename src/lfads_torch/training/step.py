@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lfads_torch.training.task import Task
 
 __all__ = [
+    "StepGradient",
     "StepReport",
     "augmentations",
     "external_inputs",
@@ -43,6 +44,7 @@ __all__ = [
     "likelihood_constant",
     "loss_weights",
     "ramp",
+    "step_gradient",
     "training_step",
     "trial_inputs",
 ]
@@ -93,6 +95,32 @@ def training_step(
     `indices[s]` holds each member's positions in session s; sessions without trials in this batch
     have an index of width 0. `chain` are the augmentations in use, where the caller has looked.
     """
+    found = step_gradient(state, task, trials, indices, seed=seed, chain=chain)
+    return _update(state, task, found)
+
+
+@dataclass(frozen=True)
+class StepGradient:
+    """What one batch says about the weights, before anything moves."""
+
+    terms: LossTerms
+    scales: LossWeights
+    gradient: Float[Tensor, "P n"]
+
+
+def step_gradient(
+    state: PopulationState,
+    task: Task,
+    trials: tuple[ResidentTrials, ...],
+    indices: tuple[Int[Tensor, "P _"], ...],
+    *,
+    seed: int,
+    chain: tuple[Augmentation, ...] | None = None,
+) -> StepGradient:
+    """Loss of a batch and its gradient; arguments as of `training_step`, and no change of `state`.
+
+    The sum over members is differentiated: each knows its own weights only.
+    """
     task, trials = shortened(task, trials, indices)
     used = [s for s, index in enumerate(indices) if index.shape[1]]
     rows = torch.cat([trials[s].rows[indices[s]] for s in used], 1)
@@ -115,28 +143,23 @@ def training_step(
         weights=scales,
         settings=task.loss,
     )
-    return _update(state, task, named, terms, scales)
-
-
-def _update(
-    state: PopulationState,
-    task: Task,
-    named: dict[str, Tensor],
-    terms: LossTerms,
-    scales: LossWeights,
-) -> StepReport:
-    """Differentiate the sum over members (each only knows its own weights) and step."""
     leaves = [named[spec.name] for spec in task.layout.specs]
     parts = torch.autograd.grad(terms.loss.sum(), leaves, allow_unused=True, materialize_grads=True)
     gradient = torch.cat([part.flatten(1) for part in parts], 1)
     if task.is_trained is not None:
         gradient = torch.where(task.is_trained, gradient, 0.0)
+    return StepGradient(terms, scales, gradient)
+
+
+def _update(state: PopulationState, task: Task, found: StepGradient) -> StepReport:
+    """Clip and step, for every member whose loss and gradient are finite."""
+    terms, gradient = found.terms, found.gradient
     norm = gradient_norm(gradient)
     is_finite = norm.isfinite() & terms.loss.detach().isfinite()
     adamw_step(
         state,
         gradient,
-        decay_ramp=scales.ramp_l2,
+        decay_ramp=found.scales.ramp_l2,
         norm=norm,
         is_active=is_finite & ~state.clocks.is_stopped,
         is_trained=task.is_trained,

@@ -24,7 +24,6 @@ def train_fit(run: RunFolder, assembly: Assembly, watcher: Observer, *, is_resum
     from lfads_torch.workflows.interruption import Interruption
 
     settings, task, path = assembly.settings, assembly.task, run.last_checkpoint_path
-    watcher.message(f"kernels: {task.kernels.name} ({task.kernels.reason})")
     if is_resumed and path.exists():
         state = load_state(path, task.layout, task.device, own=settings.own)
         run.metrics.truncate_after(state.epoch - 1)

@@ -36,7 +36,6 @@ def train_search(
     from lfads_torch.workflows.resize_search import resized_past
 
     task = assembly.task
-    watcher.message(f"kernels: {task.kernels.name} ({task.kernels.reason})")
     plan = _plan(run, assembly, watcher)
     state, past = _begin(run, assembly, plan, watcher, is_resumed=is_resumed)
     resized = resized_past(run, state, past, plan, watcher)

@@ -85,12 +85,16 @@ class Assembly:
         scored = "valid" if self.has_validation else "train"
         return TrainingData(self._sets("train"), self._sets(scored))
 
-    def _sets(self, name: str) -> tuple[Trials, ...]:
+    def first_trials(self, name: str, n: int) -> tuple[Trials, ...]:
+        """At most n trials of a set, of every session."""
+        return self._sets(name, slice(n))
+
+    def _sets(self, name: str, part: slice = slice(None)) -> tuple[Trials, ...]:
         import torch
 
         device = self.task.device
         return tuple(
-            session.trials.take(torch.as_tensor(session.split.trials(name), device=device))
+            session.trials.take(torch.as_tensor(session.split.trials(name)[part], device=device))
             for session in self.sessions
         )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lfads_torch.data.recording import Recording
     from lfads_torch.search.history import GenerationReport
     from lfads_torch.training.loop import EpochReport
+    from lfads_torch.workflows.assemble import Assembly
     from lfads_torch.workflows.warm_start import WarmStart
 
 __all__ = [
@@ -302,6 +303,7 @@ def _train(
             assembly = assemble(
                 recordings, settings, kernels=options.kernels, device=device, start=start
             )
+            _check_kernels(assembly, watcher)
             record_numbers(run, assembly)
             train = train_search if run.read_record().search else train_fit
             train(run, assembly, watcher, is_resumed=is_resumed)
@@ -319,6 +321,18 @@ def _train(
             run.set_status("failed", reason=failure_reason(error))
         raise
     return run
+
+
+def _check_kernels(assembly: Assembly, watcher: Observer) -> None:
+    """Say which kernels run, and hold them against the reference; KernelError where they differ."""
+    from lfads_torch.training.kernel_check import N_TRIALS, require_right_kernels
+
+    task = assembly.task
+    watcher.message(f"kernels: {task.kernels.name} ({task.kernels.reason})")
+    trials = assembly.first_trials("train", N_TRIALS)
+    told = require_right_kernels(task, trials, seed=assembly.settings.run.seed)
+    if told is not None:
+        watcher.message(told)
 
 
 def _hint_of_plugins(run: RunFolder) -> str:
