@@ -113,6 +113,18 @@ def _inputs(results: Results) -> str:
     return f"{told}."
 
 
+def _precision(results: Results) -> str:
+    told = []
+    for part, name in (("maze_fresh", "maze"), ("lorenz_whole", "Lorenz system")):
+        compared = results["precision"][part]["compared"]
+        within = sum(each["is_within_spread"] for each in compared.values())
+        n_seeds = len(next(iter(compared.values()))["differences"])
+        told.append(
+            f"{name}: {within} of {len(compared)} scores within the spread of {n_seeds} seeds"
+        )
+    return f"{'; '.join(told)}."
+
+
 def _continuous(results: Results) -> str:
     told = []
     for key, past in (("acausal", "past and future"), ("causal", "the past alone")):
@@ -170,6 +182,12 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...], str, Answer], ...] = (
         _step,
     ),
     ("How long is a whole search?", ("whole_search",), "A whole search", _whole_search),
+    (
+        "Is anything lost in bf16?",
+        ("precision",),
+        "float32 and bf16",
+        _precision,
+    ),
     (
         "What memory takes one more member?",
         ("population_cost",),
