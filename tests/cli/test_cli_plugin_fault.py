@@ -178,7 +178,7 @@ def test_a_fault_of_ours_in_a_run_with_a_plugin_names_the_plugin(
     def fail(*arguments: object, **more: object) -> None:
         raise IndexError("7")
 
-    monkeypatch.setattr("lfads_torch.workflows.same_numbers.record_numbers", fail)
+    monkeypatch.setattr("lfads_torch.workflows.assemble.assemble", fail)
     chosen = options({**TINY, "augmentation.order": "faulty_lab:Boom"})
     done = lfads("fit", made.recording, "--out", folder / "r", f"--plugin-path={folder}", *chosen)
     assert "an unexpected IndexError (7) in a run with the plug-in faulty_lab:Boom" in done.err
