@@ -168,7 +168,7 @@ def selection_finding(result: dict[str, Any], splits: list[str]) -> list[str]:
     ]
     return [
         "What this says. The score of all entries, three quarters of which the encoder sees, is flat from about epoch 60 to 110: averages",
-        f"of nine epochs lie within {1e5 * change:.0f}e-5 nats there, and single epochs scatter about them by {1e5 * scatter:.0f}e-5 (the mean of three seeds; one",
+        f"of nine epochs lie within {change:.0e} nats there, and single epochs scatter about them by {scatter:.0e} (the mean of three seeds; one",
         "seed's score by more). Which of them is kept is half chance, and a rule that waits for the ramps takes a",
         f"later one. Over the same epochs co-smoothing falls, for on validation trials held-out units are predicted best at epochs {min(best)} to {max(best)}, and overfit from then on:",
         "their training loss goes on falling while validation and test rise. For encoded units neither rises that early. Copying is not the",

@@ -60,7 +60,7 @@ def _search(results: Results) -> str:
             for name in differences[0]
         )
         told.append(f"{ARMS[arm]}: {counts}")
-    return f"Best models of {len(searches)} searches, test trials; how many are above, tied, below.<br>{'<br>'.join(told)}."
+    return f"{len(searches)} searches of {SIZE}; in how many the population's best model is above, tied with (paired 95 % interval of test trials) and below the best of<br>{'<br>'.join(told)}."
 
 
 def _step(results: Results) -> str:
@@ -76,7 +76,9 @@ def _step(results: Results) -> str:
         ]
         low, high = (f"{ratio:.1f}" for ratio in (min(ratios), max(ratios)))
         told.append(f"{backend} kernels {low if low == high else f'{low} to {high}'} times as fast")
-    return f"Per member, {results['kernel_steps']['machine']['processor']}, 1 and 2 threads, 1 and 16 members: {'; '.join(told)}."
+    threads = " and ".join(sorted(shape["threads"]))
+    members = " and ".join(dict.fromkeys(m for each in shape["threads"].values() for m in each))
+    return f"Per member, {results['kernel_steps']['machine']['processor']}, threads {threads}, members {members}: {'; '.join(told)}."
 
 
 def _whole_search(results: Results) -> str:
@@ -89,8 +91,8 @@ def _whole_search(results: Results) -> str:
 def _memory(results: Results) -> str:
     found = results["population_cost"]["members"]
     costs = {name: each["mb_per_additional_member"] for name, each in found.items()}
-    told = ", ".join(f"{cost:.0f} MB ({name})" for name, cost in costs.items() if cost is not None)
-    return f"Maze model, compiled kernels: {told}."
+    told = ", ".join(f"{cost:.0f} MB of {name}" for name, cost in costs.items() if cost is not None)
+    return f"Maze model, compiled kernels, by members and how many train at once: {told}."
 
 
 def _lorenz(results: Results) -> str:
@@ -115,14 +117,18 @@ def _inputs(results: Results) -> str:
 
 def _precision(results: Results) -> str:
     told = []
-    for part, name in (("maze_fresh", "maze"), ("lorenz_whole", "Lorenz system")):
-        compared = results["precision"][part]["compared"]
+    for part, name in (
+        ("maze", "maze"),
+        ("maze_fresh", "fresh seeds"),
+        ("lorenz", "Lorenz"),
+        ("lorenz_whole", "trained to the recipe's end"),
+    ):
+        found = results["precision"][part]
+        compared, epochs = found["compared"], found["bf16"]["epochs"]
         within = sum(each["is_within_spread"] for each in compared.values())
         n_seeds = len(next(iter(compared.values()))["differences"])
-        told.append(
-            f"{name}: {within} of {len(compared)} scores within the spread of {n_seeds} seeds"
-        )
-    return f"{'; '.join(told)}."
+        told.append(f"{name}, {n_seeds} seeds, {epochs} epochs: {within} of {len(compared)}")
+    return f"Scores whose mean difference lies within the spread of the seeds: {'; '.join(told)}."
 
 
 def _continuous(results: Results) -> str:
@@ -181,7 +187,12 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...], str, Answer], ...] = (
         "Time of a training step",
         _step,
     ),
-    ("How long is a whole search?", ("whole_search",), "A whole search", _whole_search),
+    (
+        "How long is a short search, from file to page?",
+        ("whole_search",),
+        "A whole search",
+        _whole_search,
+    ),
     (
         "Is anything lost in bf16?",
         ("precision",),

@@ -92,7 +92,6 @@ CASES = {
     "correlated_units": ("warning", changed(share_spikes), "2 (u3 and u8)"),
     "synchronous_bins": ("warning", changed(volleys), "of them in bin 17"),
     "implausible_rates": ("warning", replace(clean(), bin_width_s=10.0), "in seconds"),
-    "wide_bins": ("warning", replace(clean(), bin_width_s=5.0), "as if the width were in milli"),
     "few_bins": ("warning", clean(n_bins=9), "9 bins"),
     "many_bins": ("warning", clean(n_trials=60, n_bins=1001, n_units=2), "1001 bins"),
     "fine_bins": (

@@ -68,6 +68,17 @@ def test_names_that_contradict_are_no_guess(tmp_path):
     np.testing.assert_array_equal(read(path, "unit,bin,trial").counts, COUNTS)
 
 
+def test_arrays_that_are_not_taken_may_be_named_as_they_like(tmp_path):
+    path = named_file(tmp_path / "x.nc", ("neuron", "time", "trial"))
+    with h5py.File(path, "a") as file:
+        waveforms = file.create_dataset("waveforms", data=np.zeros((3, 5, 4)))
+        file["sample"] = np.arange(4)
+        for axis, name in enumerate(("neuron", "trial", "sample")):
+            file[name].make_scale(name)
+            waveforms.dims[axis].attach_scale(file[name])
+    np.testing.assert_array_equal(read(path).counts, COUNTS)
+
+
 def test_names_of_another_kind_say_nothing(tmp_path):
     path = named_file(tmp_path / "x.nc", ("a", "b", "c"))
     np.testing.assert_array_equal(read(path).counts, COUNTS.transpose(2, 1, 0))

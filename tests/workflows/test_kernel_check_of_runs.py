@@ -33,7 +33,10 @@ def wrong_kernels(monkeypatch):
 
 
 def test_wrong_kernels_train_nothing_and_the_run_goes_on_with_others(wrong_kernels, tmp_path):
-    with pytest.raises(KernelError, match="does not compute what the reference does"):
+    with pytest.raises(
+        KernelError,
+        match=r"does not compute what the reference does.*resume .* --kernels portable` goes on",
+    ):
         fit_run(recording(), settings(), tmp_path / "run")
     run = RunFolder.open(tmp_path / "run")
     record = run.read_record()
@@ -53,4 +56,4 @@ def test_a_run_says_that_its_kernels_were_checked(tmp_path):
     fit_run(recording(), settings("training.epochs=1"), tmp_path / "run", observer=watcher)
     told = [text for text in watcher.said if text.startswith("kernels")]
     assert told[0].startswith("kernels: compiled-")
-    assert told[1].startswith("kernels checked against the reference: gradients of 9 training")
+    assert told[1].startswith("kernels checked against the reference on 7 training trials")

@@ -274,7 +274,7 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
         stood = (
             "The checkpoint that stood there before is untouched: `lfads resume` goes on from it."
             if path.is_file()
-            else "No checkpoint stood there before, so a new start is needed."
+            else "`lfads resume` goes on from the last checkpoint, or begins anew without one."
         )
         raise OutputError(f"{known} {stood}") from error
 

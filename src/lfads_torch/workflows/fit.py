@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lfads_torch.errors import DataError, DivergenceError, LfadsError
+from lfads_torch.errors import DataError, DivergenceError, KernelError, LfadsError
 from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.outputs.run_record import FINISHED
 
@@ -303,7 +303,7 @@ def _train(
             assembly = assemble(
                 recordings, settings, kernels=options.kernels, device=device, start=start
             )
-            _check_kernels(assembly, watcher)
+            _check_kernels(run, assembly, watcher)
             record_numbers(run, assembly)
             train = train_search if run.read_record().search else train_fit
             train(run, assembly, watcher, is_resumed=is_resumed)
@@ -323,16 +323,28 @@ def _train(
     return run
 
 
-def _check_kernels(assembly: Assembly, watcher: Observer) -> None:
+def _check_kernels(run: RunFolder, assembly: Assembly, watcher: Observer) -> None:
     """Say which kernels run, and hold them against the reference; KernelError where they differ."""
-    from lfads_torch.training.kernel_check import N_TRIALS, require_right_kernels
+    import torch
+
+    from lfads_torch.training.kernel_check import N_TRIALS, kernel_remedy, require_right_kernels
 
     task = assembly.task
     watcher.message(f"kernels: {task.kernels.name} ({task.kernels.reason})")
-    trials = assembly.first_trials("train", N_TRIALS)
-    told = require_right_kernels(task, trials, seed=assembly.settings.run.seed)
-    if told is not None:
-        watcher.message(told)
+    try:
+        told = require_right_kernels(
+            task, assembly.first_trials("train", N_TRIALS), seed=assembly.settings.run.seed
+        )
+    except KernelError as error:
+        has_begun = run.read_record().threads is not None
+        changed = " --allow-different-numbers" if has_begun else ""
+        raise KernelError(
+            f"{error} `lfads resume {run.path} {kernel_remedy(task)}{changed}` goes on."
+        ) from error
+    for text in told:
+        watcher.message(text)
+    if task.device.type == "cuda":
+        torch.cuda.empty_cache()  # what is free decides how many members train at once
 
 
 def _hint_of_plugins(run: RunFolder) -> str:

@@ -41,7 +41,7 @@ def lacking_note(run: RunFolder, source: Path, asked: ReadOptions | None) -> str
         return None
     return (
         f"{source}: has no {', '.join(map(repr, lacking))}, with which the run's recording was "
-        "read as behaviour or condition; it is read without"
+        "read as behaviour or condition; it is read as a file for which they are not named"
     )
 
 

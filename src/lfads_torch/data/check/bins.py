@@ -13,7 +13,6 @@ __all__ = ["check_bins"]
 
 FINE_MEAN_COUNT, COARSE_MEAN_COUNT = 0.01, 3.0
 FEW_BINS, MANY_BINS = 10, 1000
-WIDE_BIN_S = 1.0
 HIGHEST_RATE_HZ = 1000.0
 NARROW_BIN_S, MEMORY_S = 0.005, 0.037  # the memory of an untrained cell in bins of 10 ms, bias 1
 LONG_MEMORY_TRIALS = 10
@@ -51,16 +50,6 @@ def _number(context: CheckContext) -> list[Finding]:
                 message=f"A trial has {counted(n_bins, 'bin')} ({n_bins * width_s:g} s); time "
                 "grows with them, and gradients fade over so many.",
                 remedy="Use coarser bins, or cut the trials into windows of a few hundred bins.",
-            )
-        )
-    if width_s >= WIDE_BIN_S:
-        findings.append(
-            Finding(
-                severity="warning",
-                code="wide_bins",
-                message=f"Bins are {width_s:g} s wide, and a trial lasts {n_bins * width_s:g} s: "
-                "as if the width were in milliseconds.",
-                remedy="Check bin_width_s: it is in seconds (0.005 for 5 ms).",
             )
         )
     return findings

@@ -29,7 +29,7 @@ def check_lengths(context: CheckContext) -> list[Finding]:
         Finding(
             severity="warning",
             code="lengths_in_milliseconds",
-            message=f"{found[0].upper()}{found[1:]}, as if milliseconds were meant.",
+            message=f"{found[0].upper()}{found[1:]}. Were milliseconds meant?",
             remedy="Times are in seconds: a bin of 5 ms is 0.005, a trial of 700 ms is 0.7. Where "
             "the file's own times are in milliseconds, divide them by 1000.",
         )

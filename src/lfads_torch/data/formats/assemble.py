@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lfads_torch.data.formats.axes import in_our_order
+from lfads_torch.data.formats.axes import in_our_order, require_clear_axes
 from lfads_torch.data.formats.base import ReadOptions, agreed_bin_width, naming
 from lfads_torch.data.formats.stored import StoredArrays
 from lfads_torch.data.recording import Recording
@@ -38,6 +38,8 @@ def recording_from_stored(stored: StoredArrays, options: ReadOptions, reader: st
     """
     stored = in_our_order(stored, options.axes)
     name, reason = counts_in(stored, options)
+    if options.axes is None:
+        require_clear_axes(stored.path, stored.arrays[name])
     counts = _checked_counts(stored, name)
     n_trials, _, n_units = counts.shape
     fields = _fields(stored, options, counts.shape)

@@ -14,7 +14,7 @@ import numpy as np
 from lfads_torch.data.formats.stored import StoredArray, StoredArrays
 from lfads_torch.errors import FormatError
 
-__all__ = ["axis_called", "in_our_order", "session_in_our_order"]
+__all__ = ["axis_called", "in_our_order", "require_clear_axes", "session_in_our_order"]
 
 AXES = ("trial", "bin", "unit")
 CALLED = {
@@ -38,7 +38,7 @@ def in_our_order(stored: StoredArrays, axes: str | None) -> StoredArrays:
     trials and bins alone. Without it the dimensions of netCDF files say the same of each array.
     """
     if axes is None:
-        return _replaced(stored, lambda array: _order_by_names(stored.path, array))
+        return _replaced(stored, _order_by_names)
     order = _said_order(stored.path, axes, AXES)
     is_bin_first = order[1] < order[0]
     n_trials_and_bins = {
@@ -84,18 +84,26 @@ def _said_order(path: Path, axes: str, needed: tuple[str, ...]) -> tuple[int, ..
     return tuple(said.index(axis) for axis in needed)
 
 
-def _order_by_names(path: Path, array: StoredArray) -> tuple[int, ...] | None:
-    """The order that takes trial and bin to the front; None where the names say nothing else."""
+def _order_by_names(array: StoredArray) -> tuple[int, ...] | None:
+    """The order that takes trial and bin to the front; None where the names do not say it."""
     said = [axis_called(name) for name in array.dimensions]
     if len(said) not in (2, 3) or len({*said}) < len(said) or "trial" not in said:
         return None
     if len(said) == 2:
         return (1, 0) if said == ["bin", "trial"] else None
-    if "bin" in said:
-        first = [said.index("trial"), said.index("bin")]
-        return (*first, *({0, 1, 2} - {*first}))
-    if said[0] == "trial" and said[1] != "unit":
+    if "bin" not in said:
         return None
+    first = [said.index("trial"), said.index("bin")]
+    return (*first, *({0, 1, 2} - {*first}))
+
+
+def require_clear_axes(path: Path, array: StoredArray) -> None:
+    """Refuse counts whose dimensions are named in another order than ours without naming bins."""
+    said = [axis_called(name) for name in array.dimensions]
+    if len(said) != 3 or "trial" not in said or "bin" in said or len({*said}) < 3:
+        return
+    if said[0] == "trial" and said[1] != "unit":
+        return
     raise FormatError(
         f"{path}: array {array.name!r} has the dimensions {', '.join(array.dimensions)}, so its "
         "axes are not trial, bin, unit in this order, and which are the bins is not clear. Say the "

@@ -26,19 +26,26 @@ from lfads_torch.errors import LfadsError
 __all__ = ["outlook"]
 
 GENERAL = {"arrays", "matlab"}  # readers that must find out what an array is
+MOST_VALUES = 100_000_000  # of a file of which more than the names and shapes is read
 SESSION_COUNTS = ("counts", "spikes", "spike_counts")
 
 
 def outlook(path: Path) -> dict[str, str]:
     """Texts by name: counts, bin width, labels and the rest; or why it can't be read.
 
-    The file is read as a fit reads it that is told nothing.
+    The file is read as a fit reads it that is told nothing, unless it is very large.
     """
     try:
         reader = reader_name(path)
         if reader not in GENERAL:
             return {"reader": f"{reader}, which knows what each array is"}
         with open_stored(path) as stored:
+            n_values = sum(int(np.prod(each.shape)) for each in stored.arrays.values())
+            if n_values > MOST_VALUES:
+                return {
+                    "nothing_yet": f"{n_values:,} values are more than this listing reads "
+                    f"({MOST_VALUES:,}); `lfads check {path}` reads them and says what it takes"
+                }
             return _of_session(stored) or _of_trials(in_our_order(stored, None), reader)
     except LfadsError as error:
         return {"nothing_yet": str(error).removeprefix(f"{path}: ")}
