@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["sources", "told_sources"]
 
 _ROOT = Path(__file__).resolve().parent.parent
-_SOURCES = ("src", "benchmarks/*.py", "pyproject.toml")
+_SOURCES = ("src", ":(exclude)*.md", "benchmarks/*.py", "pyproject.toml")
 
 
 def sources() -> dict[str, Any]:
