@@ -30,7 +30,7 @@ def curves(result: dict[str, Any], figures: Path) -> str:  # JSON
         f"a time; the others are {base['members']} member, {base['bins']} bins, {base['units']} units (three quarters encoded), a generator of {base['generator']}, {base['trials']} trials, encoders of {base['encoder']} and {base['controller_encoder']}, a controller of {base['controller']},",
         f"{base['factors']} factors. Variants take turns; medians of processor time on one thread, of the clock on more (load {min(loads):.1f} to {max(loads):.1f} before). Every shape's gradients were first",
         "compared with the reference in float64. The floor is the step's products at the rate above, shared ideally by the threads, and in brackets what the compiled",
-        "backend stores for its backward pass, written and read once at the rate of copies; small products can be faster than that rate. Memory is what the first step adds to the peak of its process, per member. What was freed after making the data is used again and not counted, so that a figure can be too low (1,000 units, compiled).",
+        "backend stores for its backward pass, written and read once at the rate of copies; small products can be faster than that rate. Memory is what the first step adds to the peak of its process, per member. What was freed after making the data is used again and not counted, so that a figure can be far too low where the data are large (500 and 1,000 units).",
         "",
     ]
     for threads in _threads(result):
