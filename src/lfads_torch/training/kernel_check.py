@@ -124,9 +124,9 @@ def require_right_kernels(task: Task, trials: tuple[Trials, ...], *, seed: int) 
             f"kernels: {name} does not compute what {found.judge} does on this machine: on "
             f"{found.n_trials} training trials the gradient of {found.worst} differs by "
             f"{found.difference:.0e} of its norm, and {found.allowed:.0e} is allowed. Nothing was "
-            f"trained with it. Use {kernel_remedy(task)}; a library that was compiled here is "
-            "built anew by `make compiled`. Please report it with the output of "
-            "`lfads inspect --system`."
+            f"trained with it. Use {kernel_remedy(task)} (kernels='portable' or "
+            "precision='float32' in Python); a library that was compiled here is built anew by "
+            "`make compiled`. Please report it with the output of `lfads inspect --system`."
         )
     told = (
         f"kernels checked against {found.judge} on {found.n_trials} training trials: gradients "
