@@ -120,13 +120,15 @@ def require_right_kernels(task: Task, trials: tuple[Trials, ...], *, seed: int) 
             "again, as with a plug-in that draws numbers of its own",
         )
     if not found.is_right:
+        remedy = kernel_remedy(task)
+        argument, value = remedy.removeprefix("--").split()
         raise KernelError(
             f"kernels: {name} does not compute what {found.judge} does on this machine: on "
             f"{found.n_trials} training trials the gradient of {found.worst} differs by "
             f"{found.difference:.0e} of its norm, and {found.allowed:.0e} is allowed. Nothing was "
-            f"trained with it. Use {kernel_remedy(task)} (kernels='portable' or "
-            "precision='float32' in Python); a library that was compiled here is built anew by "
-            "`make compiled`. Please report it with the output of `lfads inspect --system`."
+            f"trained with it. Use {remedy} ({argument}='{value}' in Python); a library that was "
+            "compiled here is built anew by `make compiled`. Please report it with the output of "
+            "`lfads inspect --system`."
         )
     told = (
         f"kernels checked against {found.judge} on {found.n_trials} training trials: gradients "
