@@ -91,7 +91,7 @@ def test_the_report_is_json_and_a_table() -> None:
     output = StringIO()
     Console(file=output, width=120).print(check_table(report))
     text = output.getvalue()
-    for words in ("60 x 33 x 15", "negative_counts", "gaussian", "estimate", "[red]day 1"):
+    for words in ("60 x 33 x 15", "negative_counts", "NaN", "estimate", "[red]day 1"):
         assert words in text
     output = StringIO()
     Console(file=output, width=120).print(check_table(check(clean())))
