@@ -8,10 +8,10 @@ import numpy as np
 
 from lfads_torch import LFADS
 
-__all__ = ["TINY", "WIDTH", "counts", "tiny"]
+__all__ = ["CHECKS_WITHOUT_TABLE", "SIZES", "TINY", "WIDTH", "counts", "tiny"]
 
 WIDTH = 0.01
-TINY: dict[str, Any] = {
+SIZES: dict[str, Any] = {
     "model.ic_encoder_size": 3,
     "model.controller_encoder_size": 3,
     "model.controller_size": 2,
@@ -19,11 +19,22 @@ TINY: dict[str, Any] = {
     "model.n_factors": 2,
     "model.n_inferred_inputs": 1,
     "model.initial_condition_size": 3,
+    "inference.n_samples": 3,
+}
+TINY: dict[str, Any] = SIZES | {
     "loss.kl_ramp_increase": 0,
     "loss.l2_ramp_increase": 0,
     "training.epochs": 2,
-    "inference.n_samples": 3,
 }
+# Of scikit-learn's own checks those that give an estimator no table of two axes.
+CHECKS_WITHOUT_TABLE = (
+    "check_parameters_default_constructible",
+    "check_no_attributes_set_in_init",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_estimator_repr",
+    "check_estimator_cloneable",
+)
 
 
 def tiny(settings: dict[str, Any] | None = None, **parameters: Any) -> LFADS:

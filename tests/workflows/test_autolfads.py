@@ -13,6 +13,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
+from tiny_estimator import CHECKS_WITHOUT_TABLE, SIZES, WIDTH, counts
 
 import lfads_torch
 from lfads_torch import LFADS, AutoLFADS
@@ -21,19 +22,7 @@ from lfads_torch.outputs.run_folder import RunFolder
 from lfads_torch.workflows.kept_models import kept_models
 from lfads_torch.workflows.stored import members_of
 
-WIDTH = 0.01
-TINY: dict[str, Any] = {
-    "model.ic_encoder_size": 3,
-    "model.controller_encoder_size": 3,
-    "model.controller_size": 2,
-    "model.generator_size": 5,
-    "model.n_factors": 2,
-    "model.n_inferred_inputs": 1,
-    "model.initial_condition_size": 3,
-    "loss.kl_ramp_increase": 1,
-    "loss.l2_ramp_increase": 1,
-    "inference.n_samples": 3,
-}
+TINY: dict[str, Any] = SIZES | {"loss.kl_ramp_increase": 1, "loss.l2_ramp_increase": 1}
 SMALL: dict[str, Any] = {"population": 3, "generations": 2, "generation_epochs": 1}
 
 
@@ -43,8 +32,7 @@ def tiny(settings: dict[str, Any] | None = None, **parameters: Any) -> AutoLFADS
 
 @pytest.fixture(scope="module")
 def X() -> Any:
-    rate = np.linspace(0.3, 3.0, 5)
-    return np.random.default_rng(0).poisson(rate, size=(11, 7, 5))
+    return counts()
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +73,7 @@ def test_parameters_go_in_and_come_out_as_they_are() -> None:
     assert clone(estimator).get_params() == given
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        "check_parameters_default_constructible",
-        "check_no_attributes_set_in_init",
-        "check_get_params_invariance",
-        "check_set_params",
-        "check_estimator_repr",
-        "check_estimator_cloneable",
-    ],
-)
+@pytest.mark.parametrize("check", CHECKS_WITHOUT_TABLE)
 def test_it_passes_the_checks_of_scikit_learn_that_need_no_table(check: str) -> None:
     getattr(estimator_checks, check)("AutoLFADS", AutoLFADS())
 

@@ -79,7 +79,10 @@ def check_kernels(task: Task, trials: tuple[Trials, ...], *, seed: int) -> Kerne
     None where there is nothing to compare: PyTorch operations, no trials, or a gradient of the
     judge that is zero or not finite.
     """
-    batch = _Batch.of(task, trials, seed=seed)
+    return _checked(task, _Batch.of(task, trials, seed=seed))
+
+
+def _checked(task: Task, batch: _Batch) -> KernelCheck | None:
     if task.kernels.name in _PLAIN or not batch.n_trials:
         return None
     judged, judge, allowed = _sides(task)
@@ -101,7 +104,10 @@ def rounding_of(task: Task, trials: tuple[Trials, ...], *, seed: int) -> float |
 
     None in float32, and where there is nothing to compare.
     """
-    batch = _Batch.of(task, trials, seed=seed)
+    return _rounding(task, _Batch.of(task, trials, seed=seed))
+
+
+def _rounding(task: Task, batch: _Batch) -> float | None:
     if task.kernels.precision == "float32" or not batch.n_trials:
         return None
     expected = batch.gradient(choose_kernels("reference"))
@@ -111,7 +117,8 @@ def rounding_of(task: Task, trials: tuple[Trials, ...], *, seed: int) -> float |
 
 def require_right_kernels(task: Task, trials: tuple[Trials, ...], *, seed: int) -> tuple[str, ...]:
     """What the log says of the comparison. KernelError where the kernels are wrong."""
-    found, name = check_kernels(task, trials, seed=seed), task.kernels.name
+    batch, name = _Batch.of(task, trials, seed=seed), task.kernels.name
+    found = _checked(task, batch)
     if found is None:
         return ()
     if not found.is_right and not found.is_repeatable:
@@ -134,7 +141,7 @@ def require_right_kernels(task: Task, trials: tuple[Trials, ...], *, seed: int) 
         f"kernels checked against {found.judge} on {found.n_trials} training trials: gradients "
         f"differ by {found.difference:.0e} of a weight's norm at most",
     )
-    share = rounding_of(task, trials, seed=seed)
+    share = _rounding(task, batch)
     return told if share is None else (*told, _told_of_rounding(task.kernels.precision, share))
 
 
